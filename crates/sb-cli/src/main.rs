@@ -1,0 +1,2 @@
+//! The sb program: backups for accounting firms.
+fn main() {}

@@ -1,0 +1,1 @@
+//! SecureBackup as a library: vaults, sessions and their operations.

@@ -1,0 +1,77 @@
+//! AES-256-GCM (NIST SP 800-38D) under keys that are used once, hence always with the nonce of twelve zero bytes.
+
+use std::ops::RangeFrom;
+
+use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+
+use crate::error::CryptoError;
+use crate::secret::Key;
+
+/// Bytes of the authentication tag.
+pub(crate) const TAG_LEN: usize = 16;
+
+/// The most bytes one message may have (SP 800-38D §5.2.1.1).
+const PLAINTEXT_MAX: u64 = (1 << 36) - 32;
+
+/// Encrypts `in_out` and returns its tag. `key` must never be used for another message.
+pub(crate) fn encrypt_once(key: &Key, aad: &[u8], in_out: &mut [u8]) -> Result<[u8; TAG_LEN], CryptoError> {
+    if in_out.len() as u64 > PLAINTEXT_MAX {
+        return Err(CryptoError::PlaintextTooLong { len: in_out.len() });
+    }
+    let tag = prepare(key)
+        .seal_in_place_separate_tag(zero_nonce(), Aad::from(aad), in_out)
+        .expect("AES-GCM seals any plaintext within its length limit");
+    Ok(tag.as_ref().try_into().expect("the tag of AES-GCM has 16 bytes"))
+}
+
+/// Decrypts `in_out[sealed]`, ciphertext and tag, to the front of `in_out` and returns the length of the plaintext.
+/// After an error the content of `in_out` means nothing.
+pub(crate) fn decrypt_once(
+    key: &Key,
+    aad: &[u8],
+    in_out: &mut [u8],
+    sealed: RangeFrom<usize>,
+) -> Result<usize, CryptoError> {
+    let plaintext = prepare(key)
+        .open_within(zero_nonce(), Aad::from(aad), in_out, sealed)
+        .map_err(|_| CryptoError::NotAuthentic)?;
+    Ok(plaintext.len())
+}
+
+fn prepare(key: &Key) -> LessSafeKey {
+    let key = UnboundKey::new(&AES_256_GCM, key.as_bytes()).expect("AES-256 keys have 32 bytes");
+    LessSafeKey::new(key)
+}
+
+fn zero_nonce() -> Nonce {
+    Nonce::assume_unique_for_key([0; NONCE_LEN])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gcm_specification_test_cases_13_and_14() {
+        // McGrew and Viega, "The Galois/Counter Mode of Operation", appendix B: zero key, zero nonce.
+        let key = Key::from_bytes([0; 32]);
+        let tag = encrypt_once(&key, b"", &mut []).unwrap();
+        assert_eq!(u128::from_be_bytes(tag), 0x530f_8afb_c745_36b9_a963_b4f1_c4cb_738b);
+        let mut block = [0; 16];
+        let tag = encrypt_once(&key, b"", &mut block).unwrap();
+        assert_eq!(u128::from_be_bytes(block), 0xcea7_403d_4d60_6b6e_074e_c5d3_baf3_9d18);
+        assert_eq!(u128::from_be_bytes(tag), 0xd0d1_c8a7_9999_6bf0_265b_98b5_d48a_b919);
+    }
+
+    #[test]
+    fn decrypting_moves_the_plaintext_to_the_front() {
+        let key = Key::from_bytes([1; 32]);
+        let mut text = *b"text";
+        let tag = encrypt_once(&key, b"aad", &mut text).unwrap();
+        let mut buffer = [b"head".as_slice(), &text, &tag].concat();
+        assert_eq!(decrypt_once(&key, b"aad", &mut buffer.clone(), 4..), Ok(4));
+        assert_eq!(decrypt_once(&key, b"add", &mut buffer.clone(), 4..), Err(CryptoError::NotAuthentic));
+        decrypt_once(&key, b"aad", &mut buffer, 4..).unwrap();
+        assert_eq!(&buffer[..4], b"text");
+    }
+}

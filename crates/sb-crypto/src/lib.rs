@@ -1,0 +1,42 @@
+#![doc = include_str!("../README.md")]
+
+mod aead;
+mod crockford;
+mod derive;
+mod digest;
+mod error;
+mod kem;
+mod merkle;
+mod pem;
+mod random;
+mod recipient;
+mod rsa;
+mod seal;
+mod secret;
+mod sign;
+mod slot;
+mod stretch;
+mod written_key;
+
+pub use derive::{commitment, derive};
+pub use digest::{Digest, HashAlgorithm, KeyedHash, Sha256, sha256};
+pub use error::CryptoError;
+pub use merkle::{
+    TreeHasher, consistency_proof, inclusion_proof, leaf_hash, node_hash, verify_consistency, verify_inclusion,
+};
+#[cfg(any(test, feature = "testing"))]
+pub use random::SeededRandom;
+pub use random::{Random, SystemRandom, random_array};
+pub use recipient::{PrivateKey, PublicKey, RecipientAlgorithm, open_with, seal_to};
+pub use seal::{SEAL_OVERHEAD, Sealer};
+pub use secret::{Key, Secret};
+pub use sign::{SigningKey, VerifyingKey};
+pub use slot::{Credential, Lock, SealedSlot, SlotMethod, open_slot, seal_slot};
+pub use stretch::Kdf;
+pub use written_key::{KeyFile, RecoveryKey};
+
+/// Shortcuts for the tests of other crates.
+#[cfg(any(test, feature = "testing"))]
+pub mod testing {
+    pub use crate::stretch::allow_weak_kdf;
+}

@@ -1,0 +1,222 @@
+//! What can go wrong with a vault.
+
+use sb_crypto::CryptoError;
+use sb_source::TargetError;
+use sb_store::{ObjectName, StoreError};
+
+use crate::ids::{ChunkId, KeyId};
+use crate::wire::cbor::Malformed;
+
+/// An error of the vault. Errors of what is backed up are another type ([`sb_source::SourceError`]) and never become one of these.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RepoError {
+    /// The storage failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A cryptographic operation failed; which one the cause says.
+    #[error(transparent)]
+    Crypto(#[from] CryptoError),
+    /// There is no vault in this storage.
+    #[error("there is no vault here")]
+    NoVault,
+    /// There is a vault in this storage already.
+    #[error("there is a vault here already")]
+    VaultExists,
+    /// The storage holds files that are none of a vault's.
+    #[error("the folder is not empty: it holds `{name}`")]
+    NotEmpty {
+        /// One of them.
+        name: String,
+    },
+    /// The vault needs a newer program.
+    #[error("the vault uses `{feature}`, which this version does not know")]
+    UnsupportedFeature {
+        /// What it uses.
+        feature: String,
+    },
+    /// No slot opens with what was given.
+    #[error("wrong passphrase or key: no slot of this vault opens with it")]
+    WrongCredential,
+    /// The vault has no slot of the kind that was given.
+    #[error("this vault has no slot for a {credential}")]
+    NoSuchSlot {
+        /// Which kind.
+        credential: &'static str,
+    },
+    /// The vault's root key is not the one that was expected.
+    #[error("the vault's root key has fingerprint {found}, expected {expected}: this is another vault, or a forged one")]
+    RootMismatch {
+        /// What the vault says.
+        found: sb_crypto::Digest,
+        /// What is known from elsewhere.
+        expected: sb_crypto::Digest,
+    },
+    /// A slot made with a public key says which root to trust, so the fingerprint must be known from elsewhere.
+    #[error("a slot for an RSA key proves nothing by itself: the root fingerprint must be given or remembered")]
+    RootNotPinned,
+    /// An object is not what it should be.
+    #[error("`{name}` is damaged: {flaw}")]
+    Damaged {
+        /// The object.
+        name: String,
+        /// What is wrong with it.
+        flaw: Flaw,
+    },
+    /// A chunk is in no object that can be read.
+    #[error("chunk {id} is in no readable pack")]
+    MissingChunk {
+        /// The chunk.
+        id: ChunkId,
+        /// Packs that should hold it and could not be read.
+        packs: Vec<String>,
+    },
+    /// The keys at hand do not open this.
+    #[error("the keys of this user cannot read {what}")]
+    NoReadingKey {
+        /// What can't be read.
+        what: &'static str,
+    },
+    /// This machine has seen journal entries that are gone.
+    #[error("journal entry {sequence} of writer {writer}, which this machine has seen, is missing: the vault was rolled back or damaged")]
+    RolledBack {
+        /// Whose journal.
+        writer: KeyId,
+        /// The newest entry seen.
+        sequence: u64,
+    },
+    /// This machine's journal has two entries with the same number.
+    #[error("the journal of writer {writer} forks at entry {sequence}: this machine was cloned or restored")]
+    Forked {
+        /// Whose journal.
+        writer: KeyId,
+        /// Where.
+        sequence: u64,
+    },
+    /// A collector is deleting what this run relied on.
+    #[error("`{name}` was deleted while this run relied on it")]
+    Condemned {
+        /// The object.
+        name: String,
+    },
+    /// No snapshot has this id.
+    #[error("no snapshot `{name}`")]
+    NoSuchSnapshot {
+        /// As given.
+        name: String,
+    },
+    /// Several snapshots begin with these digits.
+    #[error("several snapshots begin with `{name}`")]
+    AmbiguousSnapshot {
+        /// As given.
+        name: String,
+    },
+    /// The snapshot does not hold this path.
+    #[error("no `{path}` in snapshot {snapshot}")]
+    NoSuchPath {
+        /// As given, escaped where it can't be shown.
+        path: String,
+        /// Which snapshot.
+        snapshot: String,
+    },
+    /// The path is of another kind than the operation needs.
+    #[error("`{path}` is not a {expected}")]
+    WrongKind {
+        /// As given, escaped where it can't be shown.
+        path: String,
+        /// What is needed.
+        expected: &'static str,
+    },
+    /// A file does not have the SHA-256 that it was backed up with.
+    #[error("`{path}` does not have the SHA-256 it was backed up with")]
+    WrongContent {
+        /// The file.
+        path: String,
+    },
+    /// The place to restore to failed.
+    #[error(transparent)]
+    Target(#[from] TargetError),
+    /// The local state folder failed.
+    #[error("cannot {action} `{path}` in the state folder")]
+    State {
+        /// What was tried.
+        action: &'static str,
+        /// The file.
+        path: std::path::PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// There is less free space than a run needs to begin.
+    #[error("only {free} bytes are free, at least {needed} are needed")]
+    LowSpace {
+        /// Bytes free.
+        free: u64,
+        /// Bytes needed.
+        needed: u64,
+    },
+    /// The caller asked to stop.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+impl RepoError {
+    pub(crate) fn damaged(name: &ObjectName, flaw: impl Into<Flaw>) -> Self {
+        Self::Damaged { name: name.to_string(), flaw: flaw.into() }
+    }
+}
+
+/// What is wrong with an object.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Flaw {
+    /// A journal says it must be there.
+    #[error("missing")]
+    Missing,
+    /// A journal says it was removed.
+    #[error("was removed, and is back")]
+    Resurrected,
+    /// No journal knows it and nobody who may write has signed it, or it is no object at all.
+    #[error("does not belong here")]
+    Surplus,
+    /// The bytes do not have the SHA-256 that the name says.
+    #[error("its bytes do not have the SHA-256 in its name")]
+    WrongHash,
+    /// The size is not the one in the journal.
+    #[error("has {found} bytes, the journal says {expected}")]
+    WrongSize {
+        /// Bytes there are.
+        found: u64,
+        /// Bytes there should be.
+        expected: u64,
+    },
+    /// Its bytes are no structure of the format.
+    #[error(transparent)]
+    Malformed(#[from] Malformed),
+    /// It belongs to another vault or has another kind than its name says.
+    #[error("is an object of another vault or kind")]
+    Foreign,
+    /// Its signer is unknown or may not sign such an object.
+    #[error("signed by somebody who may not")]
+    UnknownSigner,
+    /// Its signature is not good.
+    #[error("its signature is not good")]
+    BadSignature,
+    /// The storage could not read it.
+    #[error("cannot be read: {0}")]
+    Unreadable(String),
+    /// The chain of a journal is broken here.
+    #[error("does not follow from the entry before it")]
+    BrokenChain,
+    /// This machine remembers a newer entry of the journal.
+    #[error("journal entry {0}, which this machine has seen, is missing: the vault was rolled back or damaged")]
+    RolledBack(u64),
+    /// Chunks in it do not have the ids that its footer says.
+    #[error("a chunk in segment {0} is not what the footer says")]
+    WrongChunk(u32),
+    /// A snapshot's tree needs something that no readable pack holds.
+    #[error("needs chunk {0}, which is in no readable pack")]
+    NeedsChunk(ChunkId),
+    /// The document tree computed anew is not the one the snapshot was made with.
+    #[error("its documents are not those it was made with")]
+    WrongDocumentRoot,
+}

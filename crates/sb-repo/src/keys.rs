@@ -1,0 +1,149 @@
+//! The keys that a slot opened, ready for use.
+
+use std::fmt;
+
+use sb_crypto::{
+    Digest, HashAlgorithm, Key, KeyedHash, PrivateKey, RecipientAlgorithm, Secret, SigningKey, VerifyingKey, derive,
+};
+
+use crate::error::RepoError;
+use crate::ids::{BucketId, ChunkId, CompartmentId, DocumentId, UserId, VaultId};
+use crate::name::ObjectKind;
+use crate::wire::slot::{CompartmentSecrets, SlotPayload};
+
+/// All that one user's slot holds.
+pub(crate) struct Keyring {
+    pub(crate) vault: VaultId,
+    pub(crate) root: VerifyingKey,
+    pub(crate) user: UserId,
+    pub(crate) signing: SigningKey,
+    /// Of owners and administrators.
+    pub(crate) root_signing: Option<SigningKey>,
+    payload: SlotPayload,
+}
+
+impl Keyring {
+    pub(crate) fn open(payload: &Secret) -> Result<Self, crate::wire::cbor::Malformed> {
+        Ok(Self::from_payload(SlotPayload::decode(payload)?))
+    }
+
+    pub(crate) fn from_payload(payload: SlotPayload) -> Self {
+        Self {
+            vault: payload.vault,
+            root: VerifyingKey::from_bytes(payload.root),
+            user: payload.user,
+            signing: SigningKey::from_seed(payload.signing_seed.as_bytes()),
+            root_signing: payload.root_seed.as_ref().map(|seed| SigningKey::from_seed(seed.as_bytes())),
+            payload,
+        }
+    }
+
+    /// The keys of a compartment, if the slot has any.
+    pub(crate) fn compartment(
+        &self,
+        id: CompartmentId,
+        hash: HashAlgorithm,
+        recipient: RecipientAlgorithm,
+    ) -> Result<CompartmentKeys, RepoError> {
+        let secrets = self.payload.compartments.iter().find(|c| c.id == id);
+        CompartmentKeys::new(secrets.ok_or(RepoError::NoReadingKey { what: "this compartment" })?, hash, recipient)
+    }
+}
+
+impl fmt::Debug for Keyring {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Keyring").field("user", &self.user).finish_non_exhaustive()
+    }
+}
+
+/// One compartment's keys.
+pub(crate) struct CompartmentKeys {
+    pub(crate) id: CompartmentId,
+    pub(crate) hash: HashAlgorithm,
+    pub(crate) seed: Key,
+    pub(crate) index: Key,
+    chunk_id: Key,
+    documents: KeyedHash,
+    pub(crate) pages: KeyedHash,
+    meta: Vec<PrivateKey>,
+    content: Vec<PrivateKey>,
+}
+
+impl CompartmentKeys {
+    fn new(secrets: &CompartmentSecrets, hash: HashAlgorithm, recipient: RecipientAlgorithm) -> Result<Self, RepoError> {
+        let open = |keys: &[(u64, Secret)]| -> Result<Vec<_>, RepoError> {
+            keys.iter().map(|(_, key)| Ok(PrivateKey::from_secret_bytes(recipient, key.as_bytes())?)).collect()
+        };
+        Ok(Self {
+            id: secrets.id,
+            hash,
+            seed: secrets.seed.clone(),
+            index: secrets.index.clone(),
+            chunk_id: secrets.chunk_id.clone(),
+            documents: KeyedHash::new(HashAlgorithm::HmacSha256, &secrets.document_id),
+            pages: KeyedHash::new(hash, &derive(&secrets.chunk_id, "page", &[])),
+            meta: open(&secrets.meta)?,
+            content: open(&secrets.content)?,
+        })
+    }
+
+    /// The bucket in which chunks of this kind of pack lie.
+    pub(crate) fn bucket(&self, kind: ObjectKind) -> BucketId {
+        let description: &[u8] = if kind == ObjectKind::MetaPack { b"meta" } else { b"default" };
+        let key = derive(&self.index, "bucket", &[description]);
+        BucketId::from_slice(&key.as_bytes()[..16]).expect("16 bytes")
+    }
+
+    /// How chunks of one bucket get their ids.
+    pub(crate) fn chunk_ids(&self, kind: ObjectKind, bucket: BucketId) -> ChunkIds {
+        let key = derive(&self.chunk_id, "chunk", &[&[kind as u8], bucket.as_bytes()]);
+        ChunkIds(KeyedHash::new(self.hash, &key))
+    }
+
+    /// What stands in the headers of what is sealed under the index key.
+    pub(crate) fn index_key_id(&self) -> [u8; 16] {
+        let key = derive(&self.index, "key id", &[]);
+        *key.as_bytes().first_chunk().expect("32 bytes")
+    }
+
+    /// The id of the document at this path.
+    pub(crate) fn document(&self, path: &[u8]) -> DocumentId {
+        DocumentId::of(self.documents.hash(path))
+    }
+
+    /// The private key with this id, for packs of this kind.
+    pub(crate) fn private(&self, kind: ObjectKind, key_id: [u8; 16]) -> Result<&PrivateKey, RepoError> {
+        let (keys, what) = match kind {
+            ObjectKind::ContentPack => (&self.content, "contents"),
+            _ => (&self.meta, "names and snapshots"),
+        };
+        let key = keys.iter().find(|key| key.public().key_id() == key_id);
+        key.ok_or(RepoError::NoReadingKey { what })
+    }
+
+    /// True if names and snapshots can be read.
+    pub(crate) fn reads_meta(&self) -> bool {
+        !self.meta.is_empty()
+    }
+}
+
+impl fmt::Debug for CompartmentKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CompartmentKeys").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+/// Computes chunk ids of one bucket.
+#[derive(Clone, Debug)]
+pub(crate) struct ChunkIds(KeyedHash);
+
+impl ChunkIds {
+    pub(crate) fn of(&self, chunk: &[u8]) -> ChunkId {
+        ChunkId::of(self.0.hash(chunk))
+    }
+}
+
+/// A digest as a snapshot's or pack's id.
+pub(crate) fn id_of<T>(digest: Digest) -> crate::ids::Id<T, 32> {
+    crate::ids::Id::new(*digest.as_bytes())
+}

@@ -1,0 +1,203 @@
+//! Replaying the journals: which objects must be there (docs/format.md §10).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use sb_crypto::Digest;
+use sb_store::{ObjectName, Storage};
+
+use crate::error::{Flaw, RepoError};
+use crate::ids::KeyId;
+use crate::name::{ObjectKind, ParsedName, Stem};
+use crate::state::{Head, Remembered};
+use crate::trust::Trust;
+use crate::wire::journal::JournalEntry;
+
+/// Every name and size in a storage.
+pub(crate) type Listing = BTreeMap<String, u64>;
+
+/// What a journal says of an object that must be there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Recorded {
+    pub(crate) size: u64,
+    pub(crate) digest: Option<Digest>,
+}
+
+/// The outcome of replaying all journals.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Live {
+    added: BTreeMap<String, Recorded>,
+    removed: BTreeSet<String>,
+    pub(crate) heads: BTreeMap<KeyId, Head>,
+    pub(crate) generation: u64,
+    /// What is wrong with the journals, by name of the entry.
+    pub(crate) flaws: Vec<(String, Flaw)>,
+}
+
+impl Live {
+    /// Replays the journals in this listing. Damage is recorded, not returned.
+    pub(crate) fn replay(storage: &dyn Storage, listing: &Listing, trust: &Trust, remembered: &Remembered) -> Self {
+        let mut live = Self::default();
+        let mut journals: BTreeMap<String, BTreeMap<u64, Vec<(String, ParsedName)>>> = BTreeMap::new();
+        for name in names_in(listing, "journal/") {
+            if let Some(parsed) = ParsedName::parse(name) {
+                let journal = journals.entry(parsed.stem.folder().to_owned()).or_default();
+                journal.entry(parsed.stem.generation()).or_default().push((name.to_owned(), parsed));
+            }
+        }
+        for (folder, entries) in &journals {
+            let writer = folder.strip_prefix("journal/").and_then(KeyId::from_hex);
+            live.replay_one(storage, trust, writer.expect("parsed names have a writer"), entries);
+        }
+        live.compare(remembered, &journals);
+        live
+    }
+
+    fn replay_one(
+        &mut self,
+        storage: &dyn Storage,
+        trust: &Trust,
+        writer: KeyId,
+        entries: &BTreeMap<u64, Vec<(String, ParsedName)>>,
+    ) {
+        let mut before: Vec<Digest> = Vec::new();
+        let mut next = 0;
+        for (&sequence, branches) in entries {
+            let mut here = Vec::new();
+            for (name, parsed) in branches {
+                here.extend(parsed.hash.parse::<Digest>());
+                match read_entry(storage, trust, name, parsed) {
+                    Ok(entry) => {
+                        self.check_chain(name, writer, &entry, next, &before);
+                        self.apply(entry);
+                    }
+                    Err(flaw) => {
+                        self.report_gap(writer, sequence, next);
+                        self.flaws.push((name.clone(), flaw));
+                    }
+                }
+            }
+            if branches.len() > 1 {
+                let name = branches.last().expect("more than one").0.clone();
+                self.flaws.push((name, Flaw::BrokenChain));
+            }
+            if let Some(digest) = here.last() {
+                self.heads.insert(writer, Head { sequence, digest: *digest });
+            }
+            before = here;
+            next = sequence + 1;
+        }
+    }
+
+    /// Entries between the last and this one are missing; the newest of them is known by its hash.
+    fn check_chain(&mut self, name: &str, writer: KeyId, entry: &JournalEntry, next: u64, before: &[Digest]) {
+        if entry.sequence > next {
+            let gap = next..entry.sequence - 1;
+            self.flaws.extend(gap.map(|sequence| (missing_entry(writer, sequence), Flaw::Missing)));
+            let last = entry.previous.map_or_else(
+                || missing_entry(writer, entry.sequence - 1),
+                |digest| Stem::journal(writer, entry.sequence - 1).name(&digest).to_string(),
+            );
+            self.flaws.push((last, Flaw::Missing));
+        } else if entry.sequence == 0 {
+            if entry.previous.is_some() {
+                self.flaws.push((name.to_owned(), Flaw::BrokenChain));
+            }
+        } else if !entry.previous.is_some_and(|digest| before.contains(&digest)) {
+            self.flaws.push((name.to_owned(), Flaw::BrokenChain));
+        }
+    }
+
+    fn report_gap(&mut self, writer: KeyId, sequence: u64, next: u64) {
+        self.flaws.extend((next..sequence).map(|missing| (missing_entry(writer, missing), Flaw::Missing)));
+    }
+
+    /// Takes an entry's changes in.
+    pub(crate) fn apply(&mut self, entry: JournalEntry) {
+        self.generation = self.generation.max(entry.generation);
+        for object in entry.added {
+            self.added.insert(object.name, Recorded { size: object.size, digest: object.digest });
+        }
+        self.removed.extend(entry.removed.into_iter().map(|(name, _)| name));
+    }
+
+    /// A head that this machine has seen must still be there.
+    fn compare(
+        &mut self,
+        remembered: &Remembered,
+        journals: &BTreeMap<String, BTreeMap<u64, Vec<(String, ParsedName)>>>,
+    ) {
+        for (writer, head) in &remembered.heads {
+            let name = Stem::journal(*writer, head.sequence).name(&head.digest).to_string();
+            let found = journals
+                .get(&format!("journal/{writer}"))
+                .and_then(|journal| journal.get(&head.sequence))
+                .is_some_and(|branches| branches.iter().any(|(there, _)| *there == name));
+            let reported = self.flaws.iter().any(|(flawed, _)| *flawed == name);
+            if !found && !reported {
+                self.flaws.push((name, Flaw::RolledBack(head.sequence)));
+            }
+        }
+    }
+
+    /// True if what the journals say is not all that they said once; readers then believe signatures alone.
+    pub(crate) fn is_incomplete(&self) -> bool {
+        !self.flaws.is_empty()
+    }
+
+    /// What the journals say of this object, if it must be there.
+    pub(crate) fn get(&self, name: &str) -> Option<Recorded> {
+        if self.is_removed(name) { None } else { self.added.get(name).copied() }
+    }
+
+    /// True if the object must be there.
+    pub(crate) fn contains(&self, name: &str) -> bool {
+        self.get(name).is_some()
+    }
+
+    /// True if a journal says that it was removed.
+    pub(crate) fn is_removed(&self, name: &str) -> bool {
+        self.removed.contains(name)
+    }
+
+    /// True if a reader may use the object: it is live, or the journals are damaged and do not deny it.
+    pub(crate) fn is_readable(&self, name: &str) -> bool {
+        !self.is_removed(name) && (self.is_incomplete() || self.added.contains_key(name))
+    }
+
+    /// All objects that must be there.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, Recorded)> {
+        let live = self.added.iter().filter(|(name, _)| !self.removed.contains(*name));
+        live.map(|(name, recorded)| (name.as_str(), *recorded))
+    }
+}
+
+fn missing_entry(writer: KeyId, sequence: u64) -> String {
+    Stem::journal(writer, sequence).signed_text()
+}
+
+/// The names in a listing that begin with `prefix`.
+pub(crate) fn names_in<'a>(listing: &'a Listing, prefix: &'a str) -> impl Iterator<Item = &'a str> {
+    listing.range(prefix.to_owned()..).map(|(name, _)| name.as_str()).take_while(move |name| name.starts_with(prefix))
+}
+
+fn read_entry(storage: &dyn Storage, trust: &Trust, name: &str, parsed: &ParsedName) -> Result<JournalEntry, Flaw> {
+    let bytes = read(storage, name)?;
+    let frame = trust.check(parsed, &bytes)?;
+    let entry = JournalEntry::decode(frame.body)?;
+    if parsed.kind != ObjectKind::Journal || entry.sequence != parsed.stem.generation() {
+        return Err(Flaw::Foreign);
+    }
+    Ok(entry)
+}
+
+/// Reads a whole object; that it can't be read is a flaw.
+pub(crate) fn read(storage: &dyn Storage, name: &str) -> Result<Vec<u8>, Flaw> {
+    let unreadable = |error: &dyn std::fmt::Display| Flaw::Unreadable(error.to_string());
+    let name = ObjectName::new(name).map_err(|error| unreadable(&error))?;
+    storage.read(&name).map_err(|error| unreadable(&error))
+}
+
+/// Lists a whole storage.
+pub(crate) fn list(storage: &dyn Storage) -> Result<Listing, RepoError> {
+    Ok(storage.list("")?.into_iter().map(|listed| (listed.name, listed.size)).collect())
+}

@@ -1,0 +1,148 @@
+//! All increments together, in memory.
+
+use std::collections::HashMap;
+
+use sb_store::ObjectName;
+
+use super::read_locator;
+use crate::clock::Monitor;
+use crate::error::RepoError;
+use crate::ids::{ChunkId, PackId};
+use crate::keys::CompartmentKeys;
+use crate::live::names_in;
+use crate::name;
+use crate::name::{ObjectKind, ParsedName};
+use crate::pack::read_pack_footer;
+use crate::view::View;
+use crate::wire::locator::{LocatorEntry, PackPlaces, prefix};
+use crate::wire::pack::PackFooter;
+
+/// Where a chunk is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Place {
+    pub(crate) pack: u32,
+    pub(crate) segment: u32,
+    pub(crate) offset: u32,
+}
+
+/// Where every chunk of a compartment is. A chunk may be in several places.
+#[derive(Debug, Default)]
+pub(crate) struct Locator {
+    packs: Vec<PackPlaces>,
+    by_id: HashMap<PackId, u32>,
+    sorted: Vec<LocatorEntry>,
+    recent: HashMap<[u8; 16], Place>,
+    /// Increments and packs that could not be read.
+    pub(crate) flawed: Vec<RepoError>,
+}
+
+impl Locator {
+    /// Reads all increments that may be used; what they do not cover comes from the packs' footers.
+    pub(crate) fn load(view: &View, keys: &CompartmentKeys, monitor: &dyn Monitor) -> Result<Self, RepoError> {
+        let mut locator = Self::default();
+        for name in names_in(&view.listing, "locator/") {
+            if ParsedName::parse(name).is_some() && view.live.is_readable(name) {
+                let object = ObjectName::new(name)?;
+                match read_locator(&*view.storage, &object, keys) {
+                    Ok((packs, entries)) => locator.take_in(view, packs, entries),
+                    Err(error) => locator.flawed.push(error),
+                }
+            }
+        }
+        locator.sorted.sort_unstable();
+        locator.sorted.dedup();
+        let uncovered: Vec<String> = names_in(&view.listing, "packs/")
+            .filter(|name| view.live.is_readable(name) && !locator.covers(name))
+            .map(str::to_owned)
+            .collect();
+        if !uncovered.is_empty() {
+            monitor.warning(&format!("reading {} pack footers that no locator covers", uncovered.len()));
+        }
+        for name in uncovered {
+            if let Err(error) = locator.add_from_footer(view, keys, &name) {
+                locator.flawed.push(error);
+            }
+        }
+        Ok(locator)
+    }
+
+    fn covers(&self, name: &str) -> bool {
+        let parsed = ParsedName::parse(name);
+        parsed.and_then(|parsed| PackId::from_hex(&parsed.hash)).is_some_and(|id| self.by_id.contains_key(&id))
+    }
+
+    /// Adds a pack by what its own footer says.
+    pub(crate) fn add_from_footer(&mut self, view: &View, keys: &CompartmentKeys, name: &str) -> Result<(), RepoError> {
+        let Some(id) = ParsedName::parse(name).and_then(|parsed| PackId::from_hex(&parsed.hash)) else { return Ok(()) };
+        let (places, footer) = read_pack_footer(&*view.storage, &ObjectName::new(name)?, id, keys)?;
+        let pack = self.add_pack(places);
+        for (id, place) in places_in(&footer, pack) {
+            self.recent.insert(*prefix(&id), place);
+        }
+        Ok(())
+    }
+
+    fn take_in(&mut self, view: &View, packs: Vec<PackPlaces>, entries: Vec<LocatorEntry>) {
+        let ordinals: Vec<Option<u32>> = packs
+            .into_iter()
+            .map(|pack| view.live.is_readable(name::pack(&pack.id).as_str()).then(|| self.add_pack(pack)))
+            .collect();
+        let entries = entries.into_iter();
+        self.sorted.extend(entries.filter_map(|entry| ordinals[entry.pack() as usize].map(|pack| entry.with_pack(pack))));
+    }
+
+    /// Adds a pack, or finds it; its ordinal.
+    pub(crate) fn add_pack(&mut self, pack: PackPlaces) -> u32 {
+        let next = u32::try_from(self.packs.len()).expect("fewer than 2³² packs");
+        *self.by_id.entry(pack.id).or_insert_with(|| {
+            self.packs.push(pack);
+            next
+        })
+    }
+
+    /// Says where a new chunk is.
+    pub(crate) fn add(&mut self, id: &ChunkId, place: Place) {
+        self.recent.insert(*prefix(id), place);
+    }
+
+    /// All places of a chunk, none if it is not known.
+    pub(crate) fn places(&self, id: &ChunkId) -> impl Iterator<Item = Place> {
+        let wanted = prefix(id);
+        let from = self.sorted.partition_point(|entry| entry.prefix() < wanted);
+        let old = self.sorted[from..].iter().take_while(move |entry| entry.prefix() == wanted);
+        let old = old.map(|entry| Place { pack: entry.pack(), segment: entry.segment(), offset: entry.offset() });
+        old.chain(self.recent.get(wanted).copied())
+    }
+
+    /// A pack by its ordinal.
+    pub(crate) fn pack(&self, ordinal: u32) -> &PackPlaces {
+        &self.packs[ordinal as usize]
+    }
+
+    /// All packs, by ordinal.
+    pub(crate) fn packs(&self) -> &[PackPlaces] {
+        &self.packs
+    }
+
+    /// Chunks known, counting copies.
+    pub(crate) fn len(&self) -> usize {
+        self.sorted.len() + self.recent.len()
+    }
+
+    /// True if it is a pack of content.
+    pub(crate) fn is_content(&self, ordinal: u32) -> bool {
+        self.pack(ordinal).kind == ObjectKind::ContentPack
+    }
+}
+
+/// Each chunk of a pack and where it is.
+pub(crate) fn places_in(footer: &PackFooter, pack: u32) -> impl Iterator<Item = (ChunkId, Place)> {
+    (0..).zip(&footer.segments).flat_map(move |(segment, content)| {
+        let mut offset = 0;
+        content.chunks.iter().map(move |(id, length)| {
+            let place = Place { pack, segment, offset };
+            offset += length;
+            (*id, place)
+        })
+    })
+}

@@ -1,0 +1,339 @@
+//! The names of a vault's objects (docs/format.md §3).
+
+use sb_crypto::Digest;
+use sb_store::ObjectName;
+
+use crate::ids::{BucketId, Id, KeyId, PackId, SnapshotId};
+
+/// What an object is; the number stands in its header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum ObjectKind {
+    /// Format version, algorithms, public keys.
+    Config = 1,
+    /// Certificate of a user's signing key.
+    User = 2,
+    /// Certificate of a machine's log key.
+    Writer = 3,
+    /// The keys one user's roles need.
+    Slot = 4,
+    /// Pack keys, sealed to a compartment.
+    SessionTable = 5,
+    /// Segments of content.
+    ContentPack = 6,
+    /// Segments of trees and other metadata.
+    MetaPack = 7,
+    /// Chunk → place.
+    Locator = 8,
+    /// One point in time of one compartment.
+    Snapshot = 9,
+    /// Old tree node → redacted node.
+    Redaction = 10,
+    /// What a run changed.
+    Journal = 11,
+    /// Who is writing.
+    Lease = 12,
+    /// A collection has begun.
+    Fence = 13,
+    /// What is about to go.
+    Condemned = 14,
+    /// Space kept for disposal on a full disk.
+    Reserve = 15,
+}
+
+impl ObjectKind {
+    /// Every kind, ascending by number.
+    pub const ALL: [Self; 15] = [
+        Self::Config,
+        Self::User,
+        Self::Writer,
+        Self::Slot,
+        Self::SessionTable,
+        Self::ContentPack,
+        Self::MetaPack,
+        Self::Locator,
+        Self::Snapshot,
+        Self::Redaction,
+        Self::Journal,
+        Self::Lease,
+        Self::Fence,
+        Self::Condemned,
+        Self::Reserve,
+    ];
+
+    /// The kind with this number.
+    pub fn from_u8(number: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| *kind as u8 == number)
+    }
+
+    /// The folder of this kind.
+    pub fn folder(self) -> &'static str {
+        match self {
+            Self::Config => "config",
+            Self::User => "users",
+            Self::Writer => "writers",
+            Self::Slot => "keys",
+            Self::SessionTable => "sessions",
+            Self::ContentPack | Self::MetaPack => "packs",
+            Self::Locator => "locator",
+            Self::Snapshot => "snapshots",
+            Self::Redaction => "redactions",
+            Self::Journal => "journal",
+            Self::Lease => "leases",
+            Self::Fence => "fences",
+            Self::Condemned => "condemned",
+            Self::Reserve => "reserve",
+        }
+    }
+
+    /// True for the kinds that are small and fatal to lose, and so stored twice.
+    pub fn has_twin(self) -> bool {
+        matches!(self, Self::Config | Self::User | Self::Writer | Self::Slot | Self::SessionTable)
+    }
+
+    /// True for the kinds that come and go and stand in no journal.
+    pub fn is_transient(self) -> bool {
+        matches!(self, Self::Lease | Self::Fence | Self::Condemned)
+    }
+}
+
+/// The name of a twin is this and the name of the object.
+pub(crate) const TWIN: &str = "twin/";
+
+/// An object's name without its hash: what its signature covers.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Stem {
+    folder: String,
+    /// `I` and generation, or the journal's sequence number.
+    item: Option<(String, u64)>,
+    is_journal: bool,
+}
+
+impl Stem {
+    /// Of an object that is named by its whole hash.
+    pub fn immutable(kind: ObjectKind) -> Self {
+        Self { folder: kind.folder().to_owned(), item: None, is_journal: false }
+    }
+
+    /// Of the vault's config.
+    pub fn config(generation: u64) -> Self {
+        Self::item(ObjectKind::Config.folder().to_owned(), "vault".to_owned(), generation)
+    }
+
+    /// Of a mutable object with an id.
+    pub fn mutable<T>(kind: ObjectKind, id: Id<T, 8>, generation: u64) -> Self {
+        Self::item(kind.folder().to_owned(), id.to_string(), generation)
+    }
+
+    /// Of a session table.
+    pub fn table(bucket: BucketId, id: crate::ids::TableId, generation: u64) -> Self {
+        Self::item(format!("sessions/{bucket}"), id.to_string(), generation)
+    }
+
+    /// Of a journal entry.
+    pub fn journal(writer: KeyId, sequence: u64) -> Self {
+        Self { folder: format!("journal/{writer}"), item: Some((String::new(), sequence)), is_journal: true }
+    }
+
+    fn item(folder: String, id: String, generation: u64) -> Self {
+        Self { folder, item: Some((id, generation)), is_journal: false }
+    }
+
+    /// The text that the signature covers.
+    pub fn signed_text(&self) -> String {
+        match &self.item {
+            None => format!("{}/", self.folder),
+            Some((_, sequence)) if self.is_journal => format!("{}/{sequence:010}.", self.folder),
+            Some((id, generation)) => format!("{}/{id}.{generation}.", self.folder),
+        }
+    }
+
+    /// The folder and id that all generations of a mutable object share.
+    pub fn family(&self) -> String {
+        self.item.as_ref().map_or_else(|| self.folder.clone(), |(id, _)| format!("{}/{id}", self.folder))
+    }
+
+    /// A mutable object's id (`I`); empty for others.
+    pub fn id(&self) -> &str {
+        self.item.as_ref().map_or("", |(id, _)| id)
+    }
+
+    /// A mutable object's generation or a journal entry's sequence number; 0 for others.
+    pub fn generation(&self) -> u64 {
+        self.item.as_ref().map_or(0, |(_, generation)| *generation)
+    }
+
+    /// The folder.
+    pub fn folder(&self) -> &str {
+        &self.folder
+    }
+
+    /// The whole name of the object with these bytes' hash.
+    pub fn name(&self, digest: &Digest) -> ObjectName {
+        let hash = digest.to_string();
+        let text = match &self.item {
+            None if self.folder == "packs" => format!("packs/{}/{hash}", &hash[..2]),
+            Some(_) if !self.is_journal => format!("{}{}", self.signed_text(), &hash[..16]),
+            _ => format!("{}{hash}", self.signed_text()),
+        };
+        ObjectName::new(text).expect("made of hexadecimal digits, letters, dots and slashes")
+    }
+}
+
+/// A name taken apart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParsedName {
+    /// Which folder it is in; `ContentPack` stands for both kinds of pack.
+    pub kind: ObjectKind,
+    /// The name without its hash.
+    pub stem: Stem,
+    /// The hash in the name, 16 or 64 hexadecimal digits.
+    pub hash: String,
+    /// True if it is the second copy.
+    pub twin: bool,
+}
+
+impl ParsedName {
+    /// Takes a name apart; `None` if it is none that a vault's object can have.
+    pub fn parse(name: &str) -> Option<Self> {
+        let (twin, rest) = match name.strip_prefix(TWIN) {
+            Some(rest) => (true, rest),
+            None => (false, name),
+        };
+        let (folder, _) = rest.split_once('/')?;
+        let kind = ObjectKind::ALL.into_iter().find(|kind| kind.folder() == folder)?;
+        if twin && !kind.has_twin() {
+            return None;
+        }
+        let (directory, file) = rest.rsplit_once('/')?;
+        let (stem, hash) = match kind {
+            ObjectKind::ContentPack | ObjectKind::MetaPack => {
+                let fan_out = directory.strip_prefix("packs/")?;
+                (file.get(..2)? == fan_out).then_some((Stem::immutable(kind), file))?
+            }
+            ObjectKind::User
+            | ObjectKind::Writer
+            | ObjectKind::Locator
+            | ObjectKind::Snapshot
+            | ObjectKind::Redaction
+            | ObjectKind::Reserve => (directory == folder).then_some((Stem::immutable(kind), file))?,
+            ObjectKind::Journal => {
+                let writer = KeyId::from_hex(directory.strip_prefix("journal/")?)?;
+                let (sequence, hash) = file.split_once('.')?;
+                let number: u64 = sequence.parse().ok()?;
+                (sequence == format!("{number:010}")).then_some((Stem::journal(writer, number), hash))?
+            }
+            ObjectKind::Config => {
+                let (stem, hash) = mutable(directory, file)?;
+                (directory == folder && stem.id() == "vault").then_some((stem, hash))?
+            }
+            ObjectKind::SessionTable => {
+                BucketId::from_hex(directory.strip_prefix("sessions/")?)?;
+                let (stem, hash) = mutable(directory, file)?;
+                Id::<(), 8>::from_hex(stem.id()).map(|_| (stem, hash))?
+            }
+            ObjectKind::Slot | ObjectKind::Lease | ObjectKind::Fence | ObjectKind::Condemned => {
+                let (stem, hash) = mutable(directory, file)?;
+                (directory == folder).then_some(())?;
+                Id::<(), 8>::from_hex(stem.id()).map(|_| (stem, hash))?
+            }
+        };
+        let digits = if stem.item.is_some() && !stem.is_journal { 16 } else { 64 };
+        let is_hash = hash.len() == digits && hash.bytes().all(|c| matches!(c, b'0'..=b'9' | b'a'..=b'f'));
+        is_hash.then(|| Self { kind, stem, hash: hash.to_owned(), twin })
+    }
+
+    /// True if an object with this digest may have this name.
+    pub fn fits(&self, digest: &Digest) -> bool {
+        digest.to_string().starts_with(&self.hash)
+    }
+}
+
+fn mutable<'a>(directory: &str, file: &'a str) -> Option<(Stem, &'a str)> {
+    let (id, rest) = file.split_once('.')?;
+    let (generation, hash) = rest.split_once('.')?;
+    let number: u64 = generation.parse().ok()?;
+    (number.to_string() == generation).then(|| (Stem::item(directory.to_owned(), id.to_owned(), number), hash))
+}
+
+/// The name of the second copy of `name`.
+pub(crate) fn twin_of(name: &ObjectName) -> ObjectName {
+    ObjectName::new(format!("{TWIN}{name}")).expect("a valid name with a valid folder before it")
+}
+
+/// The name of this pack.
+pub(crate) fn pack(id: &PackId) -> ObjectName {
+    Stem::immutable(ObjectKind::ContentPack).name(&Digest::from_bytes(*id.as_bytes()))
+}
+
+/// The name of this snapshot.
+pub(crate) fn snapshot(id: &SnapshotId) -> ObjectName {
+    Stem::immutable(ObjectKind::Snapshot).name(&Digest::from_bytes(*id.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::TableId;
+    use sb_crypto::sha256;
+
+    #[test]
+    fn every_kind_of_name_reads_back() {
+        let digest = sha256(b"an object");
+        let id = TableId::new([7; 8]);
+        let mut stems: Vec<(ObjectKind, Stem)> = vec![
+            (ObjectKind::Config, Stem::config(3)),
+            (ObjectKind::SessionTable, Stem::table(BucketId::new([9; 16]), id, 12)),
+            (ObjectKind::Journal, Stem::journal(KeyId::new([1; 16]), 42)),
+        ];
+        for kind in [ObjectKind::Slot, ObjectKind::Lease, ObjectKind::Fence, ObjectKind::Condemned] {
+            stems.push((kind, Stem::mutable(kind, id, 1)));
+        }
+        for kind in [
+            ObjectKind::User,
+            ObjectKind::Writer,
+            ObjectKind::ContentPack,
+            ObjectKind::Locator,
+            ObjectKind::Snapshot,
+            ObjectKind::Redaction,
+            ObjectKind::Reserve,
+        ] {
+            stems.push((kind, Stem::immutable(kind)));
+        }
+        for (kind, stem) in stems {
+            let name = stem.name(&digest);
+            let parsed = ParsedName::parse(name.as_str()).unwrap_or_else(|| panic!("{name}"));
+            assert_eq!((parsed.kind, &parsed.stem, parsed.twin), (kind, &stem, false), "{name}");
+            assert!(parsed.fits(&digest) && !parsed.fits(&sha256(b"another")));
+            assert!(name.as_str().starts_with(&stem.signed_text()));
+            assert_eq!(ParsedName::parse(twin_of(&name).as_str()).is_some(), kind.has_twin());
+        }
+    }
+
+    #[test]
+    fn other_names_are_refused() {
+        let hash = sha256(b"").to_string();
+        let short = &hash[..16];
+        for name in [
+            "".to_owned(),
+            "readme.txt".to_owned(),
+            format!("packs/00/{hash}"),
+            format!("packs/{hash}"),
+            format!("snapshots/{short}"),
+            format!("snapshots/x/{hash}"),
+            format!("snapshots/{}", hash.to_uppercase()),
+            format!("twin/snapshots/{hash}"),
+            format!("config/vault.01.{short}"),
+            format!("config/vault.-1.{short}"),
+            format!("config/other.1.{short}"),
+            format!("keys/0.0.{short}"),
+            format!("keys/x/0707070707070707.0.{short}"),
+            format!("sessions/00/0707070707070707.0.{short}"),
+            format!("journal/{}/1.{hash}", "0".repeat(32)),
+            format!("journal/{}/0000000001.{short}", "0".repeat(32)),
+            format!("other/{hash}"),
+        ] {
+            assert_eq!(ParsedName::parse(&name), None, "{name}");
+        }
+    }
+}

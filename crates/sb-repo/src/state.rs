@@ -1,0 +1,340 @@
+//! What a machine remembers of a vault: its log key, the newest journal heads it has seen, and which of its runs are alive.
+//!
+//! None of it is needed to restore. Losing it means enrolling as a new writer and not noticing a rollback to before the loss.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use sb_crypto::{Digest, Key, SigningKey};
+
+use crate::error::RepoError;
+use crate::ids::{KeyId, RunId};
+
+/// The newest entry of one journal that this machine has seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Head {
+    pub(crate) sequence: u64,
+    pub(crate) digest: Digest,
+}
+
+/// What is remembered between runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Remembered {
+    /// Fingerprint of the root key.
+    pub(crate) root: Option<Digest>,
+    pub(crate) heads: BTreeMap<KeyId, Head>,
+}
+
+/// A machine's memory of one vault, in a folder or (for tests and simulation) in memory.
+#[derive(Clone)]
+pub struct State(Arc<Place>);
+
+enum Place {
+    Folder(PathBuf),
+    Memory { inner: Mutex<Inner>, journal: Mutex<()> },
+}
+
+#[derive(Default)]
+struct Inner {
+    log_seed: Option<[u8; 32]>,
+    remembered: Remembered,
+    runs: BTreeSet<RunId>,
+}
+
+/// Keeps a run alive, or a journal locked, until dropped.
+pub(crate) enum Guard<'a> {
+    File { _lock: File, remove: Option<PathBuf> },
+    Run { state: &'a State, run: RunId },
+    Journal { _guard: MutexGuard<'a, ()> },
+}
+
+impl Drop for Guard<'_> {
+    fn drop(&mut self) {
+        match self {
+            Self::File { remove: Some(path), .. } => drop(fs::remove_file(path)),
+            Self::Run { state, run } => {
+                if let Place::Memory { inner, .. } = &*state.0 {
+                    locked(inner).runs.remove(run);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // What is guarded is replaced as a whole, so a panic elsewhere can't leave it half done.
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+impl State {
+    /// The memory in this folder, which is made if need be, readable by its owner alone.
+    ///
+    /// # Errors
+    /// [`RepoError::State`] if the folder can't be made.
+    pub fn open(folder: &Path) -> Result<Self, RepoError> {
+        create_private_folder(folder).map_err(|source| failed("create", folder, source))?;
+        Ok(Self(Arc::new(Place::Folder(folder.to_owned()))))
+    }
+
+    /// A memory that ends with the process.
+    pub fn in_memory() -> Self {
+        Self(Arc::new(Place::Memory { inner: Mutex::default(), journal: Mutex::default() }))
+    }
+
+    /// This machine's log key, if it has enrolled.
+    pub(crate) fn log_key(&self) -> Result<Option<SigningKey>, RepoError> {
+        match &*self.0 {
+            Place::Memory { inner, .. } => Ok(locked(inner).log_seed.as_ref().map(SigningKey::from_seed)),
+            Place::Folder(folder) => {
+                let path = folder.join("log.key");
+                match fs::read(&path) {
+                    Ok(bytes) => {
+                        let seed = Key::from_slice(&bytes).map_err(|_| {
+                            failed("read", &path, std::io::Error::new(ErrorKind::InvalidData, "not 32 bytes"))
+                        })?;
+                        Ok(Some(SigningKey::from_seed(seed.as_bytes())))
+                    }
+                    Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+                    Err(error) => Err(failed("read", &path, error)),
+                }
+            }
+        }
+    }
+
+    /// Remembers this machine's log key.
+    pub(crate) fn set_log_key(&self, key: &SigningKey) -> Result<(), RepoError> {
+        let seed = key.seed();
+        match &*self.0 {
+            Place::Memory { inner, .. } => {
+                locked(inner).log_seed = Some(*seed.as_bytes());
+                Ok(())
+            }
+            Place::Folder(folder) => replace(&folder.join("log.key"), seed.as_bytes()),
+        }
+    }
+
+    /// Root fingerprint and heads.
+    pub(crate) fn remembered(&self) -> Result<Remembered, RepoError> {
+        match &*self.0 {
+            Place::Memory { inner, .. } => Ok(locked(inner).remembered.clone()),
+            Place::Folder(folder) => {
+                let path = folder.join("heads");
+                match fs::read_to_string(&path) {
+                    Ok(text) => parse(&text).ok_or_else(|| {
+                        failed("read", &path, std::io::Error::new(ErrorKind::InvalidData, "not a list of heads"))
+                    }),
+                    Err(error) if error.kind() == ErrorKind::NotFound => Ok(Remembered::default()),
+                    Err(error) => Err(failed("read", &path, error)),
+                }
+            }
+        }
+    }
+
+    /// Replaces what is remembered.
+    pub(crate) fn remember(&self, remembered: &Remembered) -> Result<(), RepoError> {
+        match &*self.0 {
+            Place::Memory { inner, .. } => {
+                locked(inner).remembered = remembered.clone();
+                Ok(())
+            }
+            Place::Folder(folder) => replace(&folder.join("heads"), print(remembered).as_bytes()),
+        }
+    }
+
+    /// Waits until no other process of this machine appends to the journal.
+    pub(crate) fn lock_journal(&self) -> Result<Guard<'_>, RepoError> {
+        match &*self.0 {
+            Place::Memory { journal, .. } => Ok(Guard::Journal { _guard: locked(journal) }),
+            Place::Folder(folder) => {
+                let path = folder.join("journal.lock");
+                let file = open_lock(&path).and_then(|file| file.lock().map(|()| file));
+                Ok(Guard::File { _lock: file.map_err(|source| failed("lock", &path, source))?, remove: None })
+            }
+        }
+    }
+
+    /// Says that this run is alive until the guard is dropped or the process ends.
+    pub(crate) fn hold(&self, run: RunId) -> Result<Guard<'_>, RepoError> {
+        match &*self.0 {
+            Place::Memory { inner, .. } => {
+                locked(inner).runs.insert(run);
+                Ok(Guard::Run { state: self, run })
+            }
+            Place::Folder(folder) => {
+                let path = folder.join(format!("{run}.run"));
+                let file = open_lock(&path).and_then(|file| file.lock().map(|()| file));
+                let file = file.map_err(|source| failed("lock", &path, source))?;
+                Ok(Guard::File { _lock: file, remove: Some(path) })
+            }
+        }
+    }
+
+    /// True if the run is one of this machine's and still going on.
+    pub(crate) fn is_alive(&self, run: RunId) -> Result<bool, RepoError> {
+        match &*self.0 {
+            Place::Memory { inner, .. } => Ok(locked(inner).runs.contains(&run)),
+            Place::Folder(folder) => {
+                let path = folder.join(format!("{run}.run"));
+                match File::open(&path) {
+                    Ok(file) => match file.try_lock() {
+                        Ok(()) => {
+                            let _ = fs::remove_file(&path);
+                            Ok(false)
+                        }
+                        Err(TryLockError::WouldBlock) => Ok(true),
+                        Err(TryLockError::Error(source)) => Err(failed("lock", &path, source)),
+                    },
+                    Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+                    Err(error) => Err(failed("open", &path, error)),
+                }
+            }
+        }
+    }
+}
+
+impl fmt::Debug for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &*self.0 {
+            Place::Folder(folder) => f.debug_tuple("State").field(folder).finish(),
+            Place::Memory { .. } => f.write_str("State(in memory)"),
+        }
+    }
+}
+
+fn failed(action: &'static str, path: &Path, source: std::io::Error) -> RepoError {
+    RepoError::State { action, path: path.to_owned(), source }
+}
+
+fn print(remembered: &Remembered) -> String {
+    let mut text = String::new();
+    if let Some(root) = &remembered.root {
+        text.push_str(&format!("root {root}\n"));
+    }
+    for (writer, head) in &remembered.heads {
+        text.push_str(&format!("{writer} {} {}\n", head.sequence, head.digest));
+    }
+    text
+}
+
+fn parse(text: &str) -> Option<Remembered> {
+    let mut remembered = Remembered::default();
+    for line in text.lines() {
+        let words: Vec<&str> = line.split(' ').collect();
+        match words.as_slice() {
+            ["root", root] => remembered.root = Some(root.parse().ok()?),
+            [writer, sequence, digest] => {
+                let head = Head { sequence: sequence.parse().ok()?, digest: digest.parse().ok()? };
+                remembered.heads.insert(KeyId::from_hex(writer)?, head);
+            }
+            _ => return None,
+        }
+    }
+    Some(remembered)
+}
+
+fn create_private_folder(folder: &Path) -> std::io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)
+}
+
+fn private() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+}
+
+fn open_lock(path: &Path) -> std::io::Result<File> {
+    private().truncate(false).open(path)
+}
+
+/// Replaces a small file atomically and durably.
+fn replace(path: &Path, bytes: &[u8]) -> Result<(), RepoError> {
+    let temporary = path.with_extension(format!("{}.new", std::process::id()));
+    let written = private().truncate(true).open(&temporary).and_then(|mut file| {
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&temporary, path)?;
+        let folder = path.parent().expect("a file in the state folder");
+        // Not every system can open a folder; where it can, the rename is made durable.
+        File::open(folder).map_or(Ok(()), |folder| folder.sync_all())
+    });
+    written.map_err(|source| {
+        let _ = fs::remove_file(&temporary);
+        failed("write", path, source)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sb_crypto::sha256;
+
+    fn states() -> (tempfile::TempDir, [State; 2]) {
+        let folder = tempfile::tempdir().unwrap();
+        let state = State::open(&folder.path().join("a/b")).unwrap();
+        (folder, [state, State::in_memory()])
+    }
+
+    #[test]
+    fn log_key_and_heads_are_remembered() {
+        let (_folder, states) = states();
+        for state in states {
+            assert!(state.log_key().unwrap().is_none());
+            let key = SigningKey::from_seed(&[7; 32]);
+            state.set_log_key(&key).unwrap();
+            assert_eq!(state.log_key().unwrap().unwrap().public(), key.public());
+            assert_eq!(state.remembered().unwrap(), Remembered::default());
+            let head = Head { sequence: 41, digest: sha256(b"entry") };
+            let heads = BTreeMap::from([(KeyId::new([3; 16]), head)]);
+            let remembered = Remembered { root: Some(sha256(b"root")), heads };
+            state.remember(&remembered).unwrap();
+            assert_eq!(state.remembered().unwrap(), remembered);
+        }
+    }
+
+    #[test]
+    fn a_run_is_alive_while_it_is_held() {
+        let (_folder, states) = states();
+        for state in states {
+            let run = RunId::new([1; 8]);
+            assert!(!state.is_alive(run).unwrap());
+            let guard = state.hold(run).unwrap();
+            assert!(state.is_alive(run).unwrap());
+            drop(guard);
+            assert!(!state.is_alive(run).unwrap());
+            drop(state.lock_journal().unwrap());
+            drop(state.lock_journal().unwrap());
+        }
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn the_log_key_is_readable_by_its_owner_alone() {
+        use std::os::unix::fs::PermissionsExt;
+        let (folder, [state, _]) = states();
+        state.set_log_key(&SigningKey::from_seed(&[7; 32])).unwrap();
+        let mode = |path: &str| fs::metadata(folder.path().join(path)).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode("a/b"), mode("a/b/log.key")), (0o700, 0o600));
+    }
+
+    #[test]
+    fn damaged_state_is_reported() {
+        let (folder, [state, _]) = states();
+        fs::write(folder.path().join("a/b/log.key"), b"short").unwrap();
+        fs::write(folder.path().join("a/b/heads"), b"not a head").unwrap();
+        assert!(matches!(state.log_key(), Err(RepoError::State { action: "read", .. })));
+        assert!(matches!(state.remembered(), Err(RepoError::State { action: "read", .. })));
+        fs::write(folder.path().join("file"), b"").unwrap();
+        assert!(matches!(State::open(&folder.path().join("file/x")), Err(RepoError::State { action: "create", .. })));
+    }
+}

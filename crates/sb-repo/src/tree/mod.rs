@@ -1,0 +1,9 @@
+//! Trees: folders as pages of entries, written depth first and read the same way.
+
+mod leaf;
+mod pages;
+mod reader;
+
+pub(crate) use leaf::document_leaf;
+pub(crate) use pages::{ChunkSink, PageWriter};
+pub(crate) use reader::{FolderReader, Found, Redactions, TreeReader};

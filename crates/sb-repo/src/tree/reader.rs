@@ -1,0 +1,222 @@
+//! Reading trees: a folder entry by entry, a path component by component.
+
+use std::collections::HashMap;
+
+use sb_crypto::open_with;
+
+use crate::chunks::ChunkReader;
+use crate::error::{Flaw, RepoError};
+use crate::ids::ChunkId;
+use crate::keys::CompartmentKeys;
+use crate::live::{names_in, read};
+use crate::locator::Locator;
+use crate::name::{ObjectKind, ParsedName};
+use crate::view::View;
+use crate::wire::cbor::{Malformed, Value};
+use crate::wire::entry::{Entry, Inline, Item, order_key, read_holes, read_xattrs};
+use crate::wire::node::{Child, Node, Part, Reference, read_parts};
+use crate::wire::redaction::{INFO, Redaction};
+
+/// Nodes that others stand in for.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Redactions(HashMap<ChunkId, Reference>);
+
+impl Redactions {
+    /// Reads all redactions of the vault. One that can't be read is an error: what it hides must not come back.
+    pub(crate) fn load(view: &View, keys: &CompartmentKeys) -> Result<Self, RepoError> {
+        let mut nodes = HashMap::new();
+        for name in names_in(&view.listing, "redactions/").filter(|name| view.live.is_readable(name)) {
+            let Some(parsed) = ParsedName::parse(name) else { continue };
+            let damaged = |flaw: Flaw| RepoError::Damaged { name: name.to_owned(), flaw };
+            let bytes = read(&*view.storage, name).map_err(damaged)?;
+            let frame = view.trust.check(&parsed, &bytes).map_err(damaged)?;
+            let private = keys.private(ObjectKind::Redaction, frame.header.key)?;
+            let plain = open_with(private, INFO, &frame.header.to_bytes(), frame.body)
+                .map_err(|_| damaged(Malformed("does not open with the compartment's key").into()))?;
+            let redaction = Redaction::decode(plain.as_bytes()).map_err(|flaw| damaged(flaw.into()))?;
+            nodes.extend(redaction.nodes);
+        }
+        Ok(Self(nodes))
+    }
+
+    /// What is to be read for this node.
+    fn resolve(&self, mut node: Reference) -> Reference {
+        // A chain can't be longer than the list; a circle is broken there.
+        for _ in 0..=self.0.len() {
+            match self.0.get(&node.id) {
+                Some(new) => node = *new,
+                None => break,
+            }
+        }
+        node
+    }
+}
+
+/// Reads nodes and lists of one compartment.
+#[derive(Clone, Copy)]
+pub(crate) struct TreeReader<'v> {
+    pub(crate) chunks: &'v ChunkReader<'v>,
+    pub(crate) locator: &'v Locator,
+    pub(crate) redactions: &'v Redactions,
+}
+
+impl<'v> TreeReader<'v> {
+    /// The bytes of a chunk of metadata.
+    pub(crate) fn meta(&self, reference: Reference) -> Result<Vec<u8>, RepoError> {
+        self.chunks.meta(self.locator, reference)
+    }
+
+    fn node(&self, reference: Reference) -> Result<Node, RepoError> {
+        let reference = self.redactions.resolve(reference);
+        let bytes = self.meta(reference)?;
+        Node::decode(&bytes).map_err(|flaw| malformed(reference, flaw))
+    }
+
+    /// The entries of a folder, in order.
+    pub(crate) fn folder(&self, node: Reference) -> FolderReader<'v> {
+        FolderReader { reader: *self, waiting: vec![node], page: Vec::new().into_iter() }
+    }
+
+    /// The entry of this name in a folder; reads only the pages on the way.
+    pub(crate) fn find(&self, folder: Reference, name: &[u8]) -> Result<Option<Entry>, RepoError> {
+        // A folder and anything else of that name sort differently, so there are two places to look.
+        for is_folder in [false, true] {
+            let key = order_key(name, is_folder);
+            let mut at = folder;
+            loop {
+                match self.node(at)? {
+                    Node::Inner(children) => match children.iter().find(|child| child.last.as_slice() >= &*key) {
+                        Some(child) => at = child.node,
+                        None => break,
+                    },
+                    Node::Leaf(entries) => {
+                        if let Some(found) = entries.into_iter().find(|entry| *entry.order_key() == *key) {
+                            return Ok(Some(found));
+                        }
+                        break;
+                    }
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// An entry's extended attributes, wherever they are.
+    pub(crate) fn xattrs(&self, entry: &Entry) -> Result<Vec<(Vec<u8>, Vec<u8>)>, RepoError> {
+        self.inline(&entry.xattrs, read_xattrs)
+    }
+
+    /// A file's holes, wherever they are.
+    pub(crate) fn holes(&self, holes: &Inline<(u64, u64)>) -> Result<Vec<(u64, u64)>, RepoError> {
+        self.inline(holes, read_holes)
+    }
+
+    fn inline<T: Clone>(
+        &self,
+        list: &Inline<T>,
+        decode: impl Fn(Value) -> Result<Vec<T>, Malformed>,
+    ) -> Result<Vec<T>, RepoError> {
+        match list {
+            Inline::Here(list) => Ok(list.clone()),
+            Inline::At(reference) => {
+                let bytes = self.meta(*reference)?;
+                Value::decode(&bytes).and_then(decode).map_err(|flaw| malformed(*reference, flaw))
+            }
+        }
+    }
+
+    /// Calls `each` with every piece of content of a file in order, going down through lists.
+    pub(crate) fn each_part(
+        &self,
+        parts: &[Part],
+        depth: u64,
+        each: &mut dyn FnMut(Reference) -> Result<(), RepoError>,
+    ) -> Result<(), RepoError> {
+        for part in parts {
+            if depth == 0 {
+                each(part.reference)?;
+            } else {
+                self.each_part(&self.list(part, depth)?, depth - 1, each)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The parts in a list of parts.
+    pub(crate) fn list(&self, part: &Part, depth: u64) -> Result<Vec<Part>, RepoError> {
+        let bytes = self.meta(part.reference)?;
+        let parts = Value::decode(&bytes).and_then(|value| read_parts(value, depth - 1));
+        let parts = parts.map_err(|flaw| malformed(part.reference, flaw))?;
+        let total = parts.iter().try_fold(0u64, |sum, part| sum.checked_add(part.content));
+        if total != Some(part.content) {
+            return Err(malformed(part.reference, Malformed("a list's parts are not as long as it says")));
+        }
+        Ok(parts)
+    }
+
+    /// The node of the root of a tree, if the path is the root, or the entry at a path.
+    pub(crate) fn lookup(&self, root: Reference, path: &[u8]) -> Result<Option<Found>, RepoError> {
+        let mut found = Found::Root(root);
+        for component in path.split(|byte| *byte == b'/').filter(|component| !component.is_empty()) {
+            let Some(node) = found.node() else { return Ok(None) };
+            match self.find(node, component)? {
+                Some(entry) => found = Found::Entry(Box::new(entry)),
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(found))
+    }
+}
+
+/// What is at a path.
+#[derive(Clone, Debug)]
+pub(crate) enum Found {
+    /// The top of the tree.
+    Root(Reference),
+    /// An entry.
+    Entry(Box<Entry>),
+}
+
+impl Found {
+    /// The node, if it is a folder.
+    pub(crate) fn node(&self) -> Option<Reference> {
+        match self {
+            Self::Root(node) => Some(*node),
+            Self::Entry(entry) => match &entry.item {
+                Item::Folder { node, .. } => Some(*node),
+                _ => None,
+            },
+        }
+    }
+}
+
+fn malformed(reference: Reference, flaw: Malformed) -> RepoError {
+    RepoError::Damaged { name: format!("chunk {}", reference.id), flaw: flaw.into() }
+}
+
+/// A folder's entries in order, a page at a time.
+pub(crate) struct FolderReader<'v> {
+    reader: TreeReader<'v>,
+    /// Nodes to be read yet, last first.
+    waiting: Vec<Reference>,
+    page: std::vec::IntoIter<Entry>,
+}
+
+impl Iterator for FolderReader<'_> {
+    type Item = Result<Entry, RepoError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some(entry) = self.page.next() {
+                return Some(Ok(entry));
+            }
+            let node = self.waiting.pop()?;
+            match self.reader.node(node) {
+                Ok(Node::Leaf(entries)) => self.page = entries.into_iter(),
+                Ok(Node::Inner(children)) => self.waiting.extend(children.iter().rev().map(|Child { node, .. }| *node)),
+                Err(error) => return Some(Err(error)),
+            }
+        }
+    }
+}
+

@@ -1,0 +1,342 @@
+//! An open vault: a view of it, the keys of one user, and this machine as a writer.
+
+use std::sync::Arc;
+
+use sb_crypto::{Credential, CryptoError, Digest, Random, SigningKey, SlotMethod, open_slot};
+use sb_store::{Storage, create};
+
+use crate::clock::Clock;
+use crate::error::RepoError;
+use crate::ids::{KeyId, RunId, UserId, VaultId};
+use crate::keys::{CompartmentKeys, Keyring};
+use crate::live::{list, read};
+use crate::name::{ObjectKind, ParsedName, Stem};
+use crate::sessions::{KeyFinder, write_twice};
+use crate::state::{Head, State};
+use crate::trust::key_id;
+use crate::view::{View, with_twins};
+use crate::wire::certificate::WriterCertificate;
+use crate::wire::config::Epoch;
+use crate::wire::frame::{Author, Frame, Header};
+use crate::wire::journal::{Added, JournalEntry};
+use crate::wire::slot::Slot;
+
+/// What a vault needs of the world around it.
+#[derive(Clone, Debug)]
+pub struct Surroundings {
+    /// Where the vault is.
+    pub storage: Arc<dyn Storage>,
+    /// What this machine remembers of it.
+    pub state: State,
+    /// The time of day.
+    pub clock: Arc<dyn Clock>,
+    /// Where keys, salts and ids come from.
+    pub random: Arc<dyn Random>,
+}
+
+/// A vault opened by one user.
+///
+/// What it knows of the storage is from when it was opened and what it did itself since; open it anew to see what others did.
+#[derive(Debug)]
+pub struct Vault {
+    pub(crate) view: View,
+    pub(crate) around: Surroundings,
+    pub(crate) keyring: Keyring,
+    pub(crate) keys: Arc<CompartmentKeys>,
+    pub(crate) finder: KeyFinder,
+    /// Which kinds of slot the vault has, for messages.
+    pub(crate) slot: ParsedName,
+}
+
+/// A change that goes into the journal.
+#[derive(Debug, Default)]
+pub(crate) struct Change {
+    pub(crate) operation: &'static str,
+    pub(crate) added: Vec<Added>,
+    pub(crate) removed: Vec<(String, u64)>,
+}
+
+impl Vault {
+    /// Opens the vault with a credential. `expected` is the root key's fingerprint where it is known from elsewhere.
+    ///
+    /// # Errors
+    /// [`RepoError::NoVault`], [`RepoError::WrongCredential`], [`RepoError::NoSuchSlot`], [`RepoError::RootMismatch`],
+    /// [`RepoError::RootNotPinned`] for an RSA key where no fingerprint is known, [`RepoError::UnsupportedFeature`], and errors of
+    /// storage and state.
+    pub fn open(around: Surroundings, credential: &Credential, expected: Option<Digest>) -> Result<Self, RepoError> {
+        let listing = list(&*around.storage)?;
+        let remembered = around.state.remembered()?;
+        let expected = expected.or(remembered.root);
+        let (slot, keyring) = find_slot(&*around.storage, &listing, credential, expected)?;
+        let root = keyring.root;
+        let view = View::assemble(around.storage.clone(), listing, remembered, Some(root), expected)?;
+        // A slot that was taken away opens nothing any more, even if somebody puts it back.
+        let slot_name = &slot.1;
+        if view.id() != keyring.vault || view.live.is_removed(slot_name) {
+            return Err(RepoError::WrongCredential);
+        }
+        let bytes = read(&*around.storage, slot_name).map_err(|flaw| RepoError::Damaged { name: slot_name.clone(), flaw })?;
+        let checked = view.trust.check(&slot.0, &bytes);
+        checked.map_err(|flaw| RepoError::Damaged { name: slot_name.clone(), flaw })?;
+        let compartment = view.config.compartments.first().ok_or(RepoError::NoReadingKey { what: "this vault" })?;
+        let keys = keyring.compartment(compartment.id, view.config.hash, view.config.recipient)?;
+        let finder = KeyFinder::new(&view);
+        let mut vault = Self { view, around, keyring, keys: Arc::new(keys), finder, slot: slot.0 };
+        vault.remember()?;
+        Ok(vault)
+    }
+
+    /// Looks at the storage anew.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn refresh(&mut self) -> Result<(), RepoError> {
+        let listing = list(&*self.around.storage)?;
+        let remembered = self.around.state.remembered()?;
+        let root = Some(self.keyring.root);
+        self.view = View::assemble(self.around.storage.clone(), listing, remembered, root, None)?;
+        self.finder = KeyFinder::new(&self.view);
+        self.remember()
+    }
+
+    /// What anybody can see of the vault.
+    pub fn view(&self) -> &View {
+        &self.view
+    }
+
+    /// The vault's id.
+    pub fn id(&self) -> VaultId {
+        self.view.id()
+    }
+
+    /// Who opened it.
+    pub fn user(&self) -> UserId {
+        self.keyring.user
+    }
+
+    /// True if this user may change keys and users.
+    pub fn is_administrator(&self) -> bool {
+        self.keyring.root_signing.is_some()
+    }
+
+    /// The slot that the credential opened, as a name without its hash.
+    pub fn slot(&self) -> String {
+        self.slot.stem.signed_text().trim_end_matches('.').to_owned()
+    }
+
+    /// Fails if journal entries that this machine has seen are gone. Reading goes on without them, writing must not.
+    ///
+    /// # Errors
+    /// [`RepoError::RolledBack`].
+    pub fn check_heads(&self) -> Result<(), RepoError> {
+        for (name, flaw) in &self.view.live.flaws {
+            if let (crate::error::Flaw::RolledBack(sequence), Some(parsed)) = (flaw, ParsedName::parse(name)) {
+                let writer = parsed.stem.folder().strip_prefix("journal/").and_then(KeyId::from_hex);
+                return Err(RepoError::RolledBack { writer: writer.expect("a parsed name"), sequence: *sequence });
+            }
+        }
+        Ok(())
+    }
+
+    /// Remembers the newest heads, never an older one than before.
+    fn remember(&mut self) -> Result<(), RepoError> {
+        let mut remembered = self.around.state.remembered()?;
+        remembered.root = Some(self.view.root_fingerprint());
+        for (writer, head) in &self.view.live.heads {
+            let known = remembered.heads.entry(*writer).or_insert(*head);
+            if head.sequence > known.sequence {
+                *known = *head;
+            }
+        }
+        if remembered != self.view.remembered {
+            self.around.state.remember(&remembered)?;
+            self.view.remembered = remembered;
+        }
+        Ok(())
+    }
+
+    /// Takes the vault as it is for the truth from now on, after a rollback that the user knows of.
+    pub(crate) fn accept_heads(&mut self) -> Result<(), RepoError> {
+        let mut remembered = self.around.state.remembered()?;
+        remembered.heads = self.view.live.heads.clone();
+        self.around.state.remember(&remembered)?;
+        self.refresh()
+    }
+
+    /// The newest keys that new objects are sealed to.
+    pub(crate) fn epoch(&self) -> &Epoch {
+        let compartment = self.view.config.compartments.iter().find(|c| c.id == self.keys.id);
+        compartment.and_then(|c| c.epochs.last()).expect("checked when the config was read")
+    }
+
+    /// This machine's log key; a machine without one that the vault knows enrols.
+    pub(crate) fn writer(&mut self) -> Result<SigningKey, RepoError> {
+        let known = self.around.state.log_key()?;
+        if let Some(key) = &known {
+            if self.view.trust.writers.contains_key(&key_id(&key.public())) {
+                return Ok(SigningKey::from_seed(key.seed().as_bytes()));
+            }
+        }
+        self.enrol(known)
+    }
+
+    /// Certifies this machine's log key, making one first unless an earlier attempt left one.
+    pub(crate) fn enrol(&mut self, key: Option<SigningKey>) -> Result<SigningKey, RepoError> {
+        let key = match key {
+            Some(key) => key,
+            None => {
+                let key = SigningKey::generate(&*self.around.random);
+                self.around.state.set_log_key(&key)?;
+                key
+            }
+        };
+        let added = write_writer(&self.around, self.id(), &self.keyring.signing, &key)?;
+        let certificate = WriterCertificate {
+            key: key.public(),
+            user_key: key_id(&self.keyring.signing.public()),
+            created: self.around.clock.now(),
+        };
+        self.view.trust.writers.insert(key_id(&key.public()), certificate);
+        self.append(&key, RunId::new([0; 8]), Change { operation: "enrol", added, removed: Vec::new() })?;
+        Ok(key)
+    }
+
+    /// Appends an entry to this machine's journal, which acknowledges what it lists.
+    pub(crate) fn append(&mut self, key: &SigningKey, run: RunId, change: Change) -> Result<(), RepoError> {
+        let state = self.around.state.clone();
+        let _locked = state.lock_journal()?;
+        let writer = key_id(&key.public());
+        let remembered = state.remembered()?.heads.get(&writer).copied();
+        let newest = newest_entry(&self.view, writer, remembered)?;
+        let entry = JournalEntry {
+            sequence: newest.map_or(0, |head| head.sequence + 1),
+            previous: newest.map(|head| head.digest),
+            time: self.around.clock.now(),
+            operation: change.operation.to_owned(),
+            generation: self.view.live.generation,
+            added: change.added,
+            removed: change.removed,
+        };
+        let head = write_entry(&*self.view.storage, self.id(), &Author { key, run }, &entry)?;
+        self.view.live.apply(entry);
+        self.view.live.heads.insert(writer, head);
+        self.remember()
+    }
+}
+
+/// Writes the certificate of a machine's log key.
+pub(crate) fn write_writer(
+    around: &Surroundings,
+    vault: VaultId,
+    user: &SigningKey,
+    key: &SigningKey,
+) -> Result<Vec<Added>, RepoError> {
+    let certificate =
+        WriterCertificate { key: key.public(), user_key: key_id(&user.public()), created: around.clock.now() };
+    let header = Header::clear(ObjectKind::Writer, vault);
+    let stem = Stem::immutable(ObjectKind::Writer);
+    write_twice(&*around.storage, &Author::outside(user), header, &certificate.encode(), &stem)
+}
+
+/// Writes a journal entry.
+pub(crate) fn write_entry(
+    storage: &dyn Storage,
+    vault: VaultId,
+    author: &Author<'_>,
+    entry: &JournalEntry,
+) -> Result<Head, RepoError> {
+    let stem = Stem::journal(key_id(&author.key.public()), entry.sequence);
+    let (bytes, digest) = author.frame(Header::clear(ObjectKind::Journal, vault), &entry.encode(), &stem);
+    create(storage, &stem.name(&digest), &bytes)?;
+    Ok(Head { sequence: entry.sequence, digest })
+}
+
+/// The last entry of this machine's own journal, which must not be older than the one it remembers.
+fn newest_entry(view: &View, writer: KeyId, remembered: Option<Head>) -> Result<Option<Head>, RepoError> {
+    let mut entries = Vec::new();
+    for listed in view.storage.list(&format!("journal/{writer}"))? {
+        if let Some(parsed) = ParsedName::parse(&listed.name) {
+            let digest = parsed.hash.parse().expect("a parsed name has 64 digits");
+            entries.push((Head { sequence: parsed.stem.generation(), digest }, parsed, listed.name));
+        }
+    }
+    entries.sort_by_key(|(head, ..)| head.sequence);
+    if let Some(known) = remembered {
+        if !entries.iter().any(|(head, ..)| *head == known) {
+            return Err(RepoError::RolledBack { writer, sequence: known.sequence });
+        }
+    }
+    if let Some(twice) = entries.windows(2).find(|pair| pair[0].0.sequence == pair[1].0.sequence) {
+        return Err(RepoError::Forked { writer, sequence: twice[0].0.sequence });
+    }
+    let Some((head, parsed, name)) = entries.pop() else { return Ok(None) };
+    let damaged = |flaw| RepoError::Damaged { name: name.clone(), flaw };
+    let bytes = read(&*view.storage, &name).map_err(damaged)?;
+    view.trust.check(&parsed, &bytes).map_err(damaged)?;
+    Ok(Some(head))
+}
+
+type Opened = ((ParsedName, String), Keyring);
+
+/// Tries the credential on every slot it could belong to, newest generation first.
+fn find_slot(
+    storage: &dyn Storage,
+    listing: &crate::live::Listing,
+    credential: &Credential,
+    expected: Option<Digest>,
+) -> Result<Opened, RepoError> {
+    let mut names: Vec<(ParsedName, &str)> =
+        with_twins(listing, "keys/").into_iter().filter_map(|name| Some((ParsedName::parse(name)?, name))).collect();
+    names.sort_by_key(|(parsed, _)| (parsed.stem.family(), std::cmp::Reverse(parsed.stem.generation()), parsed.twin));
+    let (mut tried, mut fits) = (None, false);
+    for (parsed, name) in names {
+        // The twin of a slot that was good needs no second derivation.
+        if tried.as_ref() == Some(&parsed.stem) {
+            continue;
+        }
+        let Ok(bytes) = read(storage, name) else { continue };
+        let Ok(frame) = Frame::parse(&bytes) else { continue };
+        if !parsed.fits(&sb_crypto::sha256(&bytes)) {
+            continue;
+        }
+        let Ok(slot) = Slot::decode(frame.body) else { continue };
+        tried = Some(parsed.stem.clone());
+        match open_slot(&slot.sealed, credential, &frame.header.to_bytes()) {
+            Ok(payload) => {
+                let damaged = |flaw: crate::wire::cbor::Malformed| RepoError::Damaged { name: name.to_owned(), flaw: flaw.into() };
+                let keyring = Keyring::open(&payload).map_err(damaged)?;
+                check_root(&slot.sealed.method, &keyring, expected)?;
+                return Ok(((parsed, name.to_owned()), keyring));
+            }
+            Err(CryptoError::WrongMethod) => {}
+            Err(CryptoError::WrongCredential) => fits = true,
+            Err(error) => return Err(error.into()),
+        }
+    }
+    if fits {
+        Err(RepoError::WrongCredential)
+    } else if !with_twins(listing, "config/").is_empty() {
+        Err(RepoError::NoSuchSlot { credential: describe(credential) })
+    } else {
+        Err(RepoError::NoVault)
+    }
+}
+
+fn describe(credential: &Credential) -> &'static str {
+    match credential {
+        Credential::Passphrase(_) => "passphrase",
+        Credential::KeyFile(_) => "key file",
+        Credential::PassphraseAndKeyFile(..) => "passphrase with a key file",
+        Credential::Rsa(_) => "RSA key like this",
+        Credential::Recovery(_) => "recovery key",
+    }
+}
+
+fn check_root(method: &SlotMethod, keyring: &Keyring, expected: Option<Digest>) -> Result<(), RepoError> {
+    let found = keyring.root.fingerprint();
+    match expected {
+        Some(expected) if expected != found => Err(RepoError::RootMismatch { found, expected }),
+        None if matches!(method, SlotMethod::Rsa { .. }) => Err(RepoError::RootNotPinned),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,167 @@
+//! What anybody can see of a vault, with no key: config, certificates, journals, names.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use sb_crypto::{Digest, VerifyingKey};
+use sb_store::Storage;
+
+use crate::error::{Flaw, RepoError};
+use crate::ids::VaultId;
+use crate::live::{Listing, Live, list, names_in, read};
+use crate::name::{ParsedName, TWIN};
+use crate::state::{Remembered, State};
+use crate::trust::Trust;
+use crate::wire::config::Config;
+use crate::wire::frame::Frame;
+
+/// Features that this program knows; a vault that needs others is refused.
+const KNOWN_FEATURES: [&str; 0] = [];
+
+/// A vault as seen without keys.
+#[derive(Clone, Debug)]
+pub struct View {
+    pub(crate) storage: Arc<dyn Storage>,
+    pub(crate) config: Config,
+    /// The name of the config that counts.
+    pub(crate) config_name: String,
+    pub(crate) trust: Trust,
+    pub(crate) live: Live,
+    pub(crate) listing: Listing,
+    pub(crate) remembered: Remembered,
+}
+
+impl View {
+    /// Looks at the vault in `storage`. Its root key must be the one that `state` remembers, if it does, and the one with the
+    /// fingerprint `expected`, if given; with neither, the vault's own word is taken, which proves consistency only.
+    ///
+    /// # Errors
+    /// [`RepoError::NoVault`], [`RepoError::RootMismatch`], [`RepoError::UnsupportedFeature`], [`RepoError::Damaged`] if no copy
+    /// of the config is good, and errors of storage and state. Other damage is not an error here: `verify` reports it.
+    pub fn open(storage: Arc<dyn Storage>, state: &State, expected: Option<Digest>) -> Result<Self, RepoError> {
+        let listing = list(&*storage)?;
+        let remembered = state.remembered()?;
+        let expected = expected.or(remembered.root);
+        Self::assemble(storage, listing, remembered, None, expected)
+    }
+
+    /// The same with a root key that is known, or expected by its fingerprint.
+    pub(crate) fn assemble(
+        storage: Arc<dyn Storage>,
+        listing: Listing,
+        remembered: Remembered,
+        root: Option<VerifyingKey>,
+        expected: Option<Digest>,
+    ) -> Result<Self, RepoError> {
+        let (config_name, vault, config) = find_config(&*storage, &listing, root, expected)?;
+        let all = config.incompatible.iter().chain(&config.writer_only);
+        if let Some(feature) = all.into_iter().find(|feature| !KNOWN_FEATURES.contains(&feature.as_str())) {
+            return Err(RepoError::UnsupportedFeature { feature: feature.clone() });
+        }
+        let mut trust = Trust::new(vault, config.root);
+        // Users first: they vouch for writers. Damaged certificates are verify's to report; their twins serve.
+        for (folder, add) in [("users/", Trust::add_user as fn(&mut Trust, &ParsedName, &[u8]) -> _), ("writers/", Trust::add_writer)] {
+            for name in with_twins(&listing, folder) {
+                if let (Some(parsed), Ok(bytes)) = (ParsedName::parse(name), read(&*storage, name)) {
+                    let _: Result<(), Flaw> = add(&mut trust, &parsed, &bytes);
+                }
+            }
+        }
+        let live = Live::replay(&*storage, &listing, &trust, &remembered);
+        Ok(Self { storage, config, config_name, trust, live, listing, remembered })
+    }
+
+    /// The vault's id.
+    pub fn id(&self) -> VaultId {
+        self.trust.vault
+    }
+
+    /// SHA-256 of the root public key: what an owner compares with the recovery sheet.
+    pub fn root_fingerprint(&self) -> Digest {
+        self.config.root.fingerprint()
+    }
+
+    /// Objects and bytes that the journals say must be there, by folder.
+    pub fn usage(&self) -> BTreeMap<&str, (u64, u64)> {
+        let mut usage = BTreeMap::new();
+        for (name, recorded) in self.live.iter() {
+            let folder = name.strip_prefix(TWIN).unwrap_or(name).split('/').next().unwrap_or_default();
+            let (objects, bytes) = usage.entry(folder).or_insert((0, 0));
+            *objects += 1;
+            *bytes += recorded.size;
+        }
+        usage
+    }
+
+    /// Names of the highest generation that is good of each family in a folder, most recent first within a family; readable ones only.
+    pub(crate) fn mutables(&self, folder: &str) -> BTreeMap<String, Vec<(ParsedName, String)>> {
+        let mut families: BTreeMap<String, Vec<(ParsedName, String)>> = BTreeMap::new();
+        for name in with_twins(&self.listing, folder) {
+            let Some(parsed) = ParsedName::parse(name) else { continue };
+            if self.live.is_readable(name) {
+                families.entry(parsed.stem.family()).or_default().push((parsed, name.to_owned()));
+            }
+        }
+        for family in families.values_mut() {
+            family.sort_by_key(|(parsed, _)| std::cmp::Reverse(parsed.stem.generation()));
+        }
+        families
+    }
+}
+
+/// The names in a folder, then those of their twins.
+pub(crate) fn with_twins<'a>(listing: &'a Listing, folder: &'a str) -> Vec<&'a str> {
+    let twin = format!("{TWIN}{folder}");
+    let twins: Vec<&str> = listing
+        .range(twin.clone()..)
+        .map(|(name, _)| name.as_str())
+        .take_while(|name| name.starts_with(&twin))
+        .collect();
+    names_in(listing, folder).chain(twins).collect()
+}
+
+fn find_config(
+    storage: &dyn Storage,
+    listing: &Listing,
+    root: Option<VerifyingKey>,
+    expected: Option<Digest>,
+) -> Result<(String, VaultId, Config), RepoError> {
+    let names = with_twins(listing, "config/");
+    let mut best: Option<(String, VaultId, Config)> = None;
+    let mut trouble: Option<RepoError> = None;
+    for name in &names {
+        match read_config(storage, name, root, expected) {
+            Ok((vault, config)) => {
+                if best.as_ref().is_none_or(|(_, _, known)| config.generation > known.generation) {
+                    best = Some(((*name).to_owned(), vault, config));
+                }
+            }
+            Err(error) => trouble = trouble.or(Some(error)),
+        }
+    }
+    best.ok_or_else(|| trouble.unwrap_or(RepoError::NoVault))
+}
+
+fn read_config(
+    storage: &dyn Storage,
+    name: &str,
+    root: Option<VerifyingKey>,
+    expected: Option<Digest>,
+) -> Result<(VaultId, Config), RepoError> {
+    let damaged = |flaw: Flaw| RepoError::Damaged { name: name.to_owned(), flaw };
+    let parsed = ParsedName::parse(name).ok_or_else(|| damaged(Flaw::Surplus))?;
+    let bytes = read(storage, name).map_err(damaged)?;
+    let frame = Frame::parse(&bytes).map_err(|flaw| damaged(flaw.into()))?;
+    let config = Config::decode(frame.body).map_err(|flaw| damaged(flaw.into()))?;
+    let trust = Trust::new(frame.header.vault, config.root);
+    trust.check(&parsed, &bytes).map_err(damaged)?;
+    if config.generation != parsed.stem.generation() {
+        return Err(damaged(Flaw::Foreign));
+    }
+    let found = config.root.fingerprint();
+    let expected = root.map(|root| root.fingerprint()).or(expected);
+    match expected {
+        Some(expected) if expected != found => Err(RepoError::RootMismatch { found, expected }),
+        _ => Ok((trust.vault, config)),
+    }
+}

@@ -1,0 +1,398 @@
+//! CBOR values (RFC 8949) in the core deterministic encoding, with integer map keys.
+//!
+//! Structures of the vault are written and read by way of [`Value`], so that a reader can keep the map entries it does not know.
+
+use minicbor::data::Type;
+use minicbor::{Decoder, Encoder};
+
+/// Deeper nesting than any structure of the vault has is refused, so that hostile bytes can't exhaust the stack.
+const DEPTH_MAX: u32 = 16;
+
+/// A CBOR item.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Value {
+    /// An unsigned integer.
+    Uint(u64),
+    /// A negative integer, as the number itself.
+    Negative(i64),
+    /// A byte string.
+    Bytes(Vec<u8>),
+    /// A text string.
+    Text(String),
+    /// An array.
+    Array(Vec<Value>),
+    /// A map with ascending integer keys.
+    Map(Fields),
+    /// True or false.
+    Bool(bool),
+    /// Null.
+    Null,
+}
+
+/// Why bytes are not the structure they should be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a valid structure: {0}")]
+pub struct Malformed(pub &'static str);
+
+type Result<T> = std::result::Result<T, Malformed>;
+
+/// A map's entries, ascending by key.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Fields(Vec<(u64, Value)>);
+
+impl Fields {
+    /// An empty map.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The map with this entry added. Keys may come in any order; a key that is there already is replaced.
+    #[must_use]
+    pub fn with(mut self, key: u64, value: impl Into<Value>) -> Self {
+        self.insert(key, value.into());
+        self
+    }
+
+    /// The map with this entry added if there is a value.
+    #[must_use]
+    pub fn with_some(self, key: u64, value: Option<impl Into<Value>>) -> Self {
+        match value {
+            Some(value) => self.with(key, value),
+            None => self,
+        }
+    }
+
+    /// Adds or replaces an entry.
+    pub fn insert(&mut self, key: u64, value: Value) {
+        match self.0.binary_search_by_key(&key, |(k, _)| *k) {
+            Ok(at) => self.0[at].1 = value,
+            Err(at) => self.0.insert(at, (key, value)),
+        }
+    }
+
+    /// Takes an entry out.
+    pub fn take(&mut self, key: u64) -> Option<Value> {
+        let at = self.0.binary_search_by_key(&key, |(k, _)| *k).ok()?;
+        Some(self.0.remove(at).1)
+    }
+
+    /// Takes an entry out that must be there.
+    pub fn need(&mut self, key: u64) -> Result<Value> {
+        self.take(key).ok_or(Malformed("a field is missing"))
+    }
+
+    /// True if there is no entry.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The entries, ascending by key.
+    pub fn iter(&self) -> impl Iterator<Item = &(u64, Value)> {
+        self.0.iter()
+    }
+
+    /// This map as bytes.
+    pub fn encode(self) -> Vec<u8> {
+        Value::Map(self).encode()
+    }
+
+    /// The map at the start of `bytes`; what follows it must be zero (padding) or nothing.
+    pub fn decode(bytes: &[u8]) -> Result<Self> {
+        Value::decode(bytes)?.fields()
+    }
+}
+
+impl Value {
+    /// This item as bytes.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut encoder = Encoder::new(Vec::new());
+        write(&mut encoder, self).expect("writing to memory does not fail");
+        encoder.into_writer()
+    }
+
+    /// The item at the start of `bytes`; what follows it must be zero (padding) or nothing.
+    pub fn decode(bytes: &[u8]) -> Result<Self> {
+        let mut decoder = Decoder::new(bytes);
+        let value = read(&mut decoder, 0)?;
+        if bytes[decoder.position()..].iter().any(|byte| *byte != 0) {
+            return Err(Malformed("bytes after the end"));
+        }
+        Ok(value)
+    }
+
+    /// As an unsigned integer.
+    pub fn uint(self) -> Result<u64> {
+        match self {
+            Self::Uint(number) => Ok(number),
+            _ => Err(Malformed("not an unsigned integer")),
+        }
+    }
+
+    /// As an unsigned integer below 2³².
+    pub fn uint32(self) -> Result<u32> {
+        u32::try_from(self.uint()?).map_err(|_| Malformed("a number is too large"))
+    }
+
+    /// As an integer.
+    pub fn integer(self) -> Result<i64> {
+        match self {
+            Self::Uint(number) => i64::try_from(number).map_err(|_| Malformed("a number is too large")),
+            Self::Negative(number) => Ok(number),
+            _ => Err(Malformed("not an integer")),
+        }
+    }
+
+    /// As a byte string.
+    pub fn bytes(self) -> Result<Vec<u8>> {
+        match self {
+            Self::Bytes(bytes) => Ok(bytes),
+            _ => Err(Malformed("not a byte string")),
+        }
+    }
+
+    /// As a byte string of exactly this length.
+    pub fn array_of<const N: usize>(self) -> Result<[u8; N]> {
+        self.bytes()?.try_into().map_err(|_| Malformed("a byte string has the wrong length"))
+    }
+
+    /// As text.
+    pub fn text(self) -> Result<String> {
+        match self {
+            Self::Text(text) => Ok(text),
+            _ => Err(Malformed("not text")),
+        }
+    }
+
+    /// As an array.
+    pub fn array(self) -> Result<Vec<Self>> {
+        match self {
+            Self::Array(items) => Ok(items),
+            _ => Err(Malformed("not an array")),
+        }
+    }
+
+    /// As an array of exactly `N` items.
+    pub fn tuple<const N: usize>(self) -> Result<[Self; N]> {
+        self.array()?.try_into().map_err(|_| Malformed("an array has the wrong length"))
+    }
+
+    /// As an array whose items are all read by `item`.
+    pub fn list<T>(self, item: impl FnMut(Self) -> Result<T>) -> Result<Vec<T>> {
+        self.array()?.into_iter().map(item).collect()
+    }
+
+    /// As a map.
+    pub fn fields(self) -> Result<Fields> {
+        match self {
+            Self::Map(fields) => Ok(fields),
+            _ => Err(Malformed("not a map")),
+        }
+    }
+
+    /// As true or false.
+    pub fn boolean(self) -> Result<bool> {
+        match self {
+            Self::Bool(value) => Ok(value),
+            _ => Err(Malformed("not true or false")),
+        }
+    }
+}
+
+impl From<u64> for Value {
+    fn from(number: u64) -> Self {
+        Self::Uint(number)
+    }
+}
+impl From<u32> for Value {
+    fn from(number: u32) -> Self {
+        Self::Uint(number.into())
+    }
+}
+impl From<i64> for Value {
+    fn from(number: i64) -> Self {
+        u64::try_from(number).map_or(Self::Negative(number), Self::Uint)
+    }
+}
+impl From<bool> for Value {
+    fn from(value: bool) -> Self {
+        Self::Bool(value)
+    }
+}
+impl From<&[u8]> for Value {
+    fn from(bytes: &[u8]) -> Self {
+        Self::Bytes(bytes.to_vec())
+    }
+}
+impl<const N: usize> From<&[u8; N]> for Value {
+    fn from(bytes: &[u8; N]) -> Self {
+        Self::Bytes(bytes.to_vec())
+    }
+}
+impl From<Vec<u8>> for Value {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self::Bytes(bytes)
+    }
+}
+impl From<&str> for Value {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+impl From<String> for Value {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+impl From<Vec<Value>> for Value {
+    fn from(items: Vec<Value>) -> Self {
+        Self::Array(items)
+    }
+}
+impl From<Fields> for Value {
+    fn from(fields: Fields) -> Self {
+        Self::Map(fields)
+    }
+}
+impl<T, const N: usize> From<crate::ids::Id<T, N>> for Value {
+    fn from(id: crate::ids::Id<T, N>) -> Self {
+        Self::Bytes(id.as_bytes().to_vec())
+    }
+}
+impl From<sb_crypto::Digest> for Value {
+    fn from(digest: sb_crypto::Digest) -> Self {
+        Self::Bytes(digest.as_bytes().to_vec())
+    }
+}
+
+/// An array of what each item becomes.
+pub(crate) fn array<T, V: Into<Value>>(items: impl IntoIterator<Item = T>, each: impl FnMut(T) -> V) -> Value {
+    Value::Array(items.into_iter().map(each).map(Into::into).collect())
+}
+
+type Written = std::result::Result<(), minicbor::encode::Error<std::convert::Infallible>>;
+
+fn write(encoder: &mut Encoder<Vec<u8>>, value: &Value) -> Written {
+    match value {
+        Value::Uint(number) => encoder.u64(*number).map(drop),
+        Value::Negative(number) => encoder.i64(*number).map(drop),
+        Value::Bytes(bytes) => encoder.bytes(bytes).map(drop),
+        Value::Text(text) => encoder.str(text).map(drop),
+        Value::Bool(value) => encoder.bool(*value).map(drop),
+        Value::Null => encoder.null().map(drop),
+        Value::Array(items) => {
+            encoder.array(items.len() as u64)?;
+            items.iter().try_for_each(|item| write(encoder, item))
+        }
+        Value::Map(fields) => {
+            encoder.map(fields.0.len() as u64)?;
+            fields.0.iter().try_for_each(|(key, value)| {
+                encoder.u64(*key)?;
+                write(encoder, value)
+            })
+        }
+    }
+}
+
+fn read(decoder: &mut Decoder<'_>, depth: u32) -> Result<Value> {
+    const BROKEN: Malformed = Malformed("not CBOR");
+    if depth > DEPTH_MAX {
+        return Err(Malformed("nested too deeply"));
+    }
+    let value = match decoder.datatype().map_err(|_| BROKEN)? {
+        Type::U8 | Type::U16 | Type::U32 | Type::U64 => Value::Uint(decoder.u64().map_err(|_| BROKEN)?),
+        Type::I8 | Type::I16 | Type::I32 | Type::I64 => Value::Negative(decoder.i64().map_err(|_| BROKEN)?),
+        Type::Bytes => Value::Bytes(decoder.bytes().map_err(|_| BROKEN)?.to_vec()),
+        Type::String => Value::Text(decoder.str().map_err(|_| BROKEN)?.to_owned()),
+        Type::Bool => Value::Bool(decoder.bool().map_err(|_| BROKEN)?),
+        Type::Null => {
+            decoder.null().map_err(|_| BROKEN)?;
+            Value::Null
+        }
+        Type::Array => {
+            let length = decoder.array().map_err(|_| BROKEN)?.ok_or(BROKEN)?;
+            let mut items = Vec::new();
+            for _ in 0..length {
+                items.push(read(decoder, depth + 1)?);
+            }
+            Value::Array(items)
+        }
+        Type::Map => {
+            let length = decoder.map().map_err(|_| BROKEN)?.ok_or(BROKEN)?;
+            let mut fields: Vec<(u64, Value)> = Vec::new();
+            for _ in 0..length {
+                let key = decoder.u64().map_err(|_| Malformed("a map key is not an unsigned integer"))?;
+                if fields.last().is_some_and(|(last, _)| *last >= key) {
+                    return Err(Malformed("map keys are not ascending"));
+                }
+                fields.push((key, read(decoder, depth + 1)?));
+            }
+            Value::Map(Fields(fields))
+        }
+        _ => return Err(Malformed("an unexpected kind of item")),
+    };
+    Ok(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn values() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            any::<u64>().prop_map(Value::Uint),
+            (i64::MIN..0).prop_map(Value::Negative),
+            any::<Vec<u8>>().prop_map(Value::Bytes),
+            ".*".prop_map(Value::Text),
+            any::<bool>().prop_map(Value::Bool),
+            Just(Value::Null),
+        ];
+        leaf.prop_recursive(4, 64, 8, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..8).prop_map(Value::Array),
+                prop::collection::btree_map(any::<u64>(), inner, 0..8)
+                    .prop_map(|map| Value::Map(Fields(map.into_iter().collect()))),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn every_value_reads_back_with_any_padding(value in values(), padding in 0..40usize) {
+            let mut bytes = value.encode();
+            bytes.extend(vec![0; padding]);
+            prop_assert_eq!(Value::decode(&bytes), Ok(value));
+        }
+
+        #[test]
+        fn any_bytes_are_read_or_refused(bytes in any::<Vec<u8>>()) {
+            let _ = Value::decode(&bytes);
+        }
+    }
+
+    #[test]
+    fn the_encoding_is_the_shortest_with_keys_ascending() {
+        let fields = Fields::new().with(300, 1u64).with(2, -1i64).with(1, true).with_some(9, None::<u64>);
+        assert_eq!(fields.encode(), [0xa3, 1, 0xf5, 2, 0x20, 0x19, 1, 0x2c, 1]);
+    }
+
+    #[test]
+    fn hostile_bytes_are_refused() {
+        for (bytes, why) in [
+            (&[0x9f, 1, 0xff][..], "indefinite length"),
+            (&[0xa2, 2, 0, 1, 0], "keys descend"),
+            (&[0xa2, 1, 0, 1, 0], "a key twice"),
+            (&[0xa1, 0x61, 0x61, 0], "a text key"),
+            (&[0x9b, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff], "an endless array"),
+            (&[1, 1], "bytes after the end"),
+            (&[0xf9, 0, 0], "a float"),
+            (&[], "nothing"),
+        ] {
+            assert!(Value::decode(bytes).is_err(), "{why}");
+        }
+        assert!(Value::decode(&[0x81; 100]).is_err(), "nested too deeply");
+        assert!(Value::Null.uint().is_err() && Value::Null.text().is_err() && Value::Null.boolean().is_err());
+        assert!(Value::Uint(u64::MAX).integer().is_err() && Value::Uint(1 << 32).uint32().is_err());
+        assert!(Value::Bytes(vec![1]).array_of::<2>().is_err() && Value::Array(vec![]).tuple::<1>().is_err());
+    }
+}

@@ -1,0 +1,84 @@
+//! Reading a file once, from beginning to end.
+
+use std::fs::File;
+use std::io::{self, ErrorKind};
+
+use crate::{Content, EntryPath, Metadata, SourceError, platform};
+
+/// The content of a file of the file system.
+#[derive(Debug)]
+pub(crate) struct FileContent {
+    path: EntryPath,
+    file: File,
+    metadata: Metadata,
+    holes: Vec<(u64, u64)>,
+    /// How many holes end at or before the position.
+    passed: usize,
+    position: u64,
+}
+
+impl FileContent {
+    pub(crate) fn new(path: EntryPath, file: File, metadata: Metadata) -> Self {
+        platform::advise(&file);
+        let holes = platform::holes(&file, metadata.size);
+        Self { path, file, metadata, holes, passed: 0, position: 0 }
+    }
+}
+
+impl Content for FileContent {
+    fn metadata(&self) -> &Metadata {
+        &self.metadata
+    }
+
+    fn holes(&self) -> &[(u64, u64)] {
+        &self.holes
+    }
+
+    fn read(&mut self, buffer: &mut [u8]) -> Result<usize, SourceError> {
+        while self.holes.get(self.passed).is_some_and(|(offset, length)| offset + length <= self.position) {
+            self.passed += 1;
+        }
+        let hole = self.holes.get(self.passed).copied();
+        let inside = hole.is_some_and(|(offset, _)| offset <= self.position);
+        let end = match hole {
+            Some((offset, length)) if inside => offset + length,
+            Some((offset, _)) => offset,
+            None => self.metadata.size,
+        };
+        let left = usize::try_from(end - self.position).unwrap_or(usize::MAX);
+        let length = left.min(buffer.len());
+        let buffer = &mut buffer[..length];
+        let read = if inside {
+            buffer.fill(0);
+            buffer.len()
+        } else {
+            read_at(&self.file, buffer, self.position).map_err(|error| SourceError::new(self.path.clone(), error))?
+        };
+        self.position += read as u64;
+        Ok(read)
+    }
+
+    fn finish(self: Box<Self>) -> Result<(), SourceError> {
+        let now = platform::inspect_file(&self.file);
+        let (_, now) = now.map_err(|error| SourceError::new(self.path.clone(), error))?;
+        let change = if now.size != self.metadata.size {
+            "its size is another"
+        } else if now.mtime != self.metadata.mtime {
+            "its time is another"
+        } else if now.ctime != self.metadata.ctime {
+            "its metadata are others"
+        } else {
+            return Ok(());
+        };
+        Err(SourceError::Changed { path: self.path, change })
+    }
+}
+
+fn read_at(file: &File, buffer: &mut [u8], position: u64) -> io::Result<usize> {
+    loop {
+        match platform::read_at(file, buffer, position) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}

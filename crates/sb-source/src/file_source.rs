@@ -1,0 +1,159 @@
+//! The file system as a source.
+
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+
+use crate::accounts::Accounts;
+use crate::excludes::Excludes;
+use crate::file_content::FileContent;
+use crate::platform::{self, Node, Xattrs};
+use crate::selection::{Plan, entry_path, normalize, outermost};
+use crate::walk::Walk;
+use crate::{Content, Entry, EntryPath, Event, Kind, Metadata, SelectionError, Source, SourceError, SourceOptions};
+
+/// Folders, files or links of the file system.
+///
+/// Sources are made absolute; symbolic links in the folders that lead to one are resolved, while a source that is a
+/// link itself is recorded as such. Sources named twice or inside another are backed up once. Hidden files are files
+/// like others, and a `.gitignore` found on the way means nothing. Access times are left alone where the system
+/// permits.
+///
+/// ```
+/// use sb_source::{Event, FileSource, Source, SourceOptions};
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let folder = folder.path();
+/// std::fs::write(folder.join("invoice.pdf"), "%PDF-1.7")?;
+/// std::fs::write(folder.join("invoice.tmp"), "")?;
+///
+/// let source = FileSource::new([folder], SourceOptions::default().exclude("*.tmp"))?;
+/// let mut files = Vec::new();
+/// for event in source.walk() {
+///     match event {
+///         Event::Entry(entry) => {
+///             let mut content = source.open(&entry)?;
+///             let mut bytes = vec![0; 100];
+///             let length = content.read(&mut bytes)?;
+///             content.finish()?;
+///             files.push((entry.name().to_vec(), bytes[..length].to_vec()));
+///         }
+///         Event::Problem(problem) => panic!("{problem}"),
+///         Event::Enter(_) | Event::Leave => {}
+///     }
+/// }
+/// assert_eq!(files, [(b"invoice.pdf".to_vec(), b"%PDF-1.7".to_vec())]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct FileSource {
+    pub(crate) roots: Vec<EntryPath>,
+    pub(crate) plan: Plan,
+    pub(crate) options: SourceOptions,
+    pub(crate) excludes: Excludes,
+    accounts: Accounts,
+    /// All sources given, also those inside another.
+    named: Vec<EntryPath>,
+}
+
+impl FileSource {
+    /// Takes the sources and what to leave out of them.
+    ///
+    /// A source that does not exist becomes a problem of the walk, so that one missing disk does not keep the others
+    /// from being backed up.
+    ///
+    /// # Errors
+    /// No source at all or none that exists, a source inside a folder to skip, a pattern that is not valid.
+    pub fn new<P: AsRef<Path>>(
+        paths: impl IntoIterator<Item = P>,
+        options: SourceOptions,
+    ) -> Result<Self, SelectionError> {
+        let paths: Vec<PathBuf> = paths.into_iter().map(|path| path.as_ref().to_path_buf()).collect();
+        let first = paths.first().ok_or(SelectionError::NoSource)?;
+        if paths.iter().all(|path| missing(path)) {
+            return Err(SelectionError::NothingThere { path: first.clone() });
+        }
+        let absolute =
+            |path: &PathBuf| normalize(path).map_err(|source| SelectionError::BadSource { path: path.clone(), source });
+        let named = paths.iter().map(absolute).collect::<Result<Vec<_>, _>>()?;
+        let roots = outermost(named.clone());
+        for folder in &options.skip_folders {
+            let Some(skipped) = resolve(folder) else { continue };
+            if let Some(path) = roots.iter().find(|root| root.strip_prefix(&skipped).is_some()) {
+                return Err(SelectionError::Skipped { path: path.clone(), folder: folder.clone() });
+            }
+        }
+        let (excludes, accounts) = (Excludes::new(&options)?, Accounts::read(Path::new("/etc")));
+        Ok(Self { plan: Plan::new(&roots), roots, options, excludes, accounts, named })
+    }
+
+    /// The file systems a walk may visit; `None` for all.
+    pub(crate) fn devices(&self) -> Option<Vec<u64>> {
+        let device = |path| locate(path).ok().map(|(_, metadata)| metadata.device);
+        self.options.one_file_system.then(|| self.named.iter().filter_map(device).collect())
+    }
+
+    /// The folders not to visit.
+    pub(crate) fn skipped(&self) -> Vec<(u64, u64)> {
+        let identity = |folder: &PathBuf| {
+            let node = platform::descend(&Node::root().ok()?, &resolve(folder)?).ok()?;
+            let (_, metadata) = node.inspect_self().ok()?;
+            Some(node.identity(&metadata))
+        };
+        self.options.skip_folders.iter().filter_map(identity).collect()
+    }
+
+    pub(crate) fn complete(&self, metadata: &mut Metadata, xattrs: Xattrs) {
+        metadata.xattrs = xattrs;
+        self.accounts.name(metadata);
+    }
+}
+
+impl Source for FileSource {
+    fn walk(&self) -> Box<dyn Iterator<Item = Event> + Send + '_> {
+        Box::new(Walk::new(self))
+    }
+
+    fn open(&self, entry: &Entry) -> Result<Box<dyn Content + '_>, SourceError> {
+        let changed = |change| SourceError::Changed { path: entry.path.clone(), change };
+        let failed = |error| SourceError::new(entry.path.clone(), error);
+        let Some(parent) = entry.path.parent() else { return Err(changed("it is not a regular file")) };
+        let folder = platform::descend(&Node::root().map_err(failed)?, &parent).map_err(|end| failed(end.error))?;
+        let file = folder.open(entry.name()).map_err(|error| match folder.inspect(entry.name()) {
+            Ok((kind, _)) if kind != Kind::File => changed("it is not a regular file"),
+            _ => failed(error),
+        })?;
+        let (kind, mut metadata) = platform::inspect_file(&file).map_err(failed)?;
+        if kind != Kind::File {
+            return Err(changed("it is not a regular file"));
+        }
+        let xattrs = match platform::xattrs_of_file(&file) {
+            (xattrs, None) => xattrs,
+            // The walk has reported this already and holds what could be read.
+            (_, Some(_)) => entry.metadata.xattrs.clone(),
+        };
+        self.complete(&mut metadata, xattrs);
+        Ok(Box::new(FileContent::new(entry.path.clone(), file, metadata)))
+    }
+
+    fn roots(&self) -> Vec<EntryPath> {
+        self.roots.clone()
+    }
+}
+
+fn missing(path: &Path) -> bool {
+    path.symlink_metadata().is_err_and(|error| matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory))
+}
+
+/// The path without symbolic links; `None` when it does not exist.
+fn resolve(folder: &Path) -> Option<EntryPath> {
+    entry_path(&folder.canonicalize().ok()?).ok()
+}
+
+fn locate(path: &EntryPath) -> io::Result<(Kind, Metadata)> {
+    match path.parent() {
+        None => Node::root()?.inspect_self(),
+        Some(parent) => {
+            platform::descend(&Node::root()?, &parent).map_err(|end| end.error)?.inspect(path.file_name())
+        }
+    }
+}

@@ -1,0 +1,359 @@
+//! Linux: everything by handles of folders, so that paths may be of any length and nobody can slip in a symbolic
+//! link on the way.
+//!
+//! Handles are opened with `O_PATH`, which needs no right to read and has no effect on devices or pipes. What Linux
+//! cannot do to such a handle goes through `/proc/self/fd`, which must be mounted.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{self, ErrorKind};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use rustix::fs::{
+    AtFlags, CWD, Dir, FileType, Gid, Mode, OFlags, ResolveFlags, SeekFrom, Statx, StatxFlags, StatxTimestamp,
+    Timespec, Timestamps, UTIME_OMIT, Uid,
+};
+use rustix::io::Errno;
+
+use super::{Child, Partial, Xattrs};
+use crate::{EntryPath, Kind, Metadata, Timestamp};
+
+/// More holes than this are read as the zeros they stand for, to bound memory.
+const MAX_HOLES: usize = 1 << 18;
+
+/// A folder, or an entry pinned whatever happens to its name.
+#[derive(Debug)]
+pub(crate) struct Node(OwnedFd);
+
+/// Opening and looking.
+impl Node {
+    /// The root of the file system.
+    pub(crate) fn root() -> io::Result<Self> {
+        pin(CWD, b"/", OFlags::DIRECTORY)
+    }
+
+    /// The folder `path`, made if need be. Here alone symbolic links are followed.
+    pub(crate) fn create(path: &Path) -> io::Result<Self> {
+        std::fs::create_dir_all(path)?;
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        Ok(Self(rustix::fs::openat(CWD, path, flags, Mode::empty())?))
+    }
+
+    /// An open file, which lies in `_folder` as `_name`.
+    pub(crate) fn of_file(file: File, _folder: &Self, _name: &[u8]) -> Self {
+        Self(file.into())
+    }
+
+    /// A folder in this folder.
+    pub(crate) fn folder(&self, name: &[u8]) -> io::Result<Self> {
+        pin(&self.0, name, OFlags::DIRECTORY)
+    }
+
+    /// Anything in this folder.
+    pub(crate) fn entry(&self, name: &[u8]) -> io::Result<Self> {
+        pin(&self.0, name, OFlags::empty())
+    }
+
+    /// The folder this folder is in.
+    pub(crate) fn parent(&self) -> io::Result<Self> {
+        pin(&self.0, b"..", OFlags::DIRECTORY)
+    }
+
+    /// The folder `path` below this one in one call; fails for long paths and on Linux before 5.6.
+    pub(crate) fn beneath(&self, path: &EntryPath) -> io::Result<Self> {
+        let relative = match &path.as_bytes()[1..] {
+            b"" => b".",
+            relative => relative,
+        };
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+        Ok(Self(rustix::fs::openat2(&self.0, relative, flags, Mode::empty(), resolve)?))
+    }
+
+    /// What is in this folder, in no order.
+    pub(crate) fn list(&self) -> Partial<Vec<Child>> {
+        let mut children = Vec::new();
+        let listing = open_quietly(&self.0, b".", OFlags::DIRECTORY).and_then(Dir::new);
+        let dir = match listing {
+            Ok(dir) => dir,
+            Err(error) => return (children, Some(error.into())),
+        };
+        for line in dir {
+            let line = match line {
+                Ok(line) => line,
+                Err(error) => return (children, Some(error.into())),
+            };
+            let name = line.file_name().to_bytes();
+            if matches!(name, b"." | b"..") {
+                continue;
+            }
+            let folder = match line.file_type() {
+                FileType::Directory => true,
+                FileType::Unknown => matches!(self.inspect(name), Ok((Kind::Directory, _))),
+                _ => false,
+            };
+            children.push(Child { name: name.into(), folder });
+        }
+        (children, None)
+    }
+
+    /// Kind and metadata, but for extended attributes and names of owners, of an entry in this folder.
+    pub(crate) fn inspect(&self, name: &[u8]) -> io::Result<(Kind, Metadata)> {
+        let link = || rustix::fs::readlinkat(&self.0, name, Vec::new()).map(std::ffi::CString::into_bytes);
+        describe(&stat(&self.0, name)?, link)
+    }
+
+    /// Kind and metadata, but for extended attributes and names of owners.
+    pub(crate) fn inspect_self(&self) -> io::Result<(Kind, Metadata)> {
+        let link = || rustix::fs::readlinkat(&self.0, c"", Vec::new()).map(std::ffi::CString::into_bytes);
+        describe(&stat(&self.0, b"")?, link)
+    }
+
+    /// Tells this folder, whose metadata that is, from all others.
+    pub(crate) fn identity(&self, metadata: &Metadata) -> (u64, u64) {
+        (metadata.device, metadata.inode)
+    }
+
+    /// Extended attributes of an entry in this folder.
+    pub(crate) fn xattrs(&self, name: &[u8]) -> Partial<Xattrs> {
+        let mut path = by_handle(&self.0).into_bytes();
+        path.push(b'/');
+        path.extend_from_slice(name);
+        let path = Path::new(OsStr::from_bytes(&path));
+        collect_xattrs(xattr::list(path), |name| xattr::get(path, name))
+    }
+
+    /// Extended attributes.
+    pub(crate) fn xattrs_self(&self) -> Partial<Xattrs> {
+        xattrs_of(&self.0)
+    }
+
+    /// Opens an entry in this folder for reading; does not wait for the other end of a pipe.
+    pub(crate) fn open(&self, name: &[u8]) -> io::Result<File> {
+        Ok(open_quietly(&self.0, name, OFlags::NONBLOCK)?.into())
+    }
+}
+
+/// Changing a folder.
+impl Node {
+    /// Makes a folder that only its owner can use.
+    pub(crate) fn make_folder(&self, name: &[u8]) -> io::Result<()> {
+        Ok(rustix::fs::mkdirat(&self.0, name, Mode::RWXU)?)
+    }
+
+    /// Makes an empty file that only its owner can use; fails if anything has the name.
+    pub(crate) fn make_file(&self, name: &[u8]) -> io::Result<File> {
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        Ok(rustix::fs::openat(&self.0, name, flags, Mode::RUSR | Mode::WUSR)?.into())
+    }
+
+    /// Makes a link, pipe, socket or device.
+    pub(crate) fn make_special(&self, name: &[u8], kind: &Kind) -> io::Result<()> {
+        let (file_type, major, minor) = match kind {
+            Kind::File | Kind::Directory => return Err(ErrorKind::Unsupported.into()),
+            Kind::Symlink { target } => return Ok(rustix::fs::symlinkat(target.as_slice(), &self.0, name)?),
+            Kind::Fifo => (FileType::Fifo, 0, 0),
+            Kind::Socket => (FileType::Socket, 0, 0),
+            Kind::CharDevice { major, minor } => (FileType::CharacterDevice, *major, *minor),
+            Kind::BlockDevice { major, minor } => (FileType::BlockDevice, *major, *minor),
+        };
+        let device = rustix::fs::makedev(major, minor);
+        Ok(rustix::fs::mknodat(&self.0, name, file_type, Mode::RUSR | Mode::WUSR, device)?)
+    }
+
+    /// Gives the entry `name` of this folder a second name in the folder `to`.
+    pub(crate) fn link(&self, name: &[u8], to: &Self, new: &[u8]) -> io::Result<()> {
+        Ok(rustix::fs::linkat(&self.0, name, &to.0, new, AtFlags::empty())?)
+    }
+
+    /// Renames within this folder, replacing anything but a folder.
+    pub(crate) fn rename(&self, from: &[u8], to: &[u8]) -> io::Result<()> {
+        Ok(rustix::fs::renameat(&self.0, from, &self.0, to)?)
+    }
+
+    /// Removes anything but a folder.
+    pub(crate) fn remove(&self, name: &[u8]) -> io::Result<()> {
+        Ok(rustix::fs::unlinkat(&self.0, name, AtFlags::empty())?)
+    }
+
+    /// Makes all that was written to this folder's file system survive a power cut.
+    pub(crate) fn sync(&self) -> io::Result<()> {
+        Ok(rustix::fs::syncfs(open_quietly(&self.0, b".", OFlags::DIRECTORY)?)?)
+    }
+}
+
+/// Changing metadata.
+impl Node {
+    pub(crate) fn set_owner(&self, uid: u32, gid: u32) -> io::Result<()> {
+        // The system takes the highest number for "leave as it is".
+        if uid == u32::MAX || gid == u32::MAX {
+            return Err(ErrorKind::InvalidInput.into());
+        }
+        let (uid, gid) = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
+        Ok(rustix::fs::chownat(&self.0, c"", uid, gid, AtFlags::EMPTY_PATH)?)
+    }
+
+    pub(crate) fn set_mode(&self, mode: u32) -> io::Result<()> {
+        Ok(rustix::fs::chmodat(CWD, by_handle(&self.0), Mode::from_raw_mode(mode & 0o7777), AtFlags::empty())?)
+    }
+
+    pub(crate) fn set_mtime(&self, mtime: Timestamp) -> io::Result<()> {
+        // Some higher numbers mean "now" or "leave as it is".
+        if mtime.nanoseconds >= 1_000_000_000 {
+            return Err(ErrorKind::InvalidInput.into());
+        }
+        let times = Timestamps {
+            last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT },
+            last_modification: Timespec { tv_sec: mtime.seconds, tv_nsec: mtime.nanoseconds.into() },
+        };
+        Ok(rustix::fs::utimensat(CWD, by_handle(&self.0), &times, AtFlags::empty())?)
+    }
+
+    pub(crate) fn set_xattr(&self, name: &[u8], value: &[u8]) -> io::Result<()> {
+        xattr::set_deref(by_handle(&self.0), OsStr::from_bytes(name), value)
+    }
+
+    pub(crate) fn remove_xattr(&self, name: &[u8]) -> io::Result<()> {
+        xattr::remove_deref(by_handle(&self.0), OsStr::from_bytes(name))
+    }
+}
+
+/// As [`Node::inspect_self`].
+pub(crate) fn inspect_file(file: &File) -> io::Result<(Kind, Metadata)> {
+    describe(&stat(file, b"")?, || Err(Errno::INVAL))
+}
+
+/// As [`Node::xattrs_self`].
+pub(crate) fn xattrs_of_file(file: &File) -> Partial<Xattrs> {
+    xattrs_of(file)
+}
+
+/// Holes of a file of `size` bytes, as (offset, length); the file's position is of no account and not kept.
+pub(crate) fn holes(file: &File, size: u64) -> Vec<(u64, u64)> {
+    let mut holes = Vec::new();
+    let mut position = 0;
+    while position < size && holes.len() < MAX_HOLES {
+        let Ok(start) = rustix::fs::seek(file, SeekFrom::Hole(position)) else { break };
+        let end = match rustix::fs::seek(file, SeekFrom::Data(start)) {
+            Ok(end) => end.min(size),
+            Err(Errno::NXIO) => size,
+            Err(_) => break,
+        };
+        // The hole at the end of every file is none; and holes may be filled while we look.
+        if start >= end {
+            break;
+        }
+        holes.push((start, end - start));
+        position = end;
+    }
+    holes
+}
+
+/// Tells the system that the file will be read once, from beginning to end.
+pub(crate) fn advise(file: &File) {
+    // Only a hint: reading works without.
+    let _ = rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::Sequential);
+}
+
+pub(crate) fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    file.read_at(buffer, offset)
+}
+
+pub(crate) fn write_all_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
+    file.write_all_at(bytes, offset)
+}
+
+/// A name or path as the standard library wants it.
+pub(crate) fn os_str(bytes: &[u8]) -> io::Result<&OsStr> {
+    Ok(OsStr::from_bytes(bytes))
+}
+
+fn pin(dir: impl AsFd, name: &[u8], flags: OFlags) -> io::Result<Node> {
+    let flags = flags | OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    Ok(Node(rustix::fs::openat(dir, name, flags, Mode::empty())?))
+}
+
+/// Opens for reading and, if we may, without leaving a trace in the time of last access.
+fn open_quietly(dir: &OwnedFd, name: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
+    let flags = flags | OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    match rustix::fs::openat(dir, name, flags | OFlags::NOATIME, Mode::empty()) {
+        Err(Errno::PERM) => rustix::fs::openat(dir, name, flags, Mode::empty()),
+        result => result,
+    }
+}
+
+fn by_handle(fd: &impl AsRawFd) -> String {
+    format!("/proc/self/fd/{}", fd.as_raw_fd())
+}
+
+fn stat(dir: impl AsFd, name: &[u8]) -> io::Result<Statx> {
+    let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT | AtFlags::EMPTY_PATH;
+    Ok(rustix::fs::statx(dir, name, flags, StatxFlags::BASIC_STATS)?)
+}
+
+fn describe(stat: &Statx, link: impl FnOnce() -> Result<Vec<u8>, Errno>) -> io::Result<(Kind, Metadata)> {
+    let (major, minor) = (stat.stx_rdev_major, stat.stx_rdev_minor);
+    let kind = match FileType::from_raw_mode(stat.stx_mode.into()) {
+        FileType::RegularFile => Kind::File,
+        FileType::Directory => Kind::Directory,
+        FileType::Symlink => Kind::Symlink { target: link()? },
+        FileType::Fifo => Kind::Fifo,
+        FileType::Socket => Kind::Socket,
+        FileType::CharacterDevice => Kind::CharDevice { major, minor },
+        FileType::BlockDevice => Kind::BlockDevice { major, minor },
+        FileType::Unknown => return Err(ErrorKind::Unsupported.into()),
+    };
+    let size = match &kind {
+        Kind::File => stat.stx_size,
+        Kind::Symlink { target } => target.len() as u64,
+        _ => 0,
+    };
+    let time = |time: StatxTimestamp| Timestamp { seconds: time.tv_sec, nanoseconds: time.tv_nsec };
+    let metadata = Metadata {
+        mode: u32::from(stat.stx_mode) & 0o7777,
+        uid: stat.stx_uid,
+        gid: stat.stx_gid,
+        user: None,
+        group: None,
+        mtime: time(stat.stx_mtime),
+        ctime: time(stat.stx_ctime),
+        size,
+        device: rustix::fs::makedev(stat.stx_dev_major, stat.stx_dev_minor),
+        inode: stat.stx_ino,
+        links: stat.stx_nlink.into(),
+        xattrs: Vec::new(),
+    };
+    Ok((kind, metadata))
+}
+
+fn xattrs_of(fd: &impl AsRawFd) -> Partial<Xattrs> {
+    let path = by_handle(fd);
+    collect_xattrs(xattr::list_deref(&path), |name| xattr::get_deref(&path, name))
+}
+
+fn collect_xattrs(
+    names: io::Result<xattr::XAttrs>,
+    get: impl Fn(&OsStr) -> io::Result<Option<Vec<u8>>>,
+) -> Partial<Xattrs> {
+    let mut xattrs = Vec::new();
+    let mut trouble = None;
+    match names {
+        Ok(names) => {
+            for name in names {
+                match get(&name) {
+                    Ok(Some(value)) => xattrs.push((name.as_bytes().to_vec(), value)),
+                    Ok(None) => {}
+                    Err(error) if error.kind() == ErrorKind::PermissionDenied => {}
+                    Err(error) => trouble = Some(error),
+                }
+            }
+        }
+        Err(error) if matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::PermissionDenied) => {}
+        Err(error) => trouble = Some(error),
+    }
+    xattrs.sort_unstable();
+    (xattrs, trouble)
+}

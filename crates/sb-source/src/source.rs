@@ -1,0 +1,64 @@
+//! The seam between what is backed up and who backs it up.
+
+use std::fmt::Debug;
+
+use crate::{Entry, EntryPath, Metadata, Problem, SourceError};
+
+/// A tree of files that can be walked and read.
+///
+/// [`FileSource`](crate::FileSource) is the file system, [`MemorySource`](crate::MemorySource) a tree made by a test.
+pub trait Source: Debug + Send + Sync {
+    /// One walk over all sources, from `/` down.
+    ///
+    /// Every folder is an [`Event::Enter`], followed by what is in it and an [`Event::Leave`]. Its children come in
+    /// the byte order of their names, where the name of a folder counts as name and `/`, so that full paths come in
+    /// byte order, too. What cannot be walked becomes an [`Event::Problem`] and the walk goes on.
+    fn walk(&self) -> Box<dyn Iterator<Item = Event> + Send + '_>;
+
+    /// Opens a regular file that a walk has found.
+    ///
+    /// # Errors
+    /// When the file is gone, may not be read, or is no regular file any more.
+    fn open(&self, entry: &Entry) -> Result<Box<dyn Content + '_>, SourceError>;
+
+    /// The paths that were asked for: normalized, sorted, none inside another.
+    fn roots(&self) -> Vec<EntryPath>;
+}
+
+/// A step of a walk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A folder; its children follow.
+    Enter(Entry),
+    /// Anything else.
+    Entry(Entry),
+    /// The end of the folder entered last and not left yet.
+    Leave,
+    /// Something could not be seen, wholly or in part. When an entry of the same path came just before, it is
+    /// complete but for what the problem says; a folder that cannot be listed comes as `Enter`, `Problem`, `Leave`.
+    Problem(Problem),
+}
+
+/// The content of an open file, read from its beginning to its end.
+pub trait Content: Debug + Send {
+    /// The metadata of the file that was opened. It is authoritative: a walk may have seen an older state.
+    fn metadata(&self) -> &Metadata;
+
+    /// Holes as (offset, length) in bytes, sorted and disjoint; empty when the file is not sparse. Holes are part of
+    /// what [`read`](Self::read) gives, as zeros.
+    fn holes(&self) -> &[(u64, u64)];
+
+    /// Reads the next bytes into `buffer` and returns how many; 0 at the end of the file.
+    ///
+    /// Never gives more than [`metadata`](Self::metadata)'s `size` in all, even when the file grows.
+    ///
+    /// # Errors
+    /// When the device or file system cannot deliver.
+    fn read(&mut self, buffer: &mut [u8]) -> Result<usize, SourceError>;
+
+    /// Ends reading and tells whether what was read is one state of the file.
+    ///
+    /// # Errors
+    /// [`SourceError::Changed`] when size or times differ from those at the beginning.
+    fn finish(self: Box<Self>) -> Result<(), SourceError>;
+}

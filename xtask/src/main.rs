@@ -1,0 +1,76 @@
+//! Maintainers' tasks: `cargo xtask --help`.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "what a task prints is its result")]
+
+mod ci;
+mod coverage;
+mod failure;
+mod fuzz;
+mod junit;
+mod layers;
+mod libtest;
+mod machine;
+mod options;
+mod program;
+mod reader;
+mod sim;
+mod suite;
+mod test;
+mod tidy;
+mod workspace;
+
+use std::env;
+use std::process::ExitCode;
+
+use failure::Failure;
+use options::Options;
+
+const HELP: &str = "\
+cargo xtask TASK
+
+test [-p CRATE]...       run every test: units, integration, README examples, the independent reader;
+                         writes target/test-results/junit.xml and says what it left out
+coverage [--install] [-p CRATE]...
+                         line coverage of each crate, at least 90 %; needs the LLVM tools of rustc's LLVM
+sim [--seeds N] [--from SEED] [--seed SEED]
+                         simulated power cuts and faults, 10000 seeds unless told; --seed replays one
+fuzz [--seconds N] [TARGET]...
+                         fuzz each parser of vault bytes, 300 seconds unless told; --list names the targets
+layers                   compare the crates' dependencies with the allowed ones
+tidy                     house rules no compiler checks
+ci                       what .ci/run does: fmt, clippy, doc, layers, tidy, deny, test
+
+A test marked `#[ignore = \"needs X\"]` runs where X is there: `the corpus` (../shared/corpus or $SB_CORPUS),
+`root`, or a program on the path. As root with CI=true, missing Debian packages are installed.
+";
+
+fn main() -> ExitCode {
+    if coverage::is_compiler_wrapper() {
+        return coverage::compile_instrumented(env::args_os().skip(1));
+    }
+    match dispatch(env::args().skip(1).collect()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("xtask: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(mut arguments: Vec<String>) -> Result<(), Failure> {
+    if arguments.is_empty() || arguments.iter().any(|argument| matches!(argument.as_str(), "-h" | "--help" | "help")) {
+        print!("{HELP}");
+        return Ok(());
+    }
+    let task = arguments.remove(0);
+    let options = Options::new(arguments);
+    match task.as_str() {
+        "test" => test::run(options),
+        "coverage" => coverage::run(options),
+        "sim" => sim::run(options),
+        "fuzz" => fuzz::run(options),
+        "layers" => layers::run(options),
+        "tidy" => tidy::run(options),
+        "ci" => ci::run(options),
+        _ => Err(Failure::Usage(format!("no task `{task}`; see `cargo xtask --help`"))),
+    }
+}
