@@ -50,3 +50,25 @@ impl Error for Failure {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_name_what_failed() {
+        let gone = || io::Error::from(io::ErrorKind::NotFound);
+        let io = Failure::Io { path: "a/b".into(), source: gone() };
+        assert!(io.to_string().starts_with("`a/b`: ") && io.source().is_some());
+        let start = Failure::Start { program: "cargo".to_owned(), source: gone() };
+        assert!(start.to_string().starts_with("cannot start `cargo`: ") && start.source().is_some());
+        let source = serde_json::from_str::<u8>("x").unwrap_err();
+        let json = Failure::Json { program: "cargo metadata", source };
+        assert!(json.to_string().starts_with("unexpected JSON from `cargo metadata`: ") && json.source().is_some());
+        let missing = Failure::Missing { what: "llvm-cov".to_owned(), hint: "install it" };
+        assert_eq!(missing.to_string(), "llvm-cov not found; install it");
+        assert_eq!(Failure::Found { task: "failed tests", faults: 2 }.to_string(), "failed tests: 2");
+        assert_eq!(Failure::NothingRan("test").to_string(), "no test ran");
+        assert!(missing.source().is_none());
+    }
+}

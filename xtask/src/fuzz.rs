@@ -184,9 +184,8 @@ mod tests {
         let folder = std::env::temp_dir().join(format!("xtask-fuzz-{}", std::process::id()));
         crate::suite::fresh_folder(&folder).unwrap();
         for (name, status) in [("good", 0), ("bad", 77)] {
-            let path = folder.join(name);
-            fs::write(&path, format!("#!/bin/sh\necho 'stat::number_of_executed_units: 5'; exit {status}")).unwrap();
-            fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+            let text = format!("echo 'stat::number_of_executed_units: 5'; exit {status}");
+            program::write_script(&folder.join(name), &text);
         }
         let run = Run { folder: &folder, programs: &folder, logs: &folder, seconds: 1 };
         assert_eq!(run.all(names(&["good", "bad", "good"])).unwrap(), 1);

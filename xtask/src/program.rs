@@ -103,6 +103,14 @@ fn name(command: &Command) -> String {
     name
 }
 
+/// Makes `path` a shell script, for tests. A shell writes it: were the file open here, another thread's child could
+/// inherit it, and then it cannot be started ("text file busy").
+#[cfg(test)]
+pub(crate) fn write_script(path: &Path, text: &str) {
+    let write = "printf '#!/bin/sh\\n%s\\n' \"$1\" > \"$2\" && chmod +x \"$2\"";
+    run(Command::new("sh").args(["-c", write, "sh", text]).arg(path)).expect("a shell can write a file");
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

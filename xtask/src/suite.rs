@@ -183,15 +183,19 @@ impl Runner<'_> {
 }
 
 /// A case for each of `names`: one without a result failed, and so did a process that ended badly without saying why.
+/// The first such case tells the whole story.
 fn accounted(names: &[String], output: &str, ended: Ended) -> Vec<Case> {
     let mut cases = libtest::results(names, output);
     let lost = |name: &&String| cases.iter().all(|case| case.name != **name);
-    let no_result = || Outcome::Failed { output: format!("no result: the process ended with {ended}\n{output}") };
-    let lost: Vec<Case> =
-        names.iter().filter(lost).map(|name| Case { name: name.clone(), outcome: no_result() }).collect();
-    cases.extend(lost);
-    if !ended.is_success() && cases.iter().all(|case| !matches!(case.outcome, Outcome::Failed { .. })) {
-        cases.push(Case { name: "the test process".to_owned(), outcome: no_result() });
+    let mut lost: Vec<String> = names.iter().filter(lost).cloned().collect();
+    let explained = cases.iter().any(|case| matches!(case.outcome, Outcome::Failed { .. }));
+    if lost.is_empty() && !explained && !ended.is_success() {
+        lost.push("the test process".to_owned());
+    }
+    for (at, name) in lost.into_iter().enumerate() {
+        let story = if at == 0 { output } else { "" };
+        let output = format!("no result: the process ended with {ended}\n{story}");
+        cases.push(Case { name, outcome: Outcome::Failed { output } });
     }
     cases
 }
@@ -252,8 +256,7 @@ mod tests {
         let folder = std::env::temp_dir().join(format!("xtask-suite-{test}-{}", std::process::id()));
         fresh_folder(&folder).unwrap();
         let path = folder.join("binary");
-        fs::write(&path, format!("#!/bin/sh\n{text}")).unwrap();
-        fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        program::write_script(&path, text);
         let binary =
             TestBinary { name: "x lib x".to_owned(), path, crate_name: "x".to_owned(), folder: folder.clone() };
         (folder, binary)

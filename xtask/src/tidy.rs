@@ -89,7 +89,9 @@ fn own_versions(manifest: &str) -> Vec<String> {
     let mut table: Option<(String, bool)> = None;
     let mut open = 0_usize;
     for line in manifest.lines().map(|line| line.split('#').next().unwrap_or_default().trim()) {
-        let inherits = line.replace(' ', "").contains("workspace=true");
+        let words = line.replace(' ', "");
+        // A crate's tests may ask for the crate itself with other features; that names no version.
+        let inherits = words.contains("workspace=true") || words.contains("path=\".\"");
         if open == 0 && line.starts_with('[') {
             own.extend(table.take().filter(|(_, inherits)| !inherits).map(|(name, _)| name));
             let header = line.trim_matches(['[', ']']);
@@ -176,6 +178,7 @@ b = { workspace = true, features = [
 ] }
 c = \"1\" # a version of its own
 d = { path = \"../d\" }
+itself = { path = \".\", features = [\"testing\"] }
 [target.'cfg(unix)'.dev-dependencies]
 e = \"2\"
 [dependencies.f]
@@ -217,5 +220,56 @@ h = []
         let sources = sources(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap();
         assert!(sources.iter().any(|path| path.ends_with("src/tidy.rs")));
         assert!(missing(Path::new("/"), Path::new("/no/such"), "README.md").is_some());
+    }
+
+    fn made_up(test: &str, files: &[(&str, &str)]) -> PathBuf {
+        let root = std::env::temp_dir().join(format!("xtask-tidy-{test}-{}", std::process::id()));
+        for (name, text) in files {
+            let path = root.join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        root
+    }
+
+    #[test]
+    fn every_fault_of_a_crate_is_named() {
+        let long = "//! Long\n".repeat(LINES_MAX + 1);
+        let root = made_up(
+            "crate",
+            &[
+                ("Cargo.toml", "[dependencies]\na = \"1\"\n"),
+                ("src/lib.rs", "mod long;\n"),
+                ("src/long.rs", &long),
+                ("tests/long.rs", &long),
+            ],
+        );
+        let member = Crate { name: "x".to_owned(), id: "x".to_owned(), folder: root.clone(), has_library: true };
+        assert_eq!(
+            crate_faults(&root, &member).unwrap(),
+            [
+                "Cargo.toml: `a` is not taken from the workspace",
+                "src/lib.rs does not begin with its documentation",
+                "src/long.rs has 601 lines, more than 600",
+            ]
+        );
+        fs::remove_dir_all(root).unwrap();
+    }
+
+    #[test]
+    fn fuzz_targets_are_where_they_run() {
+        let target = "fuzz_target!(|data: &[u8]| {});";
+        let root = made_up(
+            "fuzz",
+            &[("fuzz/src/bin/good.rs", target), ("fuzz/src/lost.rs", target), ("fuzz/src/bin/empty.rs", "")],
+        );
+        assert_eq!(
+            fuzz_faults(&root).unwrap(),
+            [
+                "fuzz/src/bin/empty.rs is no fuzz target, but in fuzz/src/bin",
+                "fuzz/src/lost.rs is a fuzz target outside fuzz/src/bin",
+            ]
+        );
+        fs::remove_dir_all(root).unwrap();
     }
 }

@@ -133,6 +133,9 @@ pub enum RepoError {
         /// The file.
         path: String,
     },
+    /// What was read could not be passed on.
+    #[error("cannot write the output")]
+    Output(#[source] std::io::Error),
     /// The place to restore to failed.
     #[error(transparent)]
     Target(#[from] TargetError),

@@ -102,7 +102,7 @@ pub(crate) const TWIN: &str = "twin/";
 
 /// An object's name without its hash: what its signature covers.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Stem {
+pub(crate) struct Stem {
     folder: String,
     /// `I` and generation, or the journal's sequence number.
     item: Option<(String, u64)>,
@@ -111,27 +111,27 @@ pub struct Stem {
 
 impl Stem {
     /// Of an object that is named by its whole hash.
-    pub fn immutable(kind: ObjectKind) -> Self {
+    pub(crate) fn immutable(kind: ObjectKind) -> Self {
         Self { folder: kind.folder().to_owned(), item: None, is_journal: false }
     }
 
     /// Of the vault's config.
-    pub fn config(generation: u64) -> Self {
+    pub(crate) fn config(generation: u64) -> Self {
         Self::item(ObjectKind::Config.folder().to_owned(), "vault".to_owned(), generation)
     }
 
     /// Of a mutable object with an id.
-    pub fn mutable<T>(kind: ObjectKind, id: Id<T, 8>, generation: u64) -> Self {
+    pub(crate) fn mutable<T>(kind: ObjectKind, id: Id<T, 8>, generation: u64) -> Self {
         Self::item(kind.folder().to_owned(), id.to_string(), generation)
     }
 
     /// Of a session table.
-    pub fn table(bucket: BucketId, id: crate::ids::TableId, generation: u64) -> Self {
+    pub(crate) fn table(bucket: BucketId, id: crate::ids::TableId, generation: u64) -> Self {
         Self::item(format!("sessions/{bucket}"), id.to_string(), generation)
     }
 
     /// Of a journal entry.
-    pub fn journal(writer: KeyId, sequence: u64) -> Self {
+    pub(crate) fn journal(writer: KeyId, sequence: u64) -> Self {
         Self { folder: format!("journal/{writer}"), item: Some((String::new(), sequence)), is_journal: true }
     }
 
@@ -140,7 +140,7 @@ impl Stem {
     }
 
     /// The text that the signature covers.
-    pub fn signed_text(&self) -> String {
+    pub(crate) fn signed_text(&self) -> String {
         match &self.item {
             None => format!("{}/", self.folder),
             Some((_, sequence)) if self.is_journal => format!("{}/{sequence:010}.", self.folder),
@@ -149,27 +149,27 @@ impl Stem {
     }
 
     /// The folder and id that all generations of a mutable object share.
-    pub fn family(&self) -> String {
+    pub(crate) fn family(&self) -> String {
         self.item.as_ref().map_or_else(|| self.folder.clone(), |(id, _)| format!("{}/{id}", self.folder))
     }
 
     /// A mutable object's id (`I`); empty for others.
-    pub fn id(&self) -> &str {
+    pub(crate) fn id(&self) -> &str {
         self.item.as_ref().map_or("", |(id, _)| id)
     }
 
     /// A mutable object's generation or a journal entry's sequence number; 0 for others.
-    pub fn generation(&self) -> u64 {
+    pub(crate) fn generation(&self) -> u64 {
         self.item.as_ref().map_or(0, |(_, generation)| *generation)
     }
 
     /// The folder.
-    pub fn folder(&self) -> &str {
+    pub(crate) fn folder(&self) -> &str {
         &self.folder
     }
 
     /// The whole name of the object with these bytes' hash.
-    pub fn name(&self, digest: &Digest) -> ObjectName {
+    pub(crate) fn name(&self, digest: &Digest) -> ObjectName {
         let hash = digest.to_string();
         let text = match &self.item {
             None if self.folder == "packs" => format!("packs/{}/{hash}", &hash[..2]),
@@ -182,20 +182,20 @@ impl Stem {
 
 /// A name taken apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ParsedName {
+pub(crate) struct ParsedName {
     /// Which folder it is in; `ContentPack` stands for both kinds of pack.
-    pub kind: ObjectKind,
+    pub(crate) kind: ObjectKind,
     /// The name without its hash.
-    pub stem: Stem,
+    pub(crate) stem: Stem,
     /// The hash in the name, 16 or 64 hexadecimal digits.
-    pub hash: String,
+    pub(crate) hash: String,
     /// True if it is the second copy.
-    pub twin: bool,
+    pub(crate) twin: bool,
 }
 
 impl ParsedName {
     /// Takes a name apart; `None` if it is none that a vault's object can have.
-    pub fn parse(name: &str) -> Option<Self> {
+    pub(crate) fn parse(name: &str) -> Option<Self> {
         let (twin, rest) = match name.strip_prefix(TWIN) {
             Some(rest) => (true, rest),
             None => (false, name),
@@ -244,7 +244,7 @@ impl ParsedName {
     }
 
     /// True if an object with this digest may have this name.
-    pub fn fits(&self, digest: &Digest) -> bool {
+    pub(crate) fn fits(&self, digest: &Digest) -> bool {
         digest.to_string().starts_with(&self.hash)
     }
 }

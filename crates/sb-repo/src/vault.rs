@@ -172,12 +172,15 @@ impl Vault {
     /// This machine's log key; a machine without one that the vault knows enrols.
     pub(crate) fn writer(&mut self) -> Result<SigningKey, RepoError> {
         let known = self.around.state.log_key()?;
-        if let Some(key) = &known {
-            if self.view.trust.writers.contains_key(&key_id(&key.public())) {
-                return Ok(SigningKey::from_seed(key.seed().as_bytes()));
-            }
+        match known {
+            Some(key) if self.knows_writer(&key) => Ok(key),
+            other => self.enrol(other),
         }
-        self.enrol(known)
+    }
+
+    /// True if the vault has a certificate for this log key.
+    pub(crate) fn knows_writer(&self, key: &SigningKey) -> bool {
+        self.view.trust.writers.contains_key(&key_id(&key.public()))
     }
 
     /// Certifies this machine's log key, making one first unless an earlier attempt left one.

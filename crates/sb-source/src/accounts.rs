@@ -47,7 +47,8 @@ mod tests {
     #[test]
     fn the_first_name_of_a_number_counts() {
         let folder = tempfile::tempdir().unwrap();
-        let passwd = "root:x:0:0:root:/root:/bin/sh\ntoor:x:0:0::/:\n\nbroken\nodd:x:minus:1::/:\nm\u{fc}ller:x:1000:7::/:\n";
+        let passwd =
+            "root:x:0:0:root:/root:/bin/sh\ntoor:x:0:0::/:\n\nbroken\nodd:x:minus:1::/:\nm\u{fc}ller:x:1000:7::/:\n";
         fs::write(folder.path().join("passwd"), passwd).unwrap();
         let accounts = Accounts::read(folder.path());
         let named = |uid| {

@@ -152,8 +152,10 @@ fn resolve(folder: &Path) -> Option<EntryPath> {
 fn locate(path: &EntryPath) -> io::Result<(Kind, Metadata)> {
     match path.parent() {
         None => Node::root()?.inspect_self(),
-        Some(parent) => {
-            platform::descend(&Node::root()?, &parent).map_err(|end| end.error)?.inspect(path.file_name())
-        }
+        Some(parent) => platform::descend(&Node::root()?, &parent).map_err(|end| end.error)?.inspect(path.file_name()),
     }
 }
+
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod tests;

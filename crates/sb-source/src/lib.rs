@@ -20,6 +20,9 @@ mod target;
 mod target_error;
 
 mod platform;
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod testing;
 
 pub use entry::{Entry, Kind, Metadata, Timestamp};
 pub use path::{EntryPath, PathError};

@@ -241,9 +241,8 @@ impl Source for MemorySource {
                 open.pop();
                 events.push(Event::Leave);
             }
-            let problem = |cause, detail: &str| {
-                Event::Problem(Problem { path: path.clone(), cause, detail: detail.to_owned() })
-            };
+            let problem =
+                |cause, detail: &str| Event::Problem(Problem { path: path.clone(), cause, detail: detail.to_owned() });
             let folder = node.kind == Kind::Directory;
             if node.fault == Some(Fault::Vanishes) {
                 events.push(problem(Cause::Vanished, "it was there before"));
@@ -346,3 +345,6 @@ impl Content for MemoryContent<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -115,6 +115,7 @@ pub(crate) fn entry_path(path: &Path) -> io::Result<EntryPath> {
 }
 
 #[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use super::*;
 

@@ -122,7 +122,8 @@ impl Target {
     /// [`TargetError::Missing`] when `existing` does not exist; else as [`symlink`](Self::symlink).
     pub fn hard_link(&self, existing: &EntryPath, path: &EntryPath) -> Result<(), TargetError> {
         let from = self.folder_of(existing)?;
-        let (kind, _) = from.inspect(existing.file_name()).map_err(|error| TargetError::new(existing.clone(), error))?;
+        let (kind, _) =
+            from.inspect(existing.file_name()).map_err(|error| TargetError::new(existing.clone(), error))?;
         if kind == Kind::Directory {
             return Err(TargetError::IsAFolder { path: existing.clone() });
         }
@@ -226,10 +227,7 @@ impl Target {
 }
 
 /// Makes something under a name nobody has.
-fn make_temp<T>(
-    path: &EntryPath,
-    make: impl Fn(&[u8]) -> io::Result<T>,
-) -> Result<(Vec<u8>, T), TargetError> {
+fn make_temp<T>(path: &EntryPath, make: impl Fn(&[u8]) -> io::Result<T>) -> Result<(Vec<u8>, T), TargetError> {
     if path.is_root() {
         return Err(TargetError::IsAFolder { path: path.clone() });
     }
@@ -243,3 +241,7 @@ fn make_temp<T>(
         }
     }
 }
+
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod tests;

@@ -70,11 +70,7 @@ impl<'a> Walk<'a> {
 
     /// The scope of the folder at the present path, which is part of the plan.
     fn scope(&self, plan: &'a Plan) -> Scope<'a> {
-        if plan.source {
-            Scope::Inside { source_length: self.path.as_bytes().len() }
-        } else {
-            Scope::Ancestor(plan)
-        }
+        if plan.source { Scope::Inside { source_length: self.path.as_bytes().len() } } else { Scope::Ancestor(plan) }
     }
 
     /// Looks at a child of the folder entered last.
@@ -158,7 +154,8 @@ impl<'a> Walk<'a> {
     /// Reduces the children of a folder that is marked as not worth a backup to the marks.
     fn keep_markers(&self, node: &Node, children: &mut Vec<Child>) {
         let options = &self.source.options;
-        let named = |child: &Child| options.exclude_if_present.iter().any(|name| name.as_encoded_bytes() == &*child.name);
+        let named =
+            |child: &Child| options.exclude_if_present.iter().any(|name| name.as_encoded_bytes() == &*child.name);
         if children.iter().any(named) {
             children.retain(named);
         }
@@ -255,3 +252,7 @@ fn has_cache_signature(node: &Node) -> bool {
     let mut start = [0; CACHE_SIGNATURE.len()];
     node.open(CACHE_TAG).and_then(|mut file| file.read_exact(&mut start)).is_ok() && start == CACHE_SIGNATURE
 }
+
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod tests;

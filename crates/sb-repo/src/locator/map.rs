@@ -1,6 +1,6 @@
 //! All increments together, in memory.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use sb_store::ObjectName;
 
@@ -34,12 +34,19 @@ pub(crate) struct Locator {
     recent: HashMap<[u8; 16], Place>,
     /// Increments and packs that could not be read.
     pub(crate) flawed: Vec<RepoError>,
+    avoid: BTreeSet<String>,
 }
 
 impl Locator {
-    /// Reads all increments that may be used; what they do not cover comes from the packs' footers.
-    pub(crate) fn load(view: &View, keys: &CompartmentKeys, monitor: &dyn Monitor) -> Result<Self, RepoError> {
-        let mut locator = Self::default();
+    /// Reads all increments that may be used; what they do not cover comes from the packs' footers. Packs to `avoid` are as
+    /// good as gone.
+    pub(crate) fn load(
+        view: &View,
+        keys: &CompartmentKeys,
+        monitor: &dyn Monitor,
+        avoid: BTreeSet<String>,
+    ) -> Result<Self, RepoError> {
+        let mut locator = Self { avoid, ..Self::default() };
         for name in names_in(&view.listing, "locator/") {
             if ParsedName::parse(name).is_some() && view.live.is_readable(name) {
                 let object = ObjectName::new(name)?;
@@ -52,7 +59,7 @@ impl Locator {
         locator.sorted.sort_unstable();
         locator.sorted.dedup();
         let uncovered: Vec<String> = names_in(&view.listing, "packs/")
-            .filter(|name| view.live.is_readable(name) && !locator.covers(name))
+            .filter(|name| locator.may_use(view, name) && !locator.covers(name))
             .map(str::to_owned)
             .collect();
         if !uncovered.is_empty() {
@@ -66,13 +73,17 @@ impl Locator {
         Ok(locator)
     }
 
+    fn may_use(&self, view: &View, name: &str) -> bool {
+        view.live.is_readable(name) && !self.avoid.contains(name)
+    }
+
     fn covers(&self, name: &str) -> bool {
         let parsed = ParsedName::parse(name);
         parsed.and_then(|parsed| PackId::from_hex(&parsed.hash)).is_some_and(|id| self.by_id.contains_key(&id))
     }
 
     /// Adds a pack by what its own footer says.
-    pub(crate) fn add_from_footer(&mut self, view: &View, keys: &CompartmentKeys, name: &str) -> Result<(), RepoError> {
+    fn add_from_footer(&mut self, view: &View, keys: &CompartmentKeys, name: &str) -> Result<(), RepoError> {
         let Some(id) = ParsedName::parse(name).and_then(|parsed| PackId::from_hex(&parsed.hash)) else { return Ok(()) };
         let (places, footer) = read_pack_footer(&*view.storage, &ObjectName::new(name)?, id, keys)?;
         let pack = self.add_pack(places);
@@ -85,24 +96,19 @@ impl Locator {
     fn take_in(&mut self, view: &View, packs: Vec<PackPlaces>, entries: Vec<LocatorEntry>) {
         let ordinals: Vec<Option<u32>> = packs
             .into_iter()
-            .map(|pack| view.live.is_readable(name::pack(&pack.id).as_str()).then(|| self.add_pack(pack)))
+            .map(|pack| self.may_use(view, name::pack(&pack.id).as_str()).then(|| self.add_pack(pack)))
             .collect();
         let entries = entries.into_iter();
         self.sorted.extend(entries.filter_map(|entry| ordinals[entry.pack() as usize].map(|pack| entry.with_pack(pack))));
     }
 
     /// Adds a pack, or finds it; its ordinal.
-    pub(crate) fn add_pack(&mut self, pack: PackPlaces) -> u32 {
+    fn add_pack(&mut self, pack: PackPlaces) -> u32 {
         let next = u32::try_from(self.packs.len()).expect("fewer than 2³² packs");
         *self.by_id.entry(pack.id).or_insert_with(|| {
             self.packs.push(pack);
             next
         })
-    }
-
-    /// Says where a new chunk is.
-    pub(crate) fn add(&mut self, id: &ChunkId, place: Place) {
-        self.recent.insert(*prefix(id), place);
     }
 
     /// All places of a chunk, none if it is not known.
@@ -114,6 +120,11 @@ impl Locator {
         old.chain(self.recent.get(wanted).copied())
     }
 
+    /// The ordinal of a pack, if it is known.
+    pub(crate) fn ordinal(&self, id: &PackId) -> Option<u32> {
+        self.by_id.get(id).copied()
+    }
+
     /// A pack by its ordinal.
     pub(crate) fn pack(&self, ordinal: u32) -> &PackPlaces {
         &self.packs[ordinal as usize]
@@ -122,11 +133,6 @@ impl Locator {
     /// All packs, by ordinal.
     pub(crate) fn packs(&self) -> &[PackPlaces] {
         &self.packs
-    }
-
-    /// Chunks known, counting copies.
-    pub(crate) fn len(&self) -> usize {
-        self.sorted.len() + self.recent.len()
     }
 
     /// True if it is a pack of content.
@@ -145,4 +151,9 @@ pub(crate) fn places_in(footer: &PackFooter, pack: u32) -> impl Iterator<Item = 
             (*id, place)
         })
     })
+}
+
+/// The locator entries of a pack.
+pub(crate) fn entries_of(footer: &PackFooter, pack: u32) -> impl Iterator<Item = LocatorEntry> {
+    places_in(footer, pack).map(|(id, place)| LocatorEntry::new(&id, place.pack, place.segment, place.offset))
 }

@@ -4,4 +4,4 @@ mod file;
 mod map;
 
 pub(crate) use file::{read_locator, write_locator};
-pub(crate) use map::{Locator, Place};
+pub(crate) use map::{Locator, Place, entries_of};

@@ -3,8 +3,8 @@
 mod segmenter;
 mod writer;
 
-pub(crate) use segmenter::Segmenter;
-pub(crate) use writer::{FinishedPack, PackWriter};
+pub(crate) use segmenter::{Segmenter, Tools};
+pub(crate) use writer::FinishedPack;
 
 use sb_store::{ObjectName, Storage};
 

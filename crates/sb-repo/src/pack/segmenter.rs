@@ -1,7 +1,7 @@
 //! New chunks → segments → packs of one kind.
 
 use crate::error::RepoError;
-use crate::ids::{BucketId, ChunkId, VaultId};
+use crate::ids::{BucketId, ChunkId, UserId, VaultId};
 use crate::keys::CompartmentKeys;
 use crate::name::ObjectKind;
 use crate::sessions::NewKeys;
@@ -38,6 +38,7 @@ pub(crate) struct Tools<'a> {
     pub(crate) keys: &'a CompartmentKeys,
     pub(crate) epoch: &'a Epoch,
     pub(crate) author: Author<'a>,
+    pub(crate) user: UserId,
 }
 
 impl Tools<'_> {
@@ -103,7 +104,7 @@ impl<'a> Segmenter<'a> {
 
     /// Ends the segment, and the pack too if it is large enough.
     fn flush(&mut self, added: &mut Vec<Added>) -> Result<Option<FinishedPack>, RepoError> {
-        let Tools { around, view, keys, epoch, author } = self.tools;
+        let Tools { around, view, keys, epoch, author, .. } = self.tools;
         let pack = match &mut self.pack {
             Some(pack) => pack,
             None => {

@@ -3,7 +3,9 @@
 mod leaf;
 mod pages;
 mod reader;
+mod walk;
 
 pub(crate) use leaf::document_leaf;
 pub(crate) use pages::{ChunkSink, PageWriter};
 pub(crate) use reader::{FolderReader, Found, Redactions, TreeReader};
+pub(crate) use walk::{Step, walk};

@@ -10,7 +10,7 @@ const DEPTH_MAX: u32 = 16;
 
 /// A CBOR item.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Value {
+pub(crate) enum Value {
     /// An unsigned integer.
     Uint(u64),
     /// A negative integer, as the number itself.
@@ -32,30 +32,30 @@ pub enum Value {
 /// Why bytes are not the structure they should be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a valid structure: {0}")]
-pub struct Malformed(pub &'static str);
+pub struct Malformed(pub(crate) &'static str);
 
 type Result<T> = std::result::Result<T, Malformed>;
 
 /// A map's entries, ascending by key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Fields(Vec<(u64, Value)>);
+pub(crate) struct Fields(Vec<(u64, Value)>);
 
 impl Fields {
     /// An empty map.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::default()
     }
 
     /// The map with this entry added. Keys may come in any order; a key that is there already is replaced.
     #[must_use]
-    pub fn with(mut self, key: u64, value: impl Into<Value>) -> Self {
+    pub(crate) fn with(mut self, key: u64, value: impl Into<Value>) -> Self {
         self.insert(key, value.into());
         self
     }
 
     /// The map with this entry added if there is a value.
     #[must_use]
-    pub fn with_some(self, key: u64, value: Option<impl Into<Value>>) -> Self {
+    pub(crate) fn with_some(self, key: u64, value: Option<impl Into<Value>>) -> Self {
         match value {
             Some(value) => self.with(key, value),
             None => self,
@@ -63,7 +63,7 @@ impl Fields {
     }
 
     /// Adds or replaces an entry.
-    pub fn insert(&mut self, key: u64, value: Value) {
+    pub(crate) fn insert(&mut self, key: u64, value: Value) {
         match self.0.binary_search_by_key(&key, |(k, _)| *k) {
             Ok(at) => self.0[at].1 = value,
             Err(at) => self.0.insert(at, (key, value)),
@@ -71,47 +71,37 @@ impl Fields {
     }
 
     /// Takes an entry out.
-    pub fn take(&mut self, key: u64) -> Option<Value> {
+    pub(crate) fn take(&mut self, key: u64) -> Option<Value> {
         let at = self.0.binary_search_by_key(&key, |(k, _)| *k).ok()?;
         Some(self.0.remove(at).1)
     }
 
     /// Takes an entry out that must be there.
-    pub fn need(&mut self, key: u64) -> Result<Value> {
+    pub(crate) fn need(&mut self, key: u64) -> Result<Value> {
         self.take(key).ok_or(Malformed("a field is missing"))
     }
 
-    /// True if there is no entry.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// The entries, ascending by key.
-    pub fn iter(&self) -> impl Iterator<Item = &(u64, Value)> {
-        self.0.iter()
-    }
-
     /// This map as bytes.
-    pub fn encode(self) -> Vec<u8> {
+    pub(crate) fn encode(self) -> Vec<u8> {
         Value::Map(self).encode()
     }
 
     /// The map at the start of `bytes`; what follows it must be zero (padding) or nothing.
-    pub fn decode(bytes: &[u8]) -> Result<Self> {
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self> {
         Value::decode(bytes)?.fields()
     }
 }
 
 impl Value {
     /// This item as bytes.
-    pub fn encode(&self) -> Vec<u8> {
+    pub(crate) fn encode(&self) -> Vec<u8> {
         let mut encoder = Encoder::new(Vec::new());
         write(&mut encoder, self).expect("writing to memory does not fail");
         encoder.into_writer()
     }
 
     /// The item at the start of `bytes`; what follows it must be zero (padding) or nothing.
-    pub fn decode(bytes: &[u8]) -> Result<Self> {
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self> {
         let mut decoder = Decoder::new(bytes);
         let value = read(&mut decoder, 0)?;
         if bytes[decoder.position()..].iter().any(|byte| *byte != 0) {
@@ -121,7 +111,7 @@ impl Value {
     }
 
     /// As an unsigned integer.
-    pub fn uint(self) -> Result<u64> {
+    pub(crate) fn uint(self) -> Result<u64> {
         match self {
             Self::Uint(number) => Ok(number),
             _ => Err(Malformed("not an unsigned integer")),
@@ -129,12 +119,12 @@ impl Value {
     }
 
     /// As an unsigned integer below 2³².
-    pub fn uint32(self) -> Result<u32> {
+    pub(crate) fn uint32(self) -> Result<u32> {
         u32::try_from(self.uint()?).map_err(|_| Malformed("a number is too large"))
     }
 
     /// As an integer.
-    pub fn integer(self) -> Result<i64> {
+    pub(crate) fn integer(self) -> Result<i64> {
         match self {
             Self::Uint(number) => i64::try_from(number).map_err(|_| Malformed("a number is too large")),
             Self::Negative(number) => Ok(number),
@@ -143,7 +133,7 @@ impl Value {
     }
 
     /// As a byte string.
-    pub fn bytes(self) -> Result<Vec<u8>> {
+    pub(crate) fn bytes(self) -> Result<Vec<u8>> {
         match self {
             Self::Bytes(bytes) => Ok(bytes),
             _ => Err(Malformed("not a byte string")),
@@ -151,12 +141,12 @@ impl Value {
     }
 
     /// As a byte string of exactly this length.
-    pub fn array_of<const N: usize>(self) -> Result<[u8; N]> {
+    pub(crate) fn array_of<const N: usize>(self) -> Result<[u8; N]> {
         self.bytes()?.try_into().map_err(|_| Malformed("a byte string has the wrong length"))
     }
 
     /// As text.
-    pub fn text(self) -> Result<String> {
+    pub(crate) fn text(self) -> Result<String> {
         match self {
             Self::Text(text) => Ok(text),
             _ => Err(Malformed("not text")),
@@ -164,7 +154,7 @@ impl Value {
     }
 
     /// As an array.
-    pub fn array(self) -> Result<Vec<Self>> {
+    pub(crate) fn array(self) -> Result<Vec<Self>> {
         match self {
             Self::Array(items) => Ok(items),
             _ => Err(Malformed("not an array")),
@@ -172,17 +162,17 @@ impl Value {
     }
 
     /// As an array of exactly `N` items.
-    pub fn tuple<const N: usize>(self) -> Result<[Self; N]> {
+    pub(crate) fn tuple<const N: usize>(self) -> Result<[Self; N]> {
         self.array()?.try_into().map_err(|_| Malformed("an array has the wrong length"))
     }
 
     /// As an array whose items are all read by `item`.
-    pub fn list<T>(self, item: impl FnMut(Self) -> Result<T>) -> Result<Vec<T>> {
+    pub(crate) fn list<T>(self, item: impl FnMut(Self) -> Result<T>) -> Result<Vec<T>> {
         self.array()?.into_iter().map(item).collect()
     }
 
     /// As a map.
-    pub fn fields(self) -> Result<Fields> {
+    pub(crate) fn fields(self) -> Result<Fields> {
         match self {
             Self::Map(fields) => Ok(fields),
             _ => Err(Malformed("not a map")),
@@ -190,7 +180,7 @@ impl Value {
     }
 
     /// As true or false.
-    pub fn boolean(self) -> Result<bool> {
+    pub(crate) fn boolean(self) -> Result<bool> {
         match self {
             Self::Bool(value) => Ok(value),
             _ => Err(Malformed("not true or false")),

@@ -256,7 +256,7 @@ impl Item {
     }
 
     fn decode(fields: &mut Fields) -> Result<Self, Malformed> {
-        let mut device = |fields: &mut Fields| {
+        let device = |fields: &mut Fields| {
             let [major, minor] = fields.need(23)?.tuple()?;
             Ok((major.uint32()?, minor.uint32()?))
         };

@@ -73,6 +73,7 @@ fn descend_by_steps(start: &Node, path: &EntryPath) -> Result<Node, Blocked> {
 }
 
 #[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use std::fs;
 

@@ -1,0 +1,181 @@
+//! Taking over what earlier runs stored before they were cut short.
+
+use std::collections::BTreeMap;
+
+use sb_crypto::SigningKey;
+use sb_store::ObjectName;
+
+use crate::chunks::ChunkReader;
+use crate::clock::{Counter, Progress};
+use crate::error::{Flaw, RepoError};
+use crate::ids::{KeyId, RunId, TableId};
+use crate::live::{list, names_in};
+use crate::locator::Locator;
+use crate::name::{ObjectKind, ParsedName};
+use crate::object::{Checked, check_object};
+use crate::pack::read_pack_footer;
+use crate::snapshots::read_snapshot;
+use crate::trust::key_id;
+use crate::vault::{Change, Vault};
+use crate::verify::check_tree;
+use crate::wire::journal::{Added, JournalEntry};
+use crate::wire::lease::Lease;
+
+/// An object that no journal knows, whole and well signed.
+struct Orphan {
+    name: String,
+    parsed: ParsedName,
+    checked: Checked,
+}
+
+impl Vault {
+    /// Enters into the journal what dead runs left: packs, their keys and locators, and snapshots of this machine that turn
+    /// out complete. Returns how many objects that were.
+    ///
+    /// Entering something that another run enters too changes nothing, and a removal anywhere wins, so this needs no lock.
+    pub(super) fn adopt(&mut self, writer: &SigningKey, progress: Progress<'_>) -> Result<u64, RepoError> {
+        // What became visible without being acknowledged may not be durable yet; after this it is.
+        self.around.storage.sweep()?;
+        self.view.listing = list(&*self.around.storage)?;
+        let leases = self.live_leases(writer)?;
+        let mut orphans = self.orphans(writer, &leases, progress)?;
+        self.drop_packs_without_keys(&mut orphans)?;
+        let mut added: Vec<Added> = Vec::new();
+        let (snapshots, others): (Vec<_>, Vec<_>) =
+            orphans.into_iter().partition(|orphan| orphan.parsed.kind == ObjectKind::Snapshot);
+        added.extend(others.iter().map(Orphan::added));
+        // Seen as live from here on, so that the snapshots can be checked; if the entry can't be written, the run ends.
+        self.view.live.apply(provisional(&added, self));
+        self.finder = crate::sessions::KeyFinder::new(&self.view);
+        for snapshot in &snapshots {
+            if self.is_complete(&snapshot.name, progress)? {
+                added.push(snapshot.added());
+            } else {
+                progress.monitor.warning(&format!("`{}` of an interrupted run is incomplete and not used", snapshot.name));
+            }
+        }
+        let count = added.len() as u64;
+        if count > 0 {
+            progress.monitor.count(Counter::Adopted, count);
+            self.append(writer, RunId::new([0; 8]), Change { operation: "adopt", added, removed: Vec::new() })?;
+        }
+        Ok(count)
+    }
+
+    /// Runs that may be going on, and their writers. Leases of this machine's dead runs are taken away.
+    fn live_leases(&self, writer: &SigningKey) -> Result<BTreeMap<RunId, KeyId>, RepoError> {
+        let mut live = BTreeMap::new();
+        let now = self.around.clock.now();
+        for listed in self.around.storage.list("leases")? {
+            let Some(parsed) = ParsedName::parse(&listed.name) else { continue };
+            let Ok(bytes) = crate::live::read(&*self.around.storage, &listed.name) else { continue };
+            let Ok(frame) = self.view.trust.check(&parsed, &bytes) else { continue };
+            let Ok(lease) = Lease::decode(frame.body) else { continue };
+            let signer = frame.trailer.signer;
+            if signer == key_id(&writer.public()) {
+                if self.around.state.is_alive(lease.run)? {
+                    live.insert(lease.run, signer);
+                } else {
+                    // Only tidiness: a lease that stays expires.
+                    let _ = self.around.storage.remove(&ObjectName::new(listed.name)?);
+                }
+            } else if lease.expires > now {
+                live.insert(lease.run, signer);
+            }
+        }
+        Ok(live)
+    }
+
+    fn orphans(
+        &self,
+        writer: &SigningKey,
+        leases: &BTreeMap<RunId, KeyId>,
+        progress: Progress<'_>,
+    ) -> Result<Vec<Orphan>, RepoError> {
+        let own = key_id(&writer.public());
+        let mut orphans = Vec::new();
+        for name in self.view.listing.keys() {
+            progress.check()?;
+            let Some(parsed) = ParsedName::parse(name) else { continue };
+            let kind = parsed.kind;
+            let known = self.view.live.contains(name) || self.view.live.is_removed(name);
+            if known || kind.is_transient() || kind == ObjectKind::Journal {
+                continue;
+            }
+            let checked = match check_object(&self.view, &parsed, name) {
+                Ok(checked) => checked,
+                // Damaged or foreign: nothing that anybody was promised.
+                Err(Flaw::Unreadable(_)) => continue,
+                Err(flaw) => {
+                    progress.monitor.warning(&format!("`{name}` is in no journal and not used: {flaw}"));
+                    continue;
+                }
+            };
+            let alive = leases.contains_key(&checked.run) || self.around.state.is_alive(checked.run)?;
+            let foreign = checked.signer != own;
+            if !alive && !(kind == ObjectKind::Snapshot && foreign) {
+                orphans.push(Orphan { name: name.clone(), parsed, checked });
+            }
+        }
+        Ok(orphans)
+    }
+
+    /// A pack is of use only if its footer opens and the table with its key is there.
+    fn drop_packs_without_keys(&self, orphans: &mut Vec<Orphan>) -> Result<(), RepoError> {
+        let mut tables: Vec<TableId> = Vec::new();
+        for name in names_in(&self.view.listing, "sessions/") {
+            let usable = self.view.live.contains(name) || orphans.iter().any(|orphan| orphan.name == name);
+            if let Some(parsed) = ParsedName::parse(name).filter(|_| usable) {
+                tables.extend(TableId::from_hex(parsed.stem.id()));
+            }
+        }
+        let mut keep = Vec::new();
+        for orphan in orphans.drain(..) {
+            if !matches!(orphan.parsed.kind, ObjectKind::ContentPack | ObjectKind::MetaPack) {
+                keep.push(orphan);
+                continue;
+            }
+            let name = ObjectName::new(orphan.name.as_str())?;
+            let id = crate::ids::PackId::from_hex(&orphan.parsed.hash).expect("a parsed name");
+            match read_pack_footer(&*self.around.storage, &name, id, &self.keys) {
+                Ok((places, _)) if tables.iter().any(|table| table.as_bytes()[..] == places.key[..8]) => keep.push(orphan),
+                Ok(_) | Err(RepoError::Damaged { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        *orphans = keep;
+        Ok(())
+    }
+
+    /// True if everything that an orphaned snapshot needs is there.
+    fn is_complete(&self, name: &str, progress: Progress<'_>) -> Result<bool, RepoError> {
+        let snapshot = match read_snapshot(&self.view, &self.keys, name) {
+            Ok(snapshot) => snapshot,
+            Err(RepoError::Damaged { .. } | RepoError::NoReadingKey { .. }) => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        let locator = Locator::load(&self.view, &self.keys, progress.monitor, self.condemned()?)?;
+        let chunks = ChunkReader::new(&self.view, &self.keys, &self.finder);
+        check_tree(&self.view, &self.keys, &chunks, &locator, &snapshot, progress)
+    }
+}
+
+impl Orphan {
+    fn added(&self) -> Added {
+        let short = self.parsed.hash.len() < 64;
+        let digest = short.then_some(self.checked.digest);
+        Added { name: self.name.clone(), size: self.checked.size, digest }
+    }
+}
+
+fn provisional(added: &[Added], vault: &Vault) -> JournalEntry {
+    JournalEntry {
+        sequence: 0,
+        previous: None,
+        time: vault.around.clock.now(),
+        operation: String::new(),
+        generation: 0,
+        added: added.to_vec(),
+        removed: Vec::new(),
+    }
+}

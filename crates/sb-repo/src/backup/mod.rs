@@ -1,0 +1,120 @@
+//! Backing up: walk → read → SHA-256 → chunk → look up → segment → compress → seal → pack → locator → snapshot → journal.
+
+mod adopt;
+mod base;
+mod commit;
+mod file;
+mod parts;
+mod run;
+mod tree;
+
+use sb_source::{Problem, Source};
+
+use crate::clock::Progress;
+use crate::error::RepoError;
+use crate::ids::SnapshotId;
+use crate::vault::Vault;
+use crate::wire::snapshot::Counts;
+
+/// How a backup is made.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct BackupOptions {
+    /// Name of the machine, as people know it. Default: empty.
+    pub host: Vec<u8>,
+    /// Words to find the snapshot by. Default: none.
+    pub tags: Vec<String>,
+    /// zstd level. Default: 3.
+    pub level: i32,
+    /// Free bytes without which no run begins, where the storage can tell; a twentieth of its size is enough in any case.
+    /// Default: 16 MiB.
+    pub free_min: u64,
+    /// What is recorded as the version of the program. Default: this crate's version.
+    pub version: String,
+}
+
+impl Default for BackupOptions {
+    fn default() -> Self {
+        Self {
+            host: Vec::new(),
+            tags: Vec::new(),
+            level: 3,
+            free_min: 16 << 20,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        }
+    }
+}
+
+/// What a backup did.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct BackupReport {
+    /// The new snapshot.
+    pub snapshot: SnapshotId,
+    /// What is in it.
+    pub counts: Counts,
+    /// What could not be read as it was; with any, the snapshot is partial. At most [`PROBLEMS_KEPT`] of them.
+    pub problems: Vec<Problem>,
+    /// How many there were in all.
+    pub problem_count: u64,
+    /// Objects of earlier runs that had been cut short, taken over.
+    pub adopted: u64,
+}
+
+impl BackupReport {
+    /// True if something could not be read.
+    pub fn is_partial(&self) -> bool {
+        self.problem_count > 0
+    }
+}
+
+/// How many problems are listed by path; the rest is only counted.
+pub const PROBLEMS_KEPT: usize = 10_000;
+
+/// How often a run that lost packs to a collector begins again.
+const ATTEMPTS: usize = 3;
+
+impl Vault {
+    /// Makes a snapshot of everything in `source`. It is acknowledged, and safe, when this returns.
+    ///
+    /// What an earlier run of this machine had stored before it was cut short is used again. Entries that can't be read are
+    /// problems in the report; whatever is wrong with the vault is an error, and then there is no snapshot.
+    ///
+    /// # Errors
+    /// [`RepoError::RolledBack`], [`RepoError::LowSpace`], [`RepoError::Store`] (a full disk among them),
+    /// [`RepoError::Condemned`] if a collector deleted what the run relied on three times over, [`RepoError::Interrupted`].
+    pub fn backup(
+        &mut self,
+        source: &dyn Source,
+        options: &BackupOptions,
+        progress: Progress<'_>,
+    ) -> Result<BackupReport, RepoError> {
+        self.refresh()?;
+        self.check_heads()?;
+        self.check_space(options.free_min)?;
+        let writer = match self.writer() {
+            // The log key was copied to another machine: from here on this one writes under its own name.
+            Err(RepoError::Forked { .. }) => self.enrol(None)?,
+            other => other?,
+        };
+        let adopted = self.adopt(&writer, progress)?;
+        let mut attempt = 1;
+        loop {
+            match self.attempt(&writer, source, options, progress) {
+                Ok(report) => return Ok(BackupReport { adopted, ..report }),
+                Err(RepoError::Condemned { name }) if attempt < ATTEMPTS => {
+                    progress.monitor.warning(&format!("`{name}` was deleted by a collection meanwhile; beginning again"));
+                    attempt += 1;
+                    self.refresh()?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn check_space(&self, needed: u64) -> Result<(), RepoError> {
+        let Some(space) = self.around.storage.space()? else { return Ok(()) };
+        let needed = needed.min(space.total / 20);
+        if space.free < needed { Err(RepoError::LowSpace { free: space.free, needed }) } else { Ok(()) }
+    }
+}

@@ -1,0 +1,315 @@
+//! One attempt at a backup: everything up to the journal entry that acknowledges it.
+
+use std::collections::{BTreeSet, HashSet};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use sb_crypto::{SigningKey, TreeHasher, seal_to};
+use sb_source::{Problem, Source};
+use sb_store::{ObjectName, create};
+
+use super::base::Base;
+use super::{BackupOptions, BackupReport, PROBLEMS_KEPT};
+use crate::chunks::ChunkReader;
+use crate::clock::{Counter, Progress};
+use crate::error::RepoError;
+use crate::ids::{ChunkId, RunId, SnapshotId};
+use crate::keys::{ChunkIds, id_of};
+use crate::locator::{Locator, write_locator};
+use crate::name;
+use crate::name::{ObjectKind, Stem};
+use crate::pack::{FinishedPack, Segmenter, Tools};
+use crate::sessions::write_twice;
+use crate::snapshots::Snapshot;
+use crate::tree::{ChunkSink, Redactions, TreeReader};
+use crate::vault::{Change, Vault};
+use crate::wire::frame::{Author, Header};
+use crate::wire::journal::Added;
+use crate::wire::lease::Lease;
+use crate::wire::locator::{LocatorEntry, PackPlaces, prefix};
+use crate::wire::node::Reference;
+use crate::wire::snapshot::{Counts, INFO, SnapshotBody, SnapshotType};
+
+/// How long a lease is good for.
+const LEASE: TimeDelta = TimeDelta::hours(48);
+/// An increment of the locator is written after this many packs.
+const PACKS_PER_LOCATOR: usize = 8;
+
+/// The state of a run while it goes through the source.
+pub(super) struct Run<'a> {
+    pub(super) tools: Tools<'a>,
+    pub(super) progress: Progress<'a>,
+    locator: &'a Locator,
+    content: Segmenter<'a>,
+    meta: Segmenter<'a>,
+    content_ids: ChunkIds,
+    meta_ids: ChunkIds,
+    /// Chunks that this run stored.
+    fresh: HashSet<[u8; 16]>,
+    /// Packs of earlier runs that this one relies on.
+    pub(super) used: HashSet<u32>,
+    pub(super) added: Vec<Added>,
+    unlocated: Vec<PackPlaces>,
+    entries: Vec<LocatorEntry>,
+    pub(super) counts: Counts,
+    pub(super) documents: TreeHasher,
+    pub(super) problems: Vec<Problem>,
+    pub(super) problem_count: u64,
+    /// What files are read into.
+    pub(super) buffer: Vec<u8>,
+}
+
+/// What going through the source yields.
+pub(super) struct Gathered {
+    root: Reference,
+    problems_at: Option<Reference>,
+}
+
+impl Vault {
+    pub(super) fn attempt(
+        &mut self,
+        writer: &SigningKey,
+        source: &dyn Source,
+        options: &BackupOptions,
+        progress: Progress<'_>,
+    ) -> Result<BackupReport, RepoError> {
+        let run = RunId::random(&*self.around.random);
+        let state = self.around.state.clone();
+        let _alive = state.hold(run)?;
+        let author = Author { key: writer, run };
+        let started = self.around.clock.now();
+        let base = self.newest_like(source, options)?;
+        let lease = self.write_lease(&author, started, base.as_ref())?;
+        let outcome = self.gather_and_commit(&author, source, options, progress, started, base.as_ref());
+        // Whether it went well or not, the run is over; a lease that can't be removed will expire.
+        let _ = self.around.storage.remove(&lease);
+        outcome
+    }
+
+    fn write_lease(
+        &self,
+        author: &Author<'_>,
+        started: DateTime<Utc>,
+        base: Option<&Snapshot>,
+    ) -> Result<ObjectName, RepoError> {
+        let lease = Lease {
+            run: author.run,
+            generation: 0,
+            started,
+            expires: started + LEASE,
+            bases: base.iter().map(|base| base.id).collect(),
+            vault_generation: self.view.live.generation,
+        };
+        let stem = Stem::mutable(ObjectKind::Lease, author.run, 0);
+        let header = Header::clear(ObjectKind::Lease, self.id());
+        let written = write_twice(&*self.around.storage, author, header, &lease.encode(), &stem)?;
+        Ok(ObjectName::new(written[0].name.as_str())?)
+    }
+
+    fn gather_and_commit(
+        &mut self,
+        author: &Author<'_>,
+        source: &dyn Source,
+        options: &BackupOptions,
+        progress: Progress<'_>,
+        started: DateTime<Utc>,
+        base: Option<&Snapshot>,
+    ) -> Result<BackupReport, RepoError> {
+        let avoid = self.condemned()?;
+        let locator = Locator::load(&self.view, &self.keys, progress.monitor, avoid)?;
+        let (snapshot, mut added, report, needed) = {
+            let tools = Tools {
+                around: &self.around,
+                view: &self.view,
+                keys: &self.keys,
+                epoch: self.epoch(),
+                author: *author,
+                user: self.keyring.user,
+            };
+            let chunks = ChunkReader::new(&self.view, &self.keys, &self.finder);
+            // A base that can't be read costs salts, not correctness.
+            let redactions = Redactions::load(&self.view, &self.keys).unwrap_or_default();
+            let reader = TreeReader { chunks: &chunks, locator: &locator, redactions: &redactions };
+            let base_tree = Base::new(reader, base.filter(|_| self.keys.reads_meta()).map(|base| base.root()));
+            let mut run = Run::new(tools, progress, &locator, options.level);
+            let gathered = run.gather(source, base_tree)?;
+            let body = run.snapshot(source, options, started, base, &gathered);
+            let (snapshot, name) = run.write_snapshot(&body)?;
+            let needed: BTreeSet<String> =
+                run.used.iter().map(|pack| name::pack(&locator.pack(*pack).id).to_string()).collect();
+            let tables = run.used.iter().map(|pack| locator.pack(*pack).key[..8].to_vec()).collect();
+            let report = BackupReport {
+                snapshot,
+                counts: body.counts,
+                problem_count: run.problem_count,
+                problems: std::mem::take(&mut run.problems),
+                adopted: 0,
+            };
+            (name, run.added, report, (needed, tables))
+        };
+        if let Err(error) = self.check_still_there(&needed.0, &needed.1) {
+            // Nobody was told of this snapshot, and it may not hold.
+            let _ = self.around.storage.remove(&ObjectName::new(snapshot.name.as_str())?);
+            return Err(error);
+        }
+        added.push(snapshot);
+        self.append(author.key, author.run, Change { operation: "backup", added, removed: Vec::new() })?;
+        Ok(report)
+    }
+
+    /// The newest snapshot of the same machine and the same sources.
+    fn newest_like(&self, source: &dyn Source, options: &BackupOptions) -> Result<Option<Snapshot>, RepoError> {
+        if !self.keys.reads_meta() {
+            return Ok(None);
+        }
+        let sources: Vec<_> = source.roots().iter().map(|root| root.as_bytes().to_vec()).collect();
+        let mut snapshots = self.snapshots()?.snapshots;
+        snapshots.retain(|snapshot| snapshot.host() == options.host && snapshot.sources() == sources);
+        Ok(snapshots.pop())
+    }
+}
+
+impl<'a> Run<'a> {
+    fn new(tools: Tools<'a>, progress: Progress<'a>, locator: &'a Locator, level: i32) -> Self {
+        let content = Segmenter::new(tools, ObjectKind::ContentPack, level);
+        let meta = Segmenter::new(tools, ObjectKind::MetaPack, level);
+        Self {
+            content_ids: tools.keys.chunk_ids(ObjectKind::ContentPack, content.bucket()),
+            meta_ids: tools.keys.chunk_ids(ObjectKind::MetaPack, meta.bucket()),
+            tools,
+            progress,
+            locator,
+            content,
+            meta,
+            fresh: HashSet::new(),
+            used: HashSet::new(),
+            added: Vec::new(),
+            unlocated: Vec::new(),
+            entries: Vec::new(),
+            counts: Counts::default(),
+            documents: TreeHasher::new(),
+            problems: Vec::new(),
+            problem_count: 0,
+            buffer: Vec::new(),
+        }
+    }
+
+    /// Goes through the source and makes everything it holds durable.
+    fn gather(&mut self, source: &dyn Source, base: Base<'_>) -> Result<Gathered, RepoError> {
+        let root = self.walk(source, base)?;
+        let problems_at = self.store_problems()?;
+        for content in [true, false] {
+            let segmenter = if content { &mut self.content } else { &mut self.meta };
+            for pack in segmenter.finish(&mut self.added)? {
+                self.finished(pack)?;
+            }
+        }
+        self.flush_locator()?;
+        Ok(Gathered { root, problems_at })
+    }
+
+    /// Stores a chunk of content, unless the vault has it.
+    pub(super) fn store_content(&mut self, chunk: &[u8]) -> Result<Reference, RepoError> {
+        let id = self.content_ids.of(chunk);
+        if !self.is_known(&id, true) {
+            self.counts.new_chunks += 1;
+            self.counts.new_bytes += chunk.len() as u64;
+            self.progress.monitor.count(Counter::NewChunks, 1);
+            let finished = self.content.add(id, chunk, &mut self.added)?;
+            finished.map_or(Ok(()), |pack| self.finished(pack))?;
+        }
+        Ok(reference(id, chunk.len()))
+    }
+
+    /// True if the chunk need not be stored; then this run relies on the pack that has it.
+    fn is_known(&mut self, id: &ChunkId, content: bool) -> bool {
+        let mut places = self.locator.places(id).filter(|place| self.locator.is_content(place.pack) == content);
+        if let Some(place) = places.next() {
+            self.used.insert(place.pack);
+            return true;
+        }
+        !self.fresh.insert(*prefix(id))
+    }
+
+    fn finished(&mut self, pack: FinishedPack) -> Result<(), RepoError> {
+        self.counts.stored_bytes += pack.places.size;
+        self.progress.monitor.count(Counter::Stored, pack.places.size);
+        let ordinal = u32::try_from(self.unlocated.len()).expect("a handful");
+        self.entries.extend(crate::locator::entries_of(&pack.footer, ordinal));
+        self.unlocated.push(pack.places);
+        self.added.push(pack.added);
+        if self.unlocated.len() >= PACKS_PER_LOCATOR { self.flush_locator() } else { Ok(()) }
+    }
+
+    fn flush_locator(&mut self) -> Result<(), RepoError> {
+        if self.unlocated.is_empty() {
+            return Ok(());
+        }
+        let Tools { around, view, keys, author, .. } = self.tools;
+        let (packs, entries) = (std::mem::take(&mut self.unlocated), std::mem::take(&mut self.entries));
+        self.added.push(write_locator(around, view.id(), keys, &author, packs, entries)?);
+        Ok(())
+    }
+
+    /// Records a problem of the source.
+    pub(super) fn problem(&mut self, problem: Problem) {
+        self.progress.monitor.problem(&problem);
+        self.problem_count += 1;
+        if self.problems.len() < PROBLEMS_KEPT {
+            self.problems.push(problem);
+        }
+    }
+
+    fn snapshot(
+        &self,
+        source: &dyn Source,
+        options: &BackupOptions,
+        started: DateTime<Utc>,
+        base: Option<&Snapshot>,
+        gathered: &Gathered,
+    ) -> SnapshotBody {
+        SnapshotBody {
+            compartment: self.tools.keys.id,
+            root: gathered.root,
+            base: base.map(|base| base.id),
+            kind: SnapshotType::Full,
+            host: options.host.clone(),
+            user: self.tools.user,
+            sources: source.roots().iter().map(|root| root.as_bytes().to_vec()).collect(),
+            started,
+            finished: self.tools.around.clock.now(),
+            counts: self.counts,
+            document_root: self.documents.root(),
+            documents: self.documents.len(),
+            problem_count: self.problem_count,
+            problems: gathered.problems_at,
+            tags: options.tags.clone(),
+            version: options.version.clone(),
+        }
+    }
+
+    fn write_snapshot(&self, body: &SnapshotBody) -> Result<(SnapshotId, Added), RepoError> {
+        let Tools { around, view, epoch, author, .. } = self.tools;
+        let header = Header { kind: ObjectKind::Snapshot, vault: view.id(), key: epoch.meta.key_id() };
+        let sealed = seal_to(&epoch.meta, INFO, &header.to_bytes(), &body.encode(), &*around.random)?;
+        let stem = Stem::immutable(ObjectKind::Snapshot);
+        let (bytes, digest) = author.frame(header, &sealed, &stem);
+        let name = stem.name(&digest);
+        create(&*around.storage, &name, &bytes)?;
+        Ok((id_of(digest), Added { name: name.to_string(), size: bytes.len() as u64, digest: None }))
+    }
+}
+
+impl ChunkSink for Run<'_> {
+    fn store(&mut self, chunk: Vec<u8>) -> Result<Reference, RepoError> {
+        let id = self.meta_ids.of(&chunk);
+        if !self.is_known(&id, false) {
+            let finished = self.meta.add(id, &chunk, &mut self.added)?;
+            finished.map_or(Ok(()), |pack| self.finished(pack))?;
+        }
+        Ok(reference(id, chunk.len()))
+    }
+}
+
+fn reference(id: ChunkId, length: usize) -> Reference {
+    Reference { id, length: u32::try_from(length).expect("a chunk is smaller than a segment") }
+}

@@ -1,0 +1,58 @@
+//! Checking one object of any kind, as it is stored, with no key.
+
+use sb_crypto::{Digest, Sha256, sha256};
+use sb_store::ObjectName;
+
+use crate::error::Flaw;
+use crate::ids::{KeyId, RunId};
+use crate::name::ParsedName;
+use crate::view::View;
+use crate::wire::frame::{HEADER, Header, TRAILER, Trailer, UNSIGNED};
+
+/// How much of an object is read at once.
+const BLOCK: usize = 1 << 20;
+
+/// A good object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Checked {
+    pub(crate) digest: Digest,
+    pub(crate) size: u64,
+    pub(crate) signer: KeyId,
+    pub(crate) run: RunId,
+    pub(crate) header: Header,
+}
+
+/// Reads every byte of an object; compares hash, vault, kind, signer and signature.
+pub(crate) fn check_object(view: &View, parsed: &ParsedName, name: &str) -> Result<Checked, Flaw> {
+    let unreadable = |error: &dyn std::fmt::Display| Flaw::Unreadable(error.to_string());
+    let object = ObjectName::new(name).map_err(|error| unreadable(&error))?;
+    let storage = &*view.storage;
+    let size = storage.size(&object).map_err(|error| unreadable(&error))?;
+    let (mut hash, mut signed, mut at) = (Sha256::new(), None, 0);
+    let (mut head, mut tail) = (Vec::new(), Vec::new());
+    while at < size {
+        // The signature is read apart, so that the hash of all before it falls off on the way.
+        let end = if at < size.saturating_sub(UNSIGNED) { size - UNSIGNED } else { size };
+        let length = usize::try_from(end - at).unwrap_or(BLOCK).min(BLOCK);
+        if at == size - UNSIGNED.min(size) {
+            signed = Some(hash.clone());
+        }
+        let block = storage.read_range(&object, at, length).map_err(|error| unreadable(&error))?;
+        hash.update(&block);
+        if head.len() < HEADER {
+            head.extend_from_slice(&block[..block.len().min(HEADER)]);
+        }
+        tail.extend_from_slice(&block[block.len().saturating_sub(TRAILER)..]);
+        tail.drain(..tail.len().saturating_sub(TRAILER));
+        at += length as u64;
+    }
+    let digest = hash.finish();
+    if !parsed.fits(&digest) {
+        return Err(Flaw::WrongHash);
+    }
+    let header = Header::parse(&head)?;
+    let trailer = Trailer::parse(&tail)?;
+    let signed = signed.map_or_else(|| sha256(b""), Sha256::finish);
+    let run = view.trust.check_parts(parsed, &header, &trailer, &signed)?;
+    Ok(Checked { digest, size, signer: trailer.signer, run, header })
+}

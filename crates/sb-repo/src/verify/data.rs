@@ -1,0 +1,105 @@
+//! Data: every segment of every pack opens, and every chunk has the id that the footer says.
+
+use std::collections::HashSet;
+
+use sb_store::ObjectName;
+
+use super::VerifyReport;
+use crate::chunks::ChunkReader;
+use crate::clock::{Counter, Progress};
+use crate::error::{Flaw, RepoError};
+use crate::ids::PackId;
+use crate::live::names_in;
+use crate::locator::Locator;
+use crate::name::{self, ParsedName};
+use crate::pack::read_pack_footer;
+use crate::vault::Vault;
+use crate::wire::pack::SegmentContent;
+
+/// Segments that can't be read: pack ordinal and number.
+pub(super) type Bad = HashSet<(u32, u32)>;
+
+impl Vault {
+    /// Of packs that something is wrong with, or with whose keys, the segments that really can't be read.
+    pub(super) fn suspects(&self, chunks: &ChunkReader<'_>, locator: &Locator, report: &VerifyReport) -> Bad {
+        let named = |name: &str| report.findings.iter().any(|finding| finding.object == name);
+        let tables: HashSet<String> = report
+            .findings
+            .iter()
+            .filter_map(|finding| ParsedName::parse(&finding.object))
+            .map(|parsed| parsed.stem.id().to_owned())
+            .collect();
+        let mut bad = Bad::new();
+        for (ordinal, pack) in (0..).zip(locator.packs()) {
+            let table = crate::ids::TableId::from_slice(&pack.key[..8]).expect("8 bytes").to_string();
+            if named(name::pack(&pack.id).as_str()) || tables.contains(&table) {
+                let segments = 0..u32::try_from(pack.segments.len()).unwrap_or(u32::MAX);
+                bad.extend(segments.filter(|n| chunks.segment(locator, ordinal, *n).is_err()).map(|n| (ordinal, n)));
+            }
+        }
+        bad
+    }
+
+    /// Opens everything.
+    pub(super) fn verify_data(
+        &self,
+        chunks: &ChunkReader<'_>,
+        locator: &Locator,
+        report: &mut VerifyReport,
+        progress: Progress<'_>,
+    ) -> Result<Bad, RepoError> {
+        let mut bad = Bad::new();
+        let names: Vec<&str> =
+            names_in(&self.view.listing, "packs/").filter(|name| self.view.live.is_readable(name)).collect();
+        for name in names {
+            progress.check()?;
+            let Some(id) = ParsedName::parse(name).and_then(|parsed| PackId::from_hex(&parsed.hash)) else { continue };
+            let (_, footer) = match read_pack_footer(&*self.view.storage, &ObjectName::new(name)?, id, &self.keys) {
+                Ok(read) => read,
+                Err(RepoError::Damaged { name, flaw }) => {
+                    report.find(&name, flaw);
+                    continue;
+                }
+                Err(RepoError::Store(error)) => {
+                    report.find(name, Flaw::Unreadable(error.to_string()));
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            let Some(ordinal) = locator.ordinal(&id) else { continue };
+            let ids = self.keys.chunk_ids(footer.kind, footer.bucket);
+            for (number, segment) in (0..).zip(&footer.segments) {
+                let flaw = match chunks.segment(locator, ordinal, number) {
+                    Ok(raw) => wrong_chunk(&ids, &raw, segment, number),
+                    Err(RepoError::Damaged { flaw, .. }) => Some(flaw),
+                    Err(RepoError::Store(error)) => Some(Flaw::Unreadable(error.to_string())),
+                    Err(error) => return Err(error),
+                };
+                if let Some(flaw) = flaw {
+                    bad.insert((ordinal, number));
+                    report.find(name, flaw);
+                }
+                progress.monitor.count(Counter::Bytes, u64::from(segment.place.raw));
+            }
+        }
+        // Packs that are gone altogether.
+        for (ordinal, pack) in (0..).zip(locator.packs()) {
+            if !self.view.listing.contains_key(name::pack(&pack.id).as_str()) {
+                bad.extend((0..).take(pack.segments.len()).map(|number| (ordinal, number)));
+            }
+        }
+        Ok(bad)
+    }
+}
+
+fn wrong_chunk(ids: &crate::keys::ChunkIds, raw: &[u8], segment: &SegmentContent, number: u32) -> Option<Flaw> {
+    let mut at = 0;
+    for (id, length) in &segment.chunks {
+        let end = at + *length as usize;
+        if raw.get(at..end).is_none_or(|chunk| ids.of(chunk) != *id) {
+            return Some(Flaw::WrongChunk(number));
+        }
+        at = end;
+    }
+    None
+}

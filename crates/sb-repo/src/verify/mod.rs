@@ -1,0 +1,130 @@
+//! Verifying a vault: what is there, what should be there, and what it holds.
+
+mod data;
+mod documents;
+mod objects;
+
+pub(crate) use documents::check_tree;
+
+use std::collections::BTreeSet;
+
+use crate::chunks::ChunkReader;
+use crate::clock::Progress;
+use crate::error::{Flaw, RepoError};
+use crate::ids::SnapshotId;
+use crate::locator::Locator;
+use crate::tree::{Redactions, TreeReader};
+use crate::vault::Vault;
+use crate::view::View;
+
+/// How deep to look. Each level includes those before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum VerifyLevel {
+    /// Every object is there and has the bytes, the signature and the place it should have. Needs no key.
+    Objects,
+    /// Every segment opens, every chunk has its id, every tree is complete and has the documents it was made with.
+    Data,
+    /// Every document, rebuilt, has the SHA-256 it was backed up with.
+    Restore,
+}
+
+/// Something that is not as it should be.
+#[derive(Clone, Debug)]
+pub struct Finding {
+    /// The object.
+    pub object: String,
+    /// What is wrong with it.
+    pub flaw: Flaw,
+    /// Documents that can't be restored because of it, as far as they are known. Empty without keys.
+    pub documents: Vec<DocumentRef>,
+}
+
+/// A document in a snapshot.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct DocumentRef {
+    /// The newest snapshot that has this version of it.
+    pub snapshot: SnapshotId,
+    /// Its path; of a folder that can't be read, the folder's.
+    pub path: Vec<u8>,
+}
+
+/// The outcome of a verification.
+#[derive(Clone, Debug)]
+pub struct VerifyReport {
+    /// How deep it looked.
+    pub level: VerifyLevel,
+    /// Objects read.
+    pub objects: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Snapshots whose trees were gone through. Zero without keys.
+    pub snapshots: u64,
+    /// Documents found complete at this level, counting every snapshot they are in. Zero at the level of objects.
+    pub documents: u64,
+    /// What is wrong, by object.
+    pub findings: Vec<Finding>,
+    /// Objects that are whole and well signed but in no journal: of a run that goes on, or was cut short. The next backup of
+    /// that machine takes them over.
+    pub unfinished: Vec<String>,
+}
+
+impl VerifyReport {
+    /// True if nothing is wrong.
+    pub fn is_good(&self) -> bool {
+        self.findings.is_empty()
+    }
+
+    fn find(&mut self, object: &str, flaw: Flaw) {
+        if !self.findings.iter().any(|known| known.object == object) {
+            self.findings.push(Finding { object: object.to_owned(), flaw, documents: Vec::new() });
+        }
+    }
+}
+
+impl View {
+    /// Verifies at the level of objects, with no key.
+    ///
+    /// # Errors
+    /// [`RepoError::Interrupted`], and [`RepoError::Store`] if the storage can't be listed. Damage is in the report.
+    pub fn verify(&self, progress: Progress<'_>) -> Result<VerifyReport, RepoError> {
+        objects::verify(self, progress)
+    }
+}
+
+impl Vault {
+    /// Verifies at this level, and names the documents that any damage touches.
+    ///
+    /// # Errors
+    /// [`RepoError::Interrupted`], [`RepoError::NoReadingKey`] for a level that this user's keys do not allow, and
+    /// [`RepoError::Store`] if the storage can't be listed. Damage is in the report.
+    pub fn verify(&self, level: VerifyLevel, progress: Progress<'_>) -> Result<VerifyReport, RepoError> {
+        let mut report = objects::verify(&self.view, progress)?;
+        report.level = level;
+        if level == VerifyLevel::Objects && (report.is_good() || !self.keys.reads_meta()) {
+            return Ok(report);
+        }
+        let locator = Locator::load(&self.view, &self.keys, progress.monitor, BTreeSet::new())?;
+        let chunks = ChunkReader::new(&self.view, &self.keys, &self.finder);
+        let redactions = match Redactions::load(&self.view, &self.keys) {
+            Ok(redactions) => redactions,
+            Err(RepoError::Damaged { name, flaw }) => {
+                report.find(&name, flaw);
+                Redactions::default()
+            }
+            Err(error) => return Err(error),
+        };
+        for error in &locator.flawed {
+            if let RepoError::Damaged { name, flaw } = error {
+                report.find(name, flaw.clone());
+            }
+        }
+        let bad = if level == VerifyLevel::Objects {
+            self.suspects(&chunks, &locator, &report)
+        } else {
+            self.verify_data(&chunks, &locator, &mut report, progress)?
+        };
+        let reader = TreeReader { chunks: &chunks, locator: &locator, redactions: &redactions };
+        self.verify_documents(reader, &bad, level, &mut report, progress)?;
+        Ok(report)
+    }
+}

@@ -1,0 +1,231 @@
+use std::fs::{self, File};
+use std::io::{Seek, SeekFrom, Write};
+use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, symlink};
+
+use super::*;
+use crate::testing::{access_list, content, entries, folder, path, plant, source, without_privileges};
+use crate::{Cause, Timestamp};
+
+fn only(source: &FileSource) -> Entry {
+    entries(source).into_iter().rfind(|entry| !entry.ancestor).unwrap()
+}
+
+#[test]
+fn content_is_read_whole_whatever_the_buffer() {
+    let folder = folder();
+    let file = folder.0.path().join("file");
+    let bytes: Vec<u8> = (0..100_000_u32).map(|i| (i % 251) as u8).collect();
+    fs::write(&file, &bytes).unwrap();
+    let source = source(&file);
+    let entry = only(&source);
+    assert_eq!(content(&source, &entry), bytes);
+    let mut content = source.open(&entry).unwrap();
+    assert_eq!((content.metadata(), content.holes()), (&entry.metadata, &[][..]));
+    assert_eq!(content.read(&mut []).unwrap(), 0);
+    let mut all = vec![0; 200_000];
+    assert_eq!(content.read(&mut all).unwrap(), 100_000);
+    assert_eq!(content.read(&mut all).unwrap(), 0);
+    content.finish().unwrap();
+}
+
+#[test]
+fn holes_are_found_and_read_as_zeros() {
+    let folder = folder();
+    for (name, size, writes, expected) in [
+        ("end", 1 << 20, vec![0], vec![(4096, (1 << 20) - 4096)]),
+        ("start", 1 << 20, vec![(1 << 20) - 4096], vec![(0, (1 << 20) - 4096)]),
+        ("middle", 1 << 20, vec![0, (1 << 20) - 4096], vec![(4096, (1 << 20) - 8192)]),
+        ("all", 1 << 20, vec![], vec![(0, 1 << 20)]),
+        ("huge", 1 << 40, vec![1 << 39], vec![(0, 1 << 39), ((1 << 39) + 4096, (1 << 39) - 4096)]),
+        ("empty", 0, vec![], vec![]),
+    ] {
+        let file = folder.0.path().join(name);
+        let open = File::create(&file).unwrap();
+        open.set_len(size).unwrap();
+        for at in writes {
+            open.write_all_at(&[7; 4096], at).unwrap();
+        }
+        open.sync_all().unwrap();
+        let source = source(&file);
+        let entry = only(&source);
+        assert_eq!(source.open(&entry).unwrap().holes(), expected, "{name}");
+        if size < 1 << 30 {
+            assert_eq!(content(&source, &entry), fs::read(&file).unwrap(), "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_file_that_changes_while_it_is_read_is_not_trusted() {
+    let folder = folder();
+    let file = folder.0.path().join("file");
+    plant(folder.0.path(), &["file"]);
+    let source = source(&file);
+    let steps: [&dyn Fn(); 5] = [
+        &|| File::options().append(true).open(&file).unwrap().write_all(b" and more").unwrap(),
+        &|| fs::write(&file, "con").unwrap(),
+        &|| File::options().write(true).open(&file).unwrap().write_all(b"CONTENT").unwrap(),
+        &|| fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap(),
+        &|| fs::remove_file(&file).unwrap(),
+    ];
+    let told = steps.map(|step| {
+        fs::write(&file, "content").unwrap();
+        let mut content = source.open(&only(&source)).unwrap();
+        // File systems count time in steps of some milliseconds.
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        step();
+        let read = content.read(&mut [0; 100]).unwrap();
+        match content.finish().unwrap_err() {
+            SourceError::Changed { change, .. } => (read, change),
+            other => panic!("{other}"),
+        }
+    });
+    let expected = [
+        (7, "its size is another"),
+        (3, "its size is another"),
+        (7, "its time is another"),
+        (7, "its metadata are others"),
+        (7, "its metadata are others"),
+    ];
+    assert_eq!(told, expected);
+}
+
+#[test]
+fn what_is_no_file_any_more_is_not_opened() {
+    let folder = folder();
+    let temp = folder.0.path();
+    plant(temp, &["a/file", "elsewhere/file"]);
+    let source = source(&temp.join("a/file"));
+    let entry = only(&source);
+    let file = temp.join("a/file");
+    let open = || source.open(&entry).unwrap_err().cause();
+
+    fs::remove_file(&file).unwrap();
+    assert_eq!(open(), Cause::Vanished);
+    symlink("/etc/passwd", &file).unwrap();
+    assert_eq!(open(), Cause::Changed);
+    fs::remove_file(&file).unwrap();
+    fs::create_dir(&file).unwrap();
+    assert_eq!(open(), Cause::Changed);
+    fs::remove_dir(&file).unwrap();
+    Node::create(&temp.join("a")).unwrap().make_special(b"file", &Kind::Fifo).unwrap();
+    assert_eq!(open(), Cause::Changed, "and nobody waits for the other end of a pipe");
+    fs::remove_file(&file).unwrap();
+    Node::create(&temp.join("a")).unwrap().make_special(b"file", &Kind::Socket).unwrap();
+    assert_eq!(open(), Cause::Changed);
+    fs::remove_dir_all(temp.join("a")).unwrap();
+    assert_eq!(open(), Cause::Vanished);
+    symlink("elsewhere", temp.join("a")).unwrap();
+    assert_eq!(open(), Cause::Changed, "a link that has taken the place of a folder is not followed");
+    assert_eq!(source.open(&Entry { path: EntryPath::root(), ..entry.clone() }).unwrap_err().cause(), Cause::Changed);
+}
+
+#[test]
+fn what_may_not_be_read_is_not_opened() {
+    without_privileges("file_source::tests::what_may_not_be_read_is_not_opened", |temp| {
+        plant(temp, &["file"]);
+        let file = temp.join("file");
+        let source = source(&file);
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o000)).unwrap();
+        let entry = only(&source);
+        assert_eq!(entry.metadata.mode, 0, "its metadata can be seen");
+        assert_eq!(source.open(&entry).unwrap_err().cause(), Cause::Denied);
+        let passwd = self::source(Path::new("/etc/passwd"));
+        let entry = only(&passwd);
+        assert!(!content(&passwd, &entry).is_empty(), "files of others are read, if not without a trace");
+    });
+}
+
+#[test]
+fn a_failing_device_is_reported() {
+    let folder = folder();
+    plant(folder.0.path(), &["file"]);
+    let file = File::options().write(true).open(folder.0.path().join("file")).unwrap();
+    let metadata = Metadata { size: 4, ..Metadata::default() };
+    let mut content = FileContent::new(path("/file"), file, metadata);
+    assert_eq!(content.read(&mut [0; 10]).unwrap_err().cause(), Cause::Unreadable);
+}
+
+#[test]
+fn reading_leaves_no_trace_in_access_times() {
+    let folder = folder();
+    let temp = folder.0.path();
+    plant(temp, &["folder/file"]);
+    let old = fs::FileTimes::new().set_accessed(std::time::UNIX_EPOCH);
+    for name in ["folder/file", "folder"] {
+        File::open(temp.join(name)).unwrap().set_times(old).unwrap();
+    }
+    let source = source(temp);
+    content(&source, &only(&source));
+    for name in ["folder/file", "folder"] {
+        assert_eq!(temp.join(name).metadata().unwrap().atime(), 0, "{name}");
+    }
+}
+
+#[test]
+fn every_kind_has_its_metadata() {
+    let folder = folder();
+    let temp = folder.0.path();
+    let node = Node::create(temp).unwrap();
+    let kinds = [
+        ("b", Kind::BlockDevice { major: 7, minor: 300 }),
+        ("c", Kind::CharDevice { major: 1, minor: 3 }),
+        ("fifo", Kind::Fifo),
+        ("link", Kind::Symlink { target: b"no\xffwhere".to_vec() }),
+        ("socket", Kind::Socket),
+    ];
+    for (name, kind) in &kinds {
+        node.make_special(name.as_bytes(), kind).unwrap();
+    }
+    let mut seen = entries(&source(temp));
+    seen.retain(|entry| entry.path.parent().as_ref() == Some(&folder.1));
+    let described: Vec<_> =
+        seen.iter().map(|entry| (std::str::from_utf8(entry.name()).unwrap(), entry.kind.clone())).collect();
+    assert_eq!(described, kinds);
+    for entry in &seen {
+        let stat = temp.join(std::str::from_utf8(entry.name()).unwrap()).symlink_metadata().unwrap();
+        let (metadata, link) = (&entry.metadata, entry.kind == kinds[3].1);
+        assert_eq!((metadata.mode, metadata.uid, metadata.gid), (stat.mode() & 0o7777, stat.uid(), stat.gid()));
+        assert_eq!((metadata.device, metadata.inode, metadata.links), (stat.dev(), stat.ino(), 1));
+        assert_eq!(metadata.size, if link { 8 } else { 0 });
+        assert_eq!(metadata.mtime, Timestamp { seconds: stat.mtime(), nanoseconds: stat.mtime_nsec() as u32 });
+        assert_eq!(metadata.ctime, Timestamp { seconds: stat.ctime(), nanoseconds: stat.ctime_nsec() as u32 });
+        assert_eq!((metadata.user.as_deref(), metadata.group.as_deref()), (Some(&b"root"[..]), Some(&b"root"[..])));
+    }
+}
+
+#[test]
+fn odd_metadata_are_seen() {
+    let folder = folder();
+    let temp = folder.0.path();
+    plant(temp, &["a", "folder/"]);
+    fs::hard_link(temp.join("a"), temp.join("folder/b")).unwrap();
+    let node = Node::create(temp).unwrap();
+    let a = node.entry(b"a").unwrap();
+    a.set_owner(4_000_000_000, 54_321).unwrap();
+    a.set_mode(0o6751).unwrap();
+    let list = access_list();
+    node.entry(b"folder").unwrap().set_xattr(b"system.posix_acl_default", &list).unwrap();
+    let before = Timestamp { seconds: -86_400, nanoseconds: 123_456_789 };
+    a.set_mtime(before).unwrap();
+    let seen = entries(&source(temp));
+    let [a, inner, b] = &seen[seen.len() - 3..] else { panic!("{seen:?}") };
+    assert_eq!((a.metadata.mtime, a.metadata.mode, a.metadata.links), (before, 0o6751, 2));
+    assert_eq!((a.metadata.uid, a.metadata.gid), (4_000_000_000, 54_321));
+    assert_eq!((&a.metadata.user, &a.metadata.group), (&None, &None));
+    assert_eq!(a.metadata, b.metadata);
+    assert_eq!(inner.metadata.xattrs, [(b"system.posix_acl_default".to_vec(), list)]);
+}
+
+#[test]
+fn positions_of_files_are_of_no_account() {
+    let folder = folder();
+    plant(folder.0.path(), &["file"]);
+    let mut file = File::open(folder.0.path().join("file")).unwrap();
+    file.seek(SeekFrom::End(0)).unwrap();
+    let metadata = Metadata { size: 4, ..Metadata::default() };
+    let mut content = FileContent::new(path("/file"), file, metadata);
+    let mut buffer = [0; 10];
+    assert_eq!(content.read(&mut buffer).unwrap(), 4);
+    assert_eq!(&buffer[..4], b"file");
+}

@@ -1,0 +1,355 @@
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::PathBuf;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::testing::{deep, entries, folder, path, plant, script, source, without_privileges};
+use crate::{MemorySource, Source, SourceOptions};
+
+fn told(folder: &(tempfile::TempDir, EntryPath), options: SourceOptions) -> Vec<String> {
+    script(&FileSource::new([folder.0.path()], options).unwrap(), &folder.1)
+}
+
+#[test]
+fn folders_enclose_their_children_in_byte_order() {
+    let folder = folder();
+    plant(folder.0.path(), &["a/x", "a-b", "a.b", "ab/", "B", ".hidden", ".gitignore", "a/.x"]);
+    fs::write(folder.0.path().join(".gitignore"), "*").unwrap();
+    let told = told(&folder, SourceOptions::default());
+    assert_eq!(
+        told,
+        [".gitignore", ".hidden", "B", "a-b", "a.b", "+a", "a/.x", "a/x", "-", "+ab", "-"],
+        "`a/` stands after `a-` and `a.`; hidden files count and a .gitignore does not"
+    );
+}
+
+#[test]
+fn ancestors_are_recorded_and_their_other_children_are_not() {
+    let folder = folder();
+    plant(folder.0.path(), &["a/b/file", "a/other", "other/file"]);
+    let source = source(&folder.0.path().join("a/b"));
+    let seen = entries(&source);
+    let base = folder.1.join(b"a").unwrap();
+    let mut expected: Vec<_> = std::iter::successors(Some(base.clone()), EntryPath::parent).collect();
+    expected.reverse();
+    expected.extend([base.join(b"b").unwrap(), base.join(b"b").unwrap().join(b"file").unwrap()]);
+    assert_eq!(seen.iter().map(|entry| entry.path.clone()).collect::<Vec<_>>(), expected);
+    for entry in seen {
+        assert_eq!(entry.ancestor, entry.path.strip_prefix(&base.join(b"b").unwrap()).is_none(), "{}", entry.path);
+        assert_ne!(entry.metadata, Metadata::default());
+    }
+    assert_eq!(source.roots(), [base.join(b"b").unwrap()]);
+}
+
+#[test]
+fn several_sources_are_one_walk() {
+    let folder = folder();
+    let temp = folder.0.path();
+    plant(temp, &["a/b/file", "a/b-c", "a/other", "z/inner/file", "z/file"]);
+    symlink("z/inner", temp.join("link")).unwrap();
+    symlink("a", temp.join("way")).unwrap();
+    let paths = ["z/inner", "z", "way/b", "a/b-c", "link", "a/b"].map(|path| temp.join(path));
+    let source = FileSource::new(paths, SourceOptions::default()).unwrap();
+    let told = script(&source, &folder.1);
+    assert_eq!(
+        told,
+        ["+a", "a/b-c", "+a/b", "a/b/file", "-", "-", "link", "+z", "z/file", "+z/inner", "z/inner/file", "-", "-"],
+        "a link is a source itself, links on the way are resolved"
+    );
+    let roots: Vec<_> = source.roots().iter().map(|root| root.strip_prefix(&folder.1).unwrap().to_string()).collect();
+    assert_eq!(roots, ["/a/b", "/a/b-c", "/link", "/z"]);
+}
+
+#[test]
+fn the_root_can_be_a_source() {
+    let options = SourceOptions::default().exclude("/*").exclude("!/proc").one_file_system(true);
+    let source = FileSource::new(["/"], options.clone()).unwrap();
+    let events: Vec<_> = source.walk().collect();
+    let [Event::Enter(root), Event::Enter(proc), Event::Leave, Event::Leave] = &events[..] else {
+        panic!("{events:?}");
+    };
+    assert_eq!((root.path.to_string().as_str(), root.ancestor, root.name()), ("/", false, &b""[..]));
+    assert_eq!((proc.path.to_string().as_str(), proc.ancestor), ("/proc", false), "mounted, so it is kept empty");
+
+    let source = FileSource::new(["/", "/proc"], options).unwrap();
+    assert_eq!(source.roots(), [EntryPath::root()]);
+    let inside = source.walk().nth(2).unwrap();
+    assert!(matches!(inside, Event::Enter(_) | Event::Entry(_)), "the file system of each source counts: {inside:?}");
+}
+
+#[test]
+fn a_missing_source_is_a_problem_and_the_others_are_walked() {
+    let folder = folder();
+    let temp = folder.0.path();
+    plant(temp, &["there"]);
+    let source = FileSource::new(
+        ["none", "none/x", "there", "lost/y", "lost/x"].map(|name| temp.join(name)),
+        SourceOptions::default(),
+    );
+    let told = script(&source.unwrap(), &folder.1);
+    assert_eq!(told, ["!lost/x Vanished", "!lost/y Vanished", "!none Vanished", "there"]);
+}
+
+#[test]
+fn patterns_are_anchored_at_each_source() {
+    let folder = folder();
+    plant(folder.0.path(), &["a/cache/x", "a/deep/cache", "a/keep.tmp", "b/cache", "b/x.tmp", "cache/x"]);
+    let options = SourceOptions::default().exclude("/cache").exclude("*.tmp").exclude("!keep.tmp");
+    let sources = ["a", "b", "cache"].map(|name| folder.0.path().join(name));
+    let told = script(&FileSource::new(sources, options).unwrap(), &folder.1);
+    assert_eq!(
+        told,
+        ["+a", "+a/deep", "a/deep/cache", "-", "a/keep.tmp", "-", "+b", "-", "+cache", "cache/x", "-"],
+        "a source itself is never left out"
+    );
+}
+
+#[test]
+fn large_files_are_left_out() {
+    let folder = folder();
+    plant(folder.0.path(), &["1", "22", "333/"]);
+    let limit = SourceOptions::default().exclude_larger_than(1);
+    assert_eq!(told(&folder, limit.clone()), ["1", "+333", "-"]);
+    let named = FileSource::new([folder.0.path().join("22")], limit).unwrap();
+    assert_eq!(script(&named, &folder.1), ["22"], "a source itself is not");
+}
+
+#[test]
+fn marked_folders_keep_their_marks_only() {
+    let folder = folder();
+    plant(
+        folder.0.path(),
+        &["cache/x", "cache/y/z", "fake/CACHEDIR.TAG", "fake/x", "odd/CACHEDIR.TAG/x", "no/nobackup", "no/x"],
+    );
+    let signature = b"Signature: 8a477f597d28d172789f06886806bc55\n# by a program";
+    fs::write(folder.0.path().join("cache/CACHEDIR.TAG"), signature).unwrap();
+    let options = SourceOptions::default().exclude_caches(true).exclude_if_present("nobackup");
+    assert_eq!(
+        told(&folder, options),
+        [
+            "+cache",
+            "cache/CACHEDIR.TAG",
+            "-",
+            "+fake",
+            "fake/CACHEDIR.TAG",
+            "fake/x",
+            "-",
+            "+no",
+            "no/nobackup",
+            "-",
+            "+odd",
+            "+odd/CACHEDIR.TAG",
+            "odd/CACHEDIR.TAG/x",
+            "-",
+            "-",
+        ]
+    );
+    let all = told(&folder, SourceOptions::default());
+    assert!(all.contains(&"cache/y/z".to_owned()) && all.contains(&"no/x".to_owned()));
+}
+
+#[test]
+fn a_folder_to_skip_is_not_there() {
+    let folder = folder();
+    plant(folder.0.path(), &["vault/pack", "x"]);
+    symlink("vault", folder.0.path().join("way")).unwrap();
+    let skip = |name: &str| SourceOptions::default().skip_folder(folder.0.path().join(name));
+    assert_eq!(told(&folder, skip("vault")), ["way", "x"]);
+    assert_eq!(told(&folder, skip("way")), ["way", "x"], "by whatever path it is named");
+    assert_eq!(told(&folder, skip("none")).len(), 5);
+    let error = FileSource::new([folder.0.path().join("vault/pack")], skip("way")).unwrap_err();
+    assert!(error.to_string().contains("which is to be skipped"), "{error}");
+}
+
+#[test]
+fn sources_that_make_no_sense_are_refused() {
+    let none: [PathBuf; 0] = [];
+    let error = FileSource::new(none, SourceOptions::default()).unwrap_err();
+    assert_eq!(error.to_string(), "no source given");
+    let error = FileSource::new(["/none/a", "/none/b"], SourceOptions::default()).unwrap_err();
+    assert_eq!(error.to_string(), "no source exists, not even `/none/a`");
+    let error = FileSource::new(["/", ""], SourceOptions::default()).unwrap_err();
+    assert!(error.to_string().starts_with("`` cannot be a source: "), "{error}");
+    assert!(FileSource::new(["/"], SourceOptions::default().exclude("{")).is_err());
+}
+
+#[test]
+fn names_need_no_encoding_and_paths_may_be_long() {
+    let folder = folder();
+    let (node, below) = deep(folder.0.path());
+    node.make_file(b"\xff\xfe").unwrap();
+    let seen = entries(&source(folder.0.path()));
+    let last = &seen.last().unwrap().path;
+    assert_eq!(last.strip_prefix(&folder.1), Some(below.join(b"\xff\xfe").unwrap()));
+}
+
+#[test]
+fn deep_trees_hold_few_handles() {
+    let folder = folder();
+    let mut inner = folder.0.path().to_path_buf();
+    for level in 0..100 {
+        inner.push(format!("m{level}"));
+        plant(&inner, &["a", "z", "y/"]);
+    }
+    let source = source(folder.0.path());
+    let mut walk = Walk::new(&source);
+    let (mut most, mut count) = (0, 0);
+    while let Some(event) = walk.next() {
+        assert!(!matches!(event, Event::Problem(_)), "{event:?}");
+        count += usize::from(matches!(event, Event::Entry(_)));
+        most = most.max(walk.frames.iter().filter(|frame| frame.node.is_some()).count());
+    }
+    assert_eq!(most, MAX_OPEN);
+    assert_eq!(count, 200, "what comes after a deep folder is seen as well");
+}
+
+#[test]
+fn moving_a_folder_under_the_walk_costs_that_folder_only() {
+    let folder = folder();
+    let mut inner = folder.0.path().to_path_buf();
+    for level in 0..40 {
+        inner.push(format!("m{level}"));
+        plant(&inner, &["z"]);
+    }
+    let outer = folder.0.path().join("m0/m1/m2");
+    let source = source(folder.0.path());
+    let mut told = Vec::new();
+    for event in source.walk() {
+        match event {
+            Event::Entry(entry) => told.push(entry.path),
+            Event::Problem(problem) => told.push(problem.path),
+            Event::Enter(entry) if entry.name() == b"m39" => {
+                fs::rename(outer.join("m3"), folder.0.path().join("elsewhere")).unwrap();
+                fs::rename(&outer, folder.0.path().join("m0/m1/renamed")).unwrap();
+            }
+            Event::Enter(_) | Event::Leave => {}
+        }
+    }
+    let lost: Vec<_> = told.iter().filter(|path| path.file_name() != b"z").collect();
+    assert_eq!(lost, [&folder.1.join(b"m0").unwrap().join(b"m1").unwrap().join(b"m2").unwrap()]);
+    assert_eq!(told.len(), 40, "all but the file in the folder that was moved, and the problem");
+}
+
+#[test]
+fn what_changes_between_listing_and_looking_is_a_problem() {
+    let folder = folder();
+    plant(folder.0.path(), &["0", "file", "folder/x", "gone", "lost/x"]);
+    let temp = folder.0.path();
+    let source = source(temp);
+    let mut told = Vec::new();
+    for event in source.walk() {
+        match event {
+            Event::Entry(entry) if entry.name() == b"0" => {
+                fs::remove_file(temp.join("file")).unwrap();
+                fs::create_dir(temp.join("file")).unwrap();
+                fs::remove_dir_all(temp.join("folder")).unwrap();
+                symlink("/etc", temp.join("folder")).unwrap();
+                fs::remove_file(temp.join("gone")).unwrap();
+                fs::remove_dir_all(temp.join("lost")).unwrap();
+            }
+            Event::Problem(problem) => told.push((problem.path.file_name().to_vec(), problem.cause)),
+            _ => {}
+        }
+    }
+    let expected =
+        [("file", Cause::Changed), ("folder", Cause::Changed), ("gone", Cause::Vanished), ("lost", Cause::Vanished)];
+    assert_eq!(told, expected.map(|(name, cause)| (name.as_bytes().to_vec(), cause)));
+}
+
+#[test]
+fn what_may_not_be_read_is_a_problem() {
+    without_privileges("walk::tests::what_may_not_be_read_is_a_problem", |temp| {
+        plant(temp, &["blind/x", "closed/x", "open/x", "shut"]);
+        let mode = |name: &str, mode| fs::set_permissions(temp.join(name), fs::Permissions::from_mode(mode)).unwrap();
+        mode("closed", 0o000);
+        mode("blind", 0o100);
+        mode("shut", 0o000);
+        let source = source(temp);
+        let base = source.roots().remove(0);
+        assert_eq!(
+            script(&source, &base),
+            ["+blind", "!blind Denied", "-", "+closed", "!closed Denied", "-", "+open", "open/x", "-", "shut"]
+        );
+        let through = FileSource::new([temp.join("blind/x")], SourceOptions::default()).unwrap();
+        assert_eq!(script(&through, &base), ["+blind", "blind/x", "-"], "to pass through needs no right to list");
+        mode("closed", 0o700);
+        mode("blind", 0o700);
+    });
+}
+
+#[test]
+fn extended_attributes_come_along() {
+    let folder = folder();
+    plant(folder.0.path(), &["file", "folder/"]);
+    for name in ["file", "folder"] {
+        xattr::set(folder.0.path().join(name), "user.z", b"last").unwrap();
+        xattr::set(folder.0.path().join(name), "user.a", &[0, 255]).unwrap();
+    }
+    let seen = entries(&source(folder.0.path()));
+    for entry in &seen[seen.len() - 2..] {
+        let expected = [(b"user.a".to_vec(), vec![0, 255]), (b"user.z".to_vec(), b"last".to_vec())];
+        assert_eq!(entry.metadata.xattrs, expected, "{}", entry.path);
+        assert_eq!(entry.metadata.user.is_some(), entry.metadata.uid == 0 || entry.metadata.user.is_some());
+    }
+}
+
+#[test]
+fn trouble_with_attributes_follows_the_entry() {
+    let folder = folder();
+    let source = source(folder.0.path());
+    let mut walk = Walk::new(&source);
+    walk.path = path("/a");
+    let error = io::ErrorKind::ArgumentListTooLong.into();
+    walk.give(Kind::File, Metadata::default(), (vec![(b"user.a".to_vec(), vec![])], Some(error)), false);
+    let given: Vec<_> = walk.ready.drain(..).collect();
+    let [Event::Entry(entry), Event::Problem(problem)] = &given[..] else { panic!("{given:?}") };
+    assert_eq!((entry.metadata.xattrs.len(), &problem.path, problem.cause), (1, &path("/a"), Cause::TooLarge));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn paths_come_in_byte_order_and_from_memory_likewise(
+        tree in prop::collection::btree_map(
+            prop::collection::vec("[-./0a\u{e9}]{1,3}", 1..4).prop_map(|names| names.join("/")), any::<bool>(), 0..15,
+        )
+    ) {
+        let folder = folder();
+        let mut memory = MemorySource::new(&[folder.1.as_bytes()]);
+        memory.directory(folder.1.as_bytes());
+        let mut taken: BTreeMap<Vec<u8>, bool> = BTreeMap::new();
+        for (name, is_folder) in &tree {
+            let Ok(path) = EntryPath::new([folder.1.as_bytes(), b"/", name.as_bytes()].concat()) else { continue };
+            let parents = std::iter::successors(path.parent(), EntryPath::parent);
+            if taken.contains_key(path.as_bytes())
+                || parents.clone().any(|parent| taken.get(parent.as_bytes()) == Some(&false))
+            {
+                continue;
+            }
+            taken.extend(parents.map(|parent| (parent.as_bytes().to_vec(), true)));
+            taken.insert(path.as_bytes().to_vec(), *is_folder);
+            let disk = PathBuf::from(std::ffi::OsStr::from_bytes(path.as_bytes()));
+            fs::create_dir_all(disk.parent().unwrap()).unwrap();
+            if *is_folder {
+                fs::create_dir(&disk).unwrap();
+                memory.directory(path.as_bytes());
+            } else {
+                fs::write(&disk, "").unwrap();
+                memory.file(path.as_bytes(), b"");
+            }
+        }
+        let source = source(folder.0.path());
+        let full = |entry: &Entry| {
+            let slash: &[u8] = if entry.kind == Kind::Directory && !entry.path.is_root() { b"/" } else { b"" };
+            [entry.path.as_bytes(), slash].concat()
+        };
+        let seen: Vec<_> = entries(&source).iter().map(full).collect();
+        prop_assert!(seen.is_sorted_by(|a, b| a < b), "{seen:?}");
+        prop_assert_eq!(script(&source, &folder.1), script(&memory, &folder.1));
+    }
+}
