@@ -35,10 +35,13 @@ pub(crate) struct ChunkReader<'v> {
 
 #[derive(Default)]
 struct Cache {
-    segments: VecDeque<((u32, u32), Arc<Vec<u8>>)>,
+    segments: VecDeque<(SegmentAt, Arc<Vec<u8>>)>,
     bytes: usize,
     packs: VecDeque<(u32, Arc<OpenPack>)>,
 }
+
+/// Pack ordinal and segment number.
+type SegmentAt = (u32, u32);
 
 struct OpenPack {
     opening: Opening,
@@ -74,10 +77,10 @@ impl<'v> ChunkReader<'v> {
         for place in locator.places(&reference.id).filter(|place| locator.is_content(place.pack) == content) {
             match self.segment(locator, place.pack, place.segment) {
                 Ok(segment) => {
-                    if let Some(chunk) = slice(&segment, place, reference) {
-                        if self.id(locator, place.pack, content, chunk) == reference.id {
-                            return Ok(chunk.to_vec());
-                        }
+                    if let Some(chunk) = slice(&segment, place, reference)
+                        && self.id(locator, place.pack, content, chunk) == reference.id
+                    {
+                        return Ok(chunk.to_vec());
                     }
                 }
                 Err(error @ (RepoError::NoReadingKey { .. } | RepoError::Interrupted)) => return Err(error),
@@ -89,11 +92,8 @@ impl<'v> ChunkReader<'v> {
     }
 
     fn id(&self, locator: &Locator, pack: u32, content: bool, chunk: &[u8]) -> ChunkId {
-        let (kind, ids) = if content {
-            (ObjectKind::ContentPack, &self.content_ids)
-        } else {
-            (ObjectKind::MetaPack, &self.meta_ids)
-        };
+        let (kind, ids) =
+            if content { (ObjectKind::ContentPack, &self.content_ids) } else { (ObjectKind::MetaPack, &self.meta_ids) };
         let bucket = locator.pack(pack).bucket;
         if bucket == self.keys.bucket(kind) { ids.of(chunk) } else { self.keys.chunk_ids(kind, bucket).of(chunk) }
     }

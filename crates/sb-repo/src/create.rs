@@ -40,7 +40,11 @@ impl Default for CreateOptions {
 ///
 /// # Errors
 /// [`RepoError::VaultExists`], [`RepoError::NotEmpty`] if the storage holds other files, and errors of storage, state and keys.
-pub fn create(around: Surroundings, locks: &[Lock], options: &CreateOptions) -> Result<(Vault, RecoveryKey), RepoError> {
+pub fn create(
+    around: Surroundings,
+    locks: &[Lock],
+    options: &CreateOptions,
+) -> Result<(Vault, RecoveryKey), RepoError> {
     clear(&around)?;
     let random = &*around.random;
     let (payload, config) = new_keys(random, around.clock.now(), options)?;

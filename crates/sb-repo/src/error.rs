@@ -45,7 +45,9 @@ pub enum RepoError {
         credential: &'static str,
     },
     /// The vault's root key is not the one that was expected.
-    #[error("the vault's root key has fingerprint {found}, expected {expected}: this is another vault, or a forged one")]
+    #[error(
+        "the vault's root key has fingerprint {found}, expected {expected}: this is another vault, or a forged one"
+    )]
     RootMismatch {
         /// What the vault says.
         found: sb_crypto::Digest,
@@ -78,7 +80,9 @@ pub enum RepoError {
         what: &'static str,
     },
     /// This machine has seen journal entries that are gone.
-    #[error("journal entry {sequence} of writer {writer}, which this machine has seen, is missing: the vault was rolled back or damaged")]
+    #[error(
+        "journal entry {sequence} of writer {writer}, which this machine has seen, is missing: the vault was rolled back or damaged"
+    )]
     RolledBack {
         /// Whose journal.
         writer: KeyId,

@@ -70,7 +70,11 @@ pub(crate) struct CompartmentKeys {
 }
 
 impl CompartmentKeys {
-    fn new(secrets: &CompartmentSecrets, hash: HashAlgorithm, recipient: RecipientAlgorithm) -> Result<Self, RepoError> {
+    fn new(
+        secrets: &CompartmentSecrets,
+        hash: HashAlgorithm,
+        recipient: RecipientAlgorithm,
+    ) -> Result<Self, RepoError> {
         let open = |keys: &[(u64, Secret)]| -> Result<Vec<_>, RepoError> {
             keys.iter().map(|(_, key)| Ok(PrivateKey::from_secret_bytes(recipient, key.as_bytes())?)).collect()
         };

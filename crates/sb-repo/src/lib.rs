@@ -30,13 +30,19 @@ mod restore;
 mod snapshots;
 mod verify;
 
+#[cfg(feature = "testing")]
+pub mod testing;
+
 pub use backup::{BackupOptions, BackupReport, PROBLEMS_KEPT};
 pub use clock::{Clock, Counter, FixedClock, Monitor, Progress, Silent};
 pub use create::{CreateOptions, create};
 pub use error::{Flaw, RepoError};
-pub use ids::{BucketId, ChunkId, CompartmentId, DocumentId, Id, KeyId, PackId, RunId, SlotId, SnapshotId, TableId, UserId, VaultId, tag};
+pub use ids::{
+    BucketId, ChunkId, CompartmentId, DocumentId, Id, KeyId, PackId, RunId, SlotId, SnapshotId, TableId, UserId,
+    VaultId, tag,
+};
 pub use name::ObjectKind;
-pub use reader::Reader;
+pub use reader::{EachEntry, Reader};
 pub use rebuild::RebuildReport;
 pub use restore::{RestoreOptions, RestoreProblem, RestoreReport};
 pub use snapshots::{Snapshot, Snapshots};
@@ -45,6 +51,6 @@ pub use vault::{Surroundings, Vault};
 pub use verify::{DocumentRef, Finding, VerifyLevel, VerifyReport};
 pub use view::View;
 pub use wire::cbor::Malformed;
-pub use wire::entry::{Entry, FileItem, Inline, Item};
+pub use wire::entry::{Entry, FileItem, Inline, Item, Xattr};
 pub use wire::node::{Part, Reference};
 pub use wire::snapshot::{Counts, SnapshotType};

@@ -15,6 +15,9 @@ use crate::wire::journal::JournalEntry;
 /// Every name and size in a storage.
 pub(crate) type Listing = BTreeMap<String, u64>;
 
+/// The entries of one journal by sequence number; several of one number are a fork.
+type Entries = BTreeMap<u64, Vec<(String, ParsedName)>>;
+
 /// What a journal says of an object that must be there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Recorded {
@@ -37,7 +40,7 @@ impl Live {
     /// Replays the journals in this listing. Damage is recorded, not returned.
     pub(crate) fn replay(storage: &dyn Storage, listing: &Listing, trust: &Trust, remembered: &Remembered) -> Self {
         let mut live = Self::default();
-        let mut journals: BTreeMap<String, BTreeMap<u64, Vec<(String, ParsedName)>>> = BTreeMap::new();
+        let mut journals: BTreeMap<String, Entries> = BTreeMap::new();
         for name in names_in(listing, "journal/") {
             if let Some(parsed) = ParsedName::parse(name) {
                 let journal = journals.entry(parsed.stem.folder().to_owned()).or_default();
@@ -52,13 +55,7 @@ impl Live {
         live
     }
 
-    fn replay_one(
-        &mut self,
-        storage: &dyn Storage,
-        trust: &Trust,
-        writer: KeyId,
-        entries: &BTreeMap<u64, Vec<(String, ParsedName)>>,
-    ) {
+    fn replay_one(&mut self, storage: &dyn Storage, trust: &Trust, writer: KeyId, entries: &Entries) {
         let mut before: Vec<Digest> = Vec::new();
         let mut next = 0;
         for (&sequence, branches) in entries {
@@ -121,11 +118,7 @@ impl Live {
     }
 
     /// A head that this machine has seen must still be there.
-    fn compare(
-        &mut self,
-        remembered: &Remembered,
-        journals: &BTreeMap<String, BTreeMap<u64, Vec<(String, ParsedName)>>>,
-    ) {
+    fn compare(&mut self, remembered: &Remembered, journals: &BTreeMap<String, Entries>) {
         for (writer, head) in &remembered.heads {
             let name = Stem::journal(*writer, head.sequence).name(&head.digest).to_string();
             let found = journals

@@ -13,7 +13,10 @@ use crate::snapshots::Snapshot;
 use crate::tree::{Found, Redactions, Step, TreeReader, walk};
 use crate::vault::Vault;
 use crate::wire::cbor::{Malformed, Value};
-use crate::wire::entry::{Entry, FileItem, Item};
+use crate::wire::entry::{Entry, FileItem, Item, Xattr};
+
+/// Is told of an entry and its absolute path.
+pub type EachEntry<'a> = dyn FnMut(&[u8], &Entry) -> Result<(), RepoError> + 'a;
 
 /// Reads snapshots of one vault. Holds the locator in memory, and a bounded cache of what it opened.
 pub struct Reader<'v> {
@@ -75,7 +78,7 @@ impl Reader<'_> {
         snapshot: &Snapshot,
         path: &[u8],
         recursive: bool,
-        each: &mut dyn FnMut(&[u8], &Entry) -> Result<(), RepoError>,
+        each: &mut EachEntry<'_>,
     ) -> Result<(), RepoError> {
         let found = self.found(snapshot, path)?;
         let Some(node) = found.node() else {
@@ -129,11 +132,12 @@ impl Reader<'_> {
         let Some(reference) = snapshot.problems_at() else { return Ok(Vec::new()) };
         let bytes = self.tree().meta(reference)?;
         let problems = Value::decode(&bytes).and_then(|value| value.list(read_problem));
-        let damaged = |flaw: Malformed| RepoError::Damaged { name: format!("chunk {}", reference.id), flaw: Flaw::from(flaw) };
+        let damaged =
+            |flaw: Malformed| RepoError::Damaged { name: format!("chunk {}", reference.id), flaw: Flaw::from(flaw) };
         problems.map_err(damaged)
     }
 
-    pub(crate) fn xattrs(&self, entry: &Entry) -> Result<Vec<(Vec<u8>, Vec<u8>)>, RepoError> {
+    pub(crate) fn xattrs(&self, entry: &Entry) -> Result<Vec<Xattr>, RepoError> {
         self.tree().xattrs(entry)
     }
 
@@ -145,7 +149,7 @@ impl Reader<'_> {
     ///
     /// # Errors
     /// [`RepoError::Damaged`] or [`RepoError::MissingChunk`].
-    pub fn attributes(&self, entry: &Entry) -> Result<Vec<(Vec<u8>, Vec<u8>)>, RepoError> {
+    pub fn attributes(&self, entry: &Entry) -> Result<Vec<Xattr>, RepoError> {
         self.xattrs(entry)
     }
 
@@ -183,7 +187,9 @@ fn read_problem(value: Value) -> Result<Problem, Malformed> {
 pub(crate) fn shown(path: &[u8]) -> String {
     let mut text = String::new();
     for chunk in path.utf8_chunks() {
-        text.extend(chunk.valid().chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }));
+        text.extend(
+            chunk.valid().chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }),
+        );
         for byte in chunk.invalid() {
             text.push_str(&format!("\\x{byte:02x}"));
         }

@@ -111,12 +111,10 @@ impl Vault {
             report.chunks += entries.len() as u64;
             change.added.push(write_locator(&self.around, self.id(), &self.keys, author, packs, entries)?);
         }
-        for name in names_in(&self.view.listing, "locator/") {
-            if ParsedName::parse(name).is_some() && self.view.live.contains(name) {
-                let size = self.view.listing.get(name).copied().unwrap_or_default();
-                change.removed.push((name.to_owned(), size));
-                report.replaced += 1;
-            }
+        // Those that are gone too: from here on nobody misses them.
+        for (name, recorded) in self.view.live.iter().filter(|(name, _)| name.starts_with("locator/")) {
+            change.removed.push((name.to_owned(), recorded.size));
+            report.replaced += 1;
         }
         Ok(change)
     }

@@ -89,7 +89,9 @@ impl RestoreReport {
 
     /// True if something could not be written to the target.
     pub fn is_incomplete(&self) -> bool {
-        self.problems.iter().any(|problem| matches!(problem, RestoreProblem::Lost { .. } | RestoreProblem::NotWritten(_)))
+        self.problems
+            .iter()
+            .any(|problem| matches!(problem, RestoreProblem::Lost { .. } | RestoreProblem::NotWritten(_)))
     }
 }
 
@@ -169,16 +171,16 @@ impl Restore<'_> {
 
     /// Restores an entry; false if it is a folder that can't be gone into.
     fn step(&mut self, path: &[u8], entry: &Entry) -> Result<bool, RepoError> {
-        let place = self.place(path)?;
         self.progress.monitor.count(Counter::Entries, 1);
+        if let Item::Redacted { leaves } = &entry.item {
+            let path = shown(path.strip_suffix(b"/").unwrap_or(path));
+            self.report.problems.push(RestoreProblem::Disposed { path, documents: leaves.len() });
+            return Ok(false);
+        }
+        let place = self.place(path)?;
         let outcome = match &entry.item {
             Item::File(file) => self.file(path, &place, entry, file)?,
             Item::Folder { .. } => self.target.directory(&place).map(|()| self.report.folders += 1),
-            Item::Redacted { leaves } => {
-                let path = shown(path);
-                self.report.problems.push(RestoreProblem::Disposed { path, documents: leaves.len() });
-                Ok(())
-            }
             _ => self.other(path, &place, entry)?,
         };
         match outcome {
@@ -198,10 +200,10 @@ impl Restore<'_> {
         entry: &Entry,
         file: &FileItem,
     ) -> Result<Result<(), TargetError>, RepoError> {
-        if let Some((first, sha256)) = file.link_group.and_then(|group| self.links.get(&group)) {
-            if *sha256 == file.sha256 {
-                return Ok(self.target.hard_link(first, place).map(|()| self.count_file(0)));
-            }
+        if let Some((first, sha256)) = file.link_group.and_then(|group| self.links.get(&group))
+            && *sha256 == file.sha256
+        {
+            return Ok(self.target.hard_link(first, place).map(|()| self.count_file(0)));
         }
         match self.write(path, place, entry, file) {
             Ok(()) => {

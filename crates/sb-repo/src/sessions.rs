@@ -1,5 +1,6 @@
 //! Pack keys: making tables of them for a run, and finding the one for a pack.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Mutex;
 
@@ -140,10 +141,11 @@ impl KeyFinder {
         let id = TableId::from_slice(&key_id[..8]).expect("8 bytes");
         let number = usize::from(u16::from_be_bytes([key_id[8], key_id[9]]));
         let mut tables = self.tables.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if !tables.contains_key(&id) {
-            tables.insert(id, self.read_table(view, keys, kind, id)?);
-        }
-        let key = tables.get(&id).and_then(|table| table.keys.get(number)).cloned().flatten();
+        let table = match tables.entry(id) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(place) => place.insert(self.read_table(view, keys, kind, id)?),
+        };
+        let key = table.keys.get(number).cloned().flatten();
         key.ok_or_else(|| RepoError::Damaged { name: format!("session table {id}"), flaw: Flaw::Missing })
     }
 

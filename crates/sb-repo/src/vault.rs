@@ -75,7 +75,8 @@ impl Vault {
         if view.id() != keyring.vault || view.live.is_removed(slot_name) {
             return Err(RepoError::WrongCredential);
         }
-        let bytes = read(&*around.storage, slot_name).map_err(|flaw| RepoError::Damaged { name: slot_name.clone(), flaw })?;
+        let bytes =
+            read(&*around.storage, slot_name).map_err(|flaw| RepoError::Damaged { name: slot_name.clone(), flaw })?;
         let checked = view.trust.check(&slot.0, &bytes);
         checked.map_err(|flaw| RepoError::Damaged { name: slot_name.clone(), flaw })?;
         let compartment = view.config.compartments.first().ok_or(RepoError::NoReadingKey { what: "this vault" })?;
@@ -221,8 +222,8 @@ impl Vault {
             removed: change.removed,
         };
         let head = write_entry(&*self.view.storage, self.id(), &Author { key, run }, &entry)?;
-        self.view.live.apply(entry);
-        self.view.live.heads.insert(writer, head);
+        self.view.take_in(entry, writer, head);
+        self.finder = KeyFinder::new(&self.view);
         self.remember()
     }
 }
@@ -264,10 +265,8 @@ fn newest_entry(view: &View, writer: KeyId, remembered: Option<Head>) -> Result<
         }
     }
     entries.sort_by_key(|(head, ..)| head.sequence);
-    if let Some(known) = remembered {
-        if !entries.iter().any(|(head, ..)| *head == known) {
-            return Err(RepoError::RolledBack { writer, sequence: known.sequence });
-        }
+    if let Some(known) = remembered.filter(|known| !entries.iter().any(|(head, ..)| head == known)) {
+        return Err(RepoError::RolledBack { writer, sequence: known.sequence });
     }
     if let Some(twice) = entries.windows(2).find(|pair| pair[0].0.sequence == pair[1].0.sequence) {
         return Err(RepoError::Forked { writer, sequence: twice[0].0.sequence });
@@ -306,7 +305,10 @@ fn find_slot(
         tried = Some(parsed.stem.clone());
         match open_slot(&slot.sealed, credential, &frame.header.to_bytes()) {
             Ok(payload) => {
-                let damaged = |flaw: crate::wire::cbor::Malformed| RepoError::Damaged { name: name.to_owned(), flaw: flaw.into() };
+                let damaged = |flaw: crate::wire::cbor::Malformed| RepoError::Damaged {
+                    name: name.to_owned(),
+                    flaw: flaw.into(),
+                };
                 let keyring = Keyring::open(&payload).map_err(damaged)?;
                 check_root(&slot.sealed.method, &keyring, expected)?;
                 return Ok(((parsed, name.to_owned()), keyring));

@@ -7,24 +7,25 @@ use sb_crypto::{Digest, VerifyingKey};
 use sb_store::Storage;
 
 use crate::error::{Flaw, RepoError};
-use crate::ids::VaultId;
+use crate::ids::{KeyId, VaultId};
 use crate::live::{Listing, Live, list, names_in, read};
 use crate::name::{ParsedName, TWIN};
-use crate::state::{Remembered, State};
+use crate::state::{Head, Remembered, State};
 use crate::trust::Trust;
 use crate::wire::config::Config;
 use crate::wire::frame::Frame;
+use crate::wire::journal::JournalEntry;
 
 /// Features that this program knows; a vault that needs others is refused.
 const KNOWN_FEATURES: [&str; 0] = [];
+
+type AddCertificate = fn(&mut Trust, &ParsedName, &[u8]) -> Result<(), Flaw>;
 
 /// A vault as seen without keys.
 #[derive(Clone, Debug)]
 pub struct View {
     pub(crate) storage: Arc<dyn Storage>,
     pub(crate) config: Config,
-    /// The name of the config that counts.
-    pub(crate) config_name: String,
     pub(crate) trust: Trust,
     pub(crate) live: Live,
     pub(crate) listing: Listing,
@@ -53,22 +54,33 @@ impl View {
         root: Option<VerifyingKey>,
         expected: Option<Digest>,
     ) -> Result<Self, RepoError> {
-        let (config_name, vault, config) = find_config(&*storage, &listing, root, expected)?;
+        let (vault, config) = find_config(&*storage, &listing, root, expected)?;
         let all = config.incompatible.iter().chain(&config.writer_only);
         if let Some(feature) = all.into_iter().find(|feature| !KNOWN_FEATURES.contains(&feature.as_str())) {
             return Err(RepoError::UnsupportedFeature { feature: feature.clone() });
         }
         let mut trust = Trust::new(vault, config.root);
         // Users first: they vouch for writers. Damaged certificates are verify's to report; their twins serve.
-        for (folder, add) in [("users/", Trust::add_user as fn(&mut Trust, &ParsedName, &[u8]) -> _), ("writers/", Trust::add_writer)] {
+        let users: (&str, AddCertificate) = ("users/", Trust::add_user);
+        for (folder, add) in [users, ("writers/", Trust::add_writer)] {
             for name in with_twins(&listing, folder) {
                 if let (Some(parsed), Ok(bytes)) = (ParsedName::parse(name), read(&*storage, name)) {
-                    let _: Result<(), Flaw> = add(&mut trust, &parsed, &bytes);
+                    let _ = add(&mut trust, &parsed, &bytes);
                 }
             }
         }
         let live = Live::replay(&*storage, &listing, &trust, &remembered);
-        Ok(Self { storage, config, config_name, trust, live, listing, remembered })
+        Ok(Self { storage, config, trust, live, listing, remembered })
+    }
+
+    /// What this process itself has entered into a journal.
+    pub(crate) fn take_in(&mut self, entry: JournalEntry, writer: KeyId, head: Head) {
+        self.listing.extend(entry.added.iter().map(|object| (object.name.clone(), object.size)));
+        for (name, _) in &entry.removed {
+            self.listing.remove(name);
+        }
+        self.live.apply(entry);
+        self.live.heads.insert(writer, head);
     }
 
     /// The vault's id.
@@ -125,15 +137,15 @@ fn find_config(
     listing: &Listing,
     root: Option<VerifyingKey>,
     expected: Option<Digest>,
-) -> Result<(String, VaultId, Config), RepoError> {
+) -> Result<(VaultId, Config), RepoError> {
     let names = with_twins(listing, "config/");
-    let mut best: Option<(String, VaultId, Config)> = None;
+    let mut best: Option<(VaultId, Config)> = None;
     let mut trouble: Option<RepoError> = None;
     for name in &names {
         match read_config(storage, name, root, expected) {
             Ok((vault, config)) => {
-                if best.as_ref().is_none_or(|(_, _, known)| config.generation > known.generation) {
-                    best = Some(((*name).to_owned(), vault, config));
+                if best.as_ref().is_none_or(|(_, known)| config.generation > known.generation) {
+                    best = Some((vault, config));
                 }
             }
             Err(error) => trouble = trouble.or(Some(error)),

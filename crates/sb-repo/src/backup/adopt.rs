@@ -51,7 +51,9 @@ impl Vault {
             if self.is_complete(&snapshot.name, progress)? {
                 added.push(snapshot.added());
             } else {
-                progress.monitor.warning(&format!("`{}` of an interrupted run is incomplete and not used", snapshot.name));
+                progress
+                    .monitor
+                    .warning(&format!("`{}` of an interrupted run is incomplete and not used", snapshot.name));
             }
         }
         let count = added.len() as u64;
@@ -113,7 +115,8 @@ impl Vault {
             };
             let alive = leases.contains_key(&checked.run) || self.around.state.is_alive(checked.run)?;
             let foreign = checked.signer != own;
-            if !alive && !(kind == ObjectKind::Snapshot && foreign) {
+            let whole_only = kind == ObjectKind::Snapshot && foreign;
+            if !alive && !whole_only {
                 orphans.push(Orphan { name: name.clone(), parsed, checked });
             }
         }
@@ -138,7 +141,9 @@ impl Vault {
             let name = ObjectName::new(orphan.name.as_str())?;
             let id = crate::ids::PackId::from_hex(&orphan.parsed.hash).expect("a parsed name");
             match read_pack_footer(&*self.around.storage, &name, id, &self.keys) {
-                Ok((places, _)) if tables.iter().any(|table| table.as_bytes()[..] == places.key[..8]) => keep.push(orphan),
+                Ok((places, _)) if tables.iter().any(|table| table.as_bytes()[..] == places.key[..8]) => {
+                    keep.push(orphan);
+                }
                 Ok(_) | Err(RepoError::Damaged { .. }) => {}
                 Err(error) => return Err(error),
             }

@@ -39,7 +39,8 @@ impl Vault {
             return Ok(());
         }
         let condemned = self.condemned()?;
-        let there: BTreeSet<String> = self.around.storage.list("packs")?.into_iter().map(|listed| listed.name).collect();
+        let there: BTreeSet<String> =
+            self.around.storage.list("packs")?.into_iter().map(|listed| listed.name).collect();
         if let Some(gone) = packs.iter().find(|name| condemned.contains(*name) || !there.contains(*name)) {
             return Err(RepoError::Condemned { name: gone.clone() });
         }

@@ -67,11 +67,7 @@ impl Run<'_> {
         }))
     }
 
-    fn read_once(
-        &mut self,
-        source: &dyn Source,
-        entry: &Entry,
-    ) -> Result<(FileContent, Option<Problem>), ReadError> {
+    fn read_once(&mut self, source: &dyn Source, entry: &Entry) -> Result<(FileContent, Option<Problem>), ReadError> {
         let mut content = source.open(entry).map_err(ReadError::Source)?;
         let metadata = content.metadata().clone();
         let tier = tier(&self.tools.view.config.tiers, metadata.size);
@@ -84,16 +80,8 @@ impl Run<'_> {
             Err(error) if error.cause() == Cause::Changed => Some(error.problem(&entry.path)),
             Err(error) => return Err(ReadError::Source(error)),
         };
-        let file = FileContent {
-            metadata,
-            size,
-            sha256,
-            parts,
-            depth,
-            chunker: tier.chunker,
-            holes,
-            inconsistent: false,
-        };
+        let file =
+            FileContent { metadata, size, sha256, parts, depth, chunker: tier.chunker, holes, inconsistent: false };
         Ok((file, changed))
     }
 

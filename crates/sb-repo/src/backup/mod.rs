@@ -103,7 +103,9 @@ impl Vault {
             match self.attempt(&writer, source, options, progress) {
                 Ok(report) => return Ok(BackupReport { adopted, ..report }),
                 Err(RepoError::Condemned { name }) if attempt < ATTEMPTS => {
-                    progress.monitor.warning(&format!("`{name}` was deleted by a collection meanwhile; beginning again"));
+                    progress
+                        .monitor
+                        .warning(&format!("`{name}` was deleted by a collection meanwhile; beginning again"));
                     attempt += 1;
                     self.refresh()?;
                 }

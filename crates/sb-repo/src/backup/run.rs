@@ -129,7 +129,7 @@ impl Vault {
             // A base that can't be read costs salts, not correctness.
             let redactions = Redactions::load(&self.view, &self.keys).unwrap_or_default();
             let reader = TreeReader { chunks: &chunks, locator: &locator, redactions: &redactions };
-            let base_tree = Base::new(reader, base.filter(|_| self.keys.reads_meta()).map(|base| base.root()));
+            let base_tree = Base::new(reader, base.filter(|_| self.keys.reads_meta()).map(Snapshot::root));
             let mut run = Run::new(tools, progress, &locator, options.level);
             let gathered = run.gather(source, base_tree)?;
             let body = run.snapshot(source, options, started, base, &gathered);

@@ -13,7 +13,7 @@ use crate::error::RepoError;
 use crate::ids::DocumentId;
 use crate::tree::{ChunkSink, PageWriter, document_leaf};
 use crate::wire::cbor::{Fields, Value, array};
-use crate::wire::entry::{Entry, FileItem, Inline, Item, order_key, xattrs};
+use crate::wire::entry::{Entry, FileItem, Inline, Item, Xattr, order_key, xattrs};
 use crate::wire::node::Reference;
 use crate::wire::pack::SEGMENT_MAX;
 
@@ -120,7 +120,9 @@ impl Run<'_> {
         self.progress.monitor.count(Counter::Files, 1);
         let mtime = content.metadata.mtime;
         let salt = match before.map(|before| (before.mtime, &before.item)) {
-            Some((then, Item::File(old))) if then == mtime && old.sha256 == content.sha256 && old.size == content.size => {
+            Some((then, Item::File(old)))
+                if then == mtime && old.sha256 == content.sha256 && old.size == content.size =>
+            {
                 old.salt
             }
             _ => random_array(&*self.tools.around.random),
@@ -143,12 +145,7 @@ impl Run<'_> {
         self.with_metadata(found, &metadata, Item::File(Box::new(item))).map(Some)
     }
 
-    fn with_metadata(
-        &mut self,
-        found: &Found,
-        metadata: &sb_source::Metadata,
-        item: Item,
-    ) -> Result<Entry, RepoError> {
+    fn with_metadata(&mut self, found: &Found, metadata: &sb_source::Metadata, item: Item) -> Result<Entry, RepoError> {
         Ok(Entry {
             name: found.name().to_vec(),
             item,
@@ -163,11 +160,7 @@ impl Run<'_> {
         })
     }
 
-    fn store_xattrs(
-        &mut self,
-        found: &Found,
-        list: &[(Vec<u8>, Vec<u8>)],
-    ) -> Result<Inline<(Vec<u8>, Vec<u8>)>, RepoError> {
+    fn store_xattrs(&mut self, found: &Found, list: &[Xattr]) -> Result<Inline<Xattr>, RepoError> {
         let total: usize = list.iter().map(|(name, value)| name.len() + value.len()).sum();
         if total <= XATTRS_DIRECT {
             return Ok(Inline::Here(list.to_vec()));

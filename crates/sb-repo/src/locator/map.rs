@@ -99,7 +99,8 @@ impl Locator {
             .map(|pack| self.may_use(view, name::pack(&pack.id).as_str()).then(|| self.add_pack(pack)))
             .collect();
         let entries = entries.into_iter();
-        self.sorted.extend(entries.filter_map(|entry| ordinals[entry.pack() as usize].map(|pack| entry.with_pack(pack))));
+        self.sorted
+            .extend(entries.filter_map(|entry| ordinals[entry.pack() as usize].map(|pack| entry.with_pack(pack))));
     }
 
     /// Adds a pack, or finds it; its ordinal.

@@ -3,5 +3,7 @@
 mod file;
 mod map;
 
+#[cfg(feature = "testing")]
+pub(crate) use file::read_block;
 pub(crate) use file::{read_locator, write_locator};
 pub(crate) use map::{Locator, Place, entries_of};

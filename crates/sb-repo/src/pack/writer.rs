@@ -100,4 +100,3 @@ pub(crate) fn compress(compressor: &mut zstd::bulk::Compressor<'_>, raw: &[u8], 
         }
     }
 }
-

@@ -14,10 +14,12 @@ pub(crate) fn document_leaf(path: &[u8], mtime: Timestamp, file: &FileItem) -> D
 }
 
 fn leaf_text(path: &[u8], mtime: Timestamp, file: &FileItem) -> String {
-    let hex = |bytes: &[u8]| bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    });
+    let hex = |bytes: &[u8]| {
+        bytes.iter().fold(String::new(), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+    };
     format!(
         r#"{{"id":"{}","mtime":"{}","path":{},"salt":"{}","sha256":"{}","size":{},"v":"sb-doc/v1"}}"#,
         file.document,

@@ -45,7 +45,7 @@ impl PageWriter {
         let hash = boundaries.hash(&entry.name);
         let number = u16::from_be_bytes([hash.as_bytes()[0], hash.as_bytes()[1]]);
         let full = self.page.len() >= PAGE_ENTRIES_MAX || self.page_bytes >= PAGE_BYTES_MAX;
-        if full || number % PAGE_ENTRIES_MEAN == 0 {
+        if full || number.is_multiple_of(PAGE_ENTRIES_MEAN) {
             self.end_page(sink)?;
         }
         Ok(())

@@ -13,7 +13,7 @@ use crate::locator::Locator;
 use crate::name::{ObjectKind, ParsedName};
 use crate::view::View;
 use crate::wire::cbor::{Malformed, Value};
-use crate::wire::entry::{Entry, Inline, Item, order_key, read_holes, read_xattrs};
+use crate::wire::entry::{Entry, Inline, Item, Xattr, order_key, read_holes, read_xattrs};
 use crate::wire::node::{Child, Node, Part, Reference, read_parts};
 use crate::wire::redaction::{INFO, Redaction};
 
@@ -102,7 +102,7 @@ impl<'v> TreeReader<'v> {
     }
 
     /// An entry's extended attributes, wherever they are.
-    pub(crate) fn xattrs(&self, entry: &Entry) -> Result<Vec<(Vec<u8>, Vec<u8>)>, RepoError> {
+    pub(crate) fn xattrs(&self, entry: &Entry) -> Result<Vec<Xattr>, RepoError> {
         self.inline(&entry.xattrs, read_xattrs)
     }
 
@@ -219,4 +219,3 @@ impl Iterator for FolderReader<'_> {
         }
     }
 }
-

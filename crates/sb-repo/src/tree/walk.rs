@@ -15,13 +15,16 @@ pub(crate) enum Step<'a> {
     Unreadable(RepoError),
 }
 
+/// Is told of a step and its path, and answers whether to go into the folder it was told of.
+pub(crate) type Visit<'a> = dyn FnMut(&[u8], Step<'_>) -> Result<bool, RepoError> + 'a;
+
 /// Goes through the tree below `root`. `visit` is told each step and its absolute path, and whether to go into the folder it
 /// was just told of is what it answers.
 pub(crate) fn walk(
     reader: TreeReader<'_>,
     root: Reference,
     start: &[u8],
-    visit: &mut dyn FnMut(&[u8], Step<'_>) -> Result<bool, RepoError>,
+    visit: &mut Visit<'_>,
 ) -> Result<(), RepoError> {
     let mut path: Vec<u8> = start.strip_suffix(b"/").unwrap_or(start).to_vec();
     let mut open: Vec<(FolderReader<'_>, Option<Entry>, usize)> = vec![(reader.folder(root), None, path.len())];

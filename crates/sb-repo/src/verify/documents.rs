@@ -60,16 +60,16 @@ fn push_leaves(documents: &mut TreeHasher, path: &[u8], entry: &Entry) {
 /// A chunk that the entry itself needs and that is in no segment that can be read.
 fn lacks(reader: TreeReader<'_>, bad: &Bad, entry: &Entry) -> Result<Option<ChunkId>, RepoError> {
     let gone = |id: &ChunkId| reader.locator.places(id).all(|place| bad.contains(&(place.pack, place.segment)));
-    if let Inline::At(reference) = &entry.xattrs {
-        if gone(&reference.id) {
-            return Ok(Some(reference.id));
-        }
+    if let Inline::At(reference) = &entry.xattrs
+        && gone(&reference.id)
+    {
+        return Ok(Some(reference.id));
     }
     let Item::File(file) = &entry.item else { return Ok(None) };
-    if let Inline::At(reference) = &file.holes {
-        if gone(&reference.id) {
-            return Ok(Some(reference.id));
-        }
+    if let Inline::At(reference) = &file.holes
+        && gone(&reference.id)
+    {
+        return Ok(Some(reference.id));
     }
     let mut lacking = None;
     let listed = reader.each_part(&file.parts, file.depth, &mut |reference| {
@@ -113,15 +113,8 @@ impl Vault {
         for (name, flaw) in snapshots.flawed {
             report.find(&name, flaw);
         }
-        let mut pass = Pass {
-            reader,
-            bad,
-            level,
-            seen: HashSet::new(),
-            rebuilt: HashSet::new(),
-            lost: Vec::new(),
-            documents: 0,
-        };
+        let mut pass =
+            Pass { reader, bad, level, seen: HashSet::new(), rebuilt: HashSet::new(), lost: Vec::new(), documents: 0 };
         for snapshot in snapshots.snapshots.iter().rev() {
             let lost_before = pass.lost.len();
             let root = pass.snapshot(snapshot, progress)?;
@@ -163,10 +156,10 @@ impl Pass<'_> {
     fn snapshot(&mut self, snapshot: &Snapshot, progress: Progress<'_>) -> Result<Digest, RepoError> {
         let mut documents = TreeHasher::new();
         let at = |path: &[u8]| DocumentRef { snapshot: snapshot.id, path: path.to_vec() };
-        if let Some(reference) = snapshot.problems_at() {
-            if let Err(RepoError::MissingChunk { id, .. }) = self.reader.meta(reference) {
-                self.lost.push((at(b"/"), Some(id)));
-            }
+        if let Some(reference) = snapshot.problems_at()
+            && let Err(RepoError::MissingChunk { id, .. }) = self.reader.meta(reference)
+        {
+            self.lost.push((at(b"/"), Some(id)));
         }
         walk(self.reader, snapshot.root(), b"/", &mut |path, step| {
             progress.check()?;

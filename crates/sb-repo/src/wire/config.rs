@@ -47,7 +47,7 @@ pub(crate) struct Epoch {
 
 impl Config {
     pub(crate) fn encode(&self) -> Vec<u8> {
-        let texts = |texts: &[String]| array(texts, |text| text.as_str());
+        let texts = |texts: &[String]| array(texts, String::as_str);
         Fields::new()
             .with(1, self.generation)
             .with_some(2, self.previous)
@@ -66,7 +66,8 @@ impl Config {
     pub(crate) fn decode(body: &[u8]) -> Result<Self, Malformed> {
         let mut fields = Fields::decode(body)?;
         let number = |value: Value| u8::try_from(value.uint()?).map_err(|_| Malformed("an unknown algorithm"));
-        let recipient = RecipientAlgorithm::from_u8(number(fields.need(9)?)?).ok_or(Malformed("an unknown algorithm"))?;
+        let recipient =
+            RecipientAlgorithm::from_u8(number(fields.need(9)?)?).ok_or(Malformed("an unknown algorithm"))?;
         Ok(Self {
             generation: fields.need(1)?.uint()?,
             previous: fields.take(2).map(|v| v.array_of().map(Digest::from_bytes)).transpose()?,

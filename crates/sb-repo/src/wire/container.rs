@@ -103,7 +103,12 @@ impl<'s> ContainerWriter<'s> {
     }
 
     /// Appends footer, padding, pointer and trailer, and makes the object durable.
-    pub(crate) fn finish(mut self, mut footer: Vec<u8>, author: &Author<'_>, stem: &Stem) -> Result<Written, RepoError> {
+    pub(crate) fn finish(
+        mut self,
+        mut footer: Vec<u8>,
+        author: &Author<'_>,
+        stem: &Stem,
+    ) -> Result<Written, RepoError> {
         let rest = (SEAL_OVERHEAD + POINTER + TRAILER) as u64;
         let bare = self.length + footer.len() as u64 + rest;
         let padded = if bare > PAD_LARGE { bare.next_multiple_of(PAD_UNIT) } else { padme(bare) };
@@ -163,7 +168,9 @@ impl Opening {
     /// Opens message `number`.
     pub(crate) fn message(&self, keys: &ContainerKeys, number: u32, sealed: &[u8]) -> Result<Vec<u8>, Malformed> {
         let context = message_context(&self.prefix, number);
-        keys.messages.open(&context, &self.prefix, sealed).map_err(|_| Malformed("a segment does not open with its key"))
+        keys.messages
+            .open(&context, &self.prefix, sealed)
+            .map_err(|_| Malformed("a segment does not open with its key"))
     }
 
     /// Opens the pointer: offset and sealed length of the footer, in an object of `size` bytes.

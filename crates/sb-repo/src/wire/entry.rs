@@ -12,7 +12,7 @@ use crate::ids::DocumentId;
 /// An entry of a folder in a snapshot.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Entry {
-    /// The name, raw bytes.
+    /// The name, raw bytes; empty for what was disposed of.
     pub name: Vec<u8>,
     /// What it is.
     pub item: Item,
@@ -29,10 +29,13 @@ pub struct Entry {
     /// When the content was last modified.
     pub mtime: Timestamp,
     /// Extended attributes, ACLs among them.
-    pub xattrs: Inline<(Vec<u8>, Vec<u8>)>,
+    pub xattrs: Inline<Xattr>,
     /// Fields of a later version of the format.
     pub(crate) extra: Fields,
 }
+
+/// An extended attribute: name and value, raw bytes.
+pub type Xattr = (Vec<u8>, Vec<u8>);
 
 /// What an entry is.
 #[derive(Clone, Debug, PartialEq)]
@@ -124,8 +127,13 @@ impl Entry {
         order_key(&self.name, matches!(self.item, Item::Folder { .. }))
     }
 
+    /// True if it stands for documents that were disposed of; then it has no name, for that was theirs.
+    pub fn is_redacted(&self) -> bool {
+        matches!(self.item, Item::Redacted { .. })
+    }
+
     /// The metadata as the source had it, as far as it is kept; attributes must have been looked up.
-    pub fn metadata(&self, xattrs: Vec<(Vec<u8>, Vec<u8>)>) -> Metadata {
+    pub fn metadata(&self, xattrs: Vec<Xattr>) -> Metadata {
         Metadata {
             mode: self.mode,
             uid: self.uid,
@@ -173,9 +181,6 @@ impl Entry {
 
     pub(crate) fn decode(mut fields: Fields) -> Result<Self, Malformed> {
         let name = fields.need(1)?.bytes()?;
-        if name.is_empty() || name == b"." || name == b".." || name.iter().any(|byte| matches!(byte, 0 | b'/')) {
-            return Err(Malformed("a name that no file can have"));
-        }
         let [seconds, nanoseconds] = fields.need(8)?.tuple()?;
         let entry = Self {
             name,
@@ -192,6 +197,13 @@ impl Entry {
             item: Item::decode(&mut fields)?,
             extra: fields,
         };
+        if entry.is_redacted() != entry.name.is_empty()
+            || entry.name == b"."
+            || entry.name == b".."
+            || entry.name.iter().any(|byte| matches!(byte, 0 | b'/'))
+        {
+            return Err(Malformed("a name that no file can have"));
+        }
         if entry.mtime.nanoseconds > 999_999_999 {
             return Err(Malformed("a time is out of range"));
         }
@@ -205,12 +217,12 @@ pub(crate) fn order_key(name: &[u8], is_folder: bool) -> Cow<'_, [u8]> {
 }
 
 /// Extended attributes as stored.
-pub(crate) fn xattrs(list: &[(Vec<u8>, Vec<u8>)]) -> Value {
+pub(crate) fn xattrs(list: &[Xattr]) -> Value {
     array(list, |(name, value)| vec![name.as_slice().into(), Value::from(value.as_slice())])
 }
 
 /// Reads extended attributes.
-pub(crate) fn read_xattrs(value: Value) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Malformed> {
+pub(crate) fn read_xattrs(value: Value) -> Result<Vec<Xattr>, Malformed> {
     value.list(|item| {
         let [name, value] = item.tuple()?;
         Ok((name.bytes()?, value.bytes()?))

@@ -163,8 +163,9 @@ mod tests {
         for at in 0..bytes.len() {
             let mut damaged = bytes.clone();
             damaged[at] ^= 1;
-            let fine = Frame::parse(&damaged)
-                .is_ok_and(|f| f.trailer.signer == frame.trailer.signer && f.trailer.is_by(&key.public(), &f.signed, &stem));
+            let fine = Frame::parse(&damaged).is_ok_and(|f| {
+                f.trailer.signer == frame.trailer.signer && f.trailer.is_by(&key.public(), &f.signed, &stem)
+            });
             assert!(!fine, "byte {at}");
         }
     }

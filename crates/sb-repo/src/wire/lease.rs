@@ -51,7 +51,7 @@ pub(crate) struct Fence {
 }
 
 impl Fence {
-    #[cfg(any(test, feature = "testing"))]
+    #[cfg(test)]
     pub(crate) fn encode(&self) -> Vec<u8> {
         Fields::new().with(1, self.id).with(2, self.vault_generation).with(3, time(self.time)).encode()
     }
@@ -76,13 +76,13 @@ pub(crate) struct Condemned {
 }
 
 impl Condemned {
-    #[cfg(any(test, feature = "testing"))]
+    #[cfg(feature = "testing")]
     pub(crate) fn encode(&self) -> Vec<u8> {
         Fields::new()
             .with(1, self.id)
             .with(2, self.vault_generation)
             .with(3, time(self.time))
-            .with(4, array(&self.names, |name| name.as_str()))
+            .with(4, array(&self.names, String::as_str))
             .encode()
     }
 

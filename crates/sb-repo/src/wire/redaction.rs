@@ -18,7 +18,7 @@ pub(crate) struct Redaction {
 }
 
 impl Redaction {
-    #[cfg(any(test, feature = "testing"))]
+    #[cfg(feature = "testing")]
     pub(crate) fn encode(&self) -> Vec<u8> {
         use super::cbor::{Value, array};
         let nodes = array(&self.nodes, |(old, new)| vec![Value::from(*old), new.encode()]);

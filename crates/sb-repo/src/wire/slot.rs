@@ -26,9 +26,7 @@ impl Slot {
             SlotMethod::Passphrase { kdf: k } => fields.with(3, 1u64).with(4, kdf(k)),
             SlotMethod::KeyFile => fields.with(3, 2u64),
             SlotMethod::PassphraseAndKeyFile { kdf: k } => fields.with(3, 3u64).with(4, kdf(k)),
-            SlotMethod::Rsa { key_id } => {
-                fields.with(3, 4u64).with(6, self.sealed.wrapped.as_slice()).with(7, key_id)
-            }
+            SlotMethod::Rsa { key_id } => fields.with(3, 4u64).with(6, self.sealed.wrapped.as_slice()).with(7, key_id),
             SlotMethod::Recovery => fields.with(3, 5u64),
         };
         fields.with(8, self.sealed.payload.as_slice()).encode()

@@ -83,15 +83,15 @@ impl SnapshotBody {
             .with(4, self.kind as u64)
             .with(5, self.host.as_slice())
             .with(6, self.user)
-            .with(7, array(&self.sources, |source| source.as_slice()))
+            .with(7, array(&self.sources, Vec::as_slice))
             .with(8, time(self.started))
             .with(9, time(self.finished))
             .with(10, counts)
             .with(11, self.document_root)
             .with(12, self.documents)
             .with(13, self.problem_count)
-            .with_some(14, self.problems.map(|problems| problems.encode()))
-            .with(15, array(&self.tags, |tag| tag.as_str()))
+            .with_some(14, self.problems.map(Reference::encode))
+            .with(15, array(&self.tags, String::as_str))
             .with(16, self.version.as_str())
             .encode();
         let padded = padme(bytes.len() as u64);
