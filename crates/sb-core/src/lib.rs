@@ -1,1 +1,46 @@
-//! SecureBackup as a library: vaults, sessions and their operations.
+#![doc = include_str!("../README.md")]
+
+mod clock;
+mod error;
+mod location;
+mod passphrase;
+mod size;
+mod snapshot_path;
+mod state_root;
+
+mod config;
+
+mod session;
+mod vault;
+
+mod ops;
+
+pub use clock::SystemClock;
+pub use error::CoreError;
+pub use location::{Location, LocationError};
+pub use passphrase::{PassphraseError, passphrase};
+pub use size::{Size, SizeError};
+pub use snapshot_path::{SnapshotPath, SnapshotPathError};
+pub use state_root::{Variables, state_root};
+
+pub use config::{BackupSection, Config, ConfigError, SAMPLE_CONFIG};
+
+pub use session::Session;
+pub use vault::Vault;
+
+pub use ops::{
+    BackupOptions, CatReport, InfoReport, InitOptions, InitReport, LsOptions, LsReport, Opened, RebuildOptions,
+    RestoreOptions, SnapshotsOptions, Usage, VerifyOptions,
+};
+pub use sb_repo::{
+    BackupReport, Clock, Counter, Entry, Finding, Item, Monitor, Progress, RebuildReport, RepoError, RestoreProblem,
+    RestoreReport, Silent, Snapshot, SnapshotId, Snapshots, VaultId, VerifyLevel, VerifyReport,
+};
+pub use sb_source::{Problem, SourceOptions};
+
+pub use chrono;
+pub use sb_chunk as chunk;
+pub use sb_crypto as crypto;
+pub use sb_repo as repo;
+pub use sb_source as source;
+pub use sb_store as store;

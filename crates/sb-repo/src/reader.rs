@@ -1,14 +1,12 @@
 //! Reading a vault: folders, files, problems.
 
-use std::collections::BTreeSet;
-
 use sb_crypto::Sha256;
 use sb_source::{Cause, EntryPath, Problem};
 
 use crate::chunks::ChunkReader;
 use crate::clock::{Counter, Progress};
 use crate::error::{Flaw, RepoError};
-use crate::locator::Locator;
+use crate::locator::{Locator, Scope};
 use crate::snapshots::Snapshot;
 use crate::tree::{Found, Redactions, Step, TreeReader, walk};
 use crate::vault::Vault;
@@ -41,7 +39,7 @@ impl Vault {
         Ok(Reader {
             vault: self,
             chunks: ChunkReader::new(&self.view, &self.keys, &self.finder),
-            locator: Locator::load(&self.view, &self.keys, progress.monitor, BTreeSet::new())?,
+            locator: Locator::load(&self.view, &self.keys, progress.monitor, Scope::Reading)?,
             redactions: Redactions::load(&self.view, &self.keys)?,
         })
     }

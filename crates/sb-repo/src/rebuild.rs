@@ -45,21 +45,15 @@ impl Vault {
             Err(RepoError::RolledBack { .. }) if accept_rollback => {
                 self.accept_heads()?;
                 // The chain of this machine's own journal is broken; a new name begins a new one.
-                self.enrol(None)?;
+                self.enrol()?;
                 report.accepted = true;
                 report.enrolled = true;
             }
             other => other?,
         }
-        let known = self.around.state.log_key()?;
-        report.enrolled |= !known.is_some_and(|key| self.knows_writer(&key));
-        let writer = match self.writer() {
-            Err(RepoError::Forked { .. }) => {
-                report.enrolled = true;
-                self.enrol(None)?
-            }
-            other => other?,
-        };
+        let known = self.around.state.log_key()?.map(|key| key.public());
+        let writer = self.writer()?;
+        report.enrolled |= known != Some(writer.public());
         let run = RunId::random(&*self.around.random);
         let state = self.around.state.clone();
         let _alive = state.hold(run)?;

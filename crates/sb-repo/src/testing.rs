@@ -11,7 +11,7 @@ use crate::name::{ObjectKind, Stem};
 use crate::pack::{Segmenter, Tools};
 use crate::sessions::write_twice;
 use crate::snapshots::Snapshot;
-use crate::tree::document_leaf;
+use crate::tree::{TreeReader, document_leaf};
 use crate::vault::{Change, Vault};
 use crate::wire::entry::{Entry, Item, order_key};
 use crate::wire::frame::{Author, Header};
@@ -28,7 +28,67 @@ use crate::wire::redaction::{INFO, Redaction};
 /// # Panics
 /// If there is no document of that name in the folder.
 pub fn redact(vault: &mut Vault, snapshot: &Snapshot, folder: &[u8], name: &[u8]) -> Result<(), RepoError> {
-    let (old, bytes) = redacted_page(vault, snapshot, folder, name)?;
+    rewrite(vault, snapshot, folder, name, &mut |path, entry| {
+        let Item::File(file) = &entry.item else { panic!("not a document") };
+        let leaves = vec![document_leaf(path, entry.mtime, file)];
+        *entry = Entry {
+            name: Vec::new(),
+            item: Item::Redacted { leaves },
+            mode: 0,
+            uid: 0,
+            gid: 0,
+            user: None,
+            group: None,
+            xattrs: crate::wire::entry::Inline::default(),
+            ..entry.clone()
+        };
+    })
+}
+
+/// Changes an entry of a folder by way of a redaction, which nobody should do but to take a document out: what `verify` is
+/// to find. `change` is told the entry's path.
+///
+/// # Errors
+/// What reading the tree and writing to the vault can meet.
+///
+/// # Panics
+/// If there is no entry of that name in the folder.
+pub fn rewrite(
+    vault: &mut Vault,
+    snapshot: &Snapshot,
+    folder: &[u8],
+    name: &[u8],
+    change: &mut dyn FnMut(&[u8], &mut Entry),
+) -> Result<(), RepoError> {
+    let (old, mut entries) = page_with(vault, snapshot, folder, name)?;
+    let entry = entries.iter_mut().find(|entry| entry.name == name).expect("the entry is there");
+    change(&[folder, b"/", name].concat(), entry);
+    replace_node(vault, old, &Node::encode_leaf(entries.iter().map(Entry::encode).collect()))
+}
+
+/// The page of a folder that has this entry.
+fn page_with(
+    vault: &Vault,
+    snapshot: &Snapshot,
+    folder: &[u8],
+    name: &[u8],
+) -> Result<(Reference, Vec<Entry>), RepoError> {
+    let reader = vault.reader(Progress::none())?;
+    let mut at = reader.found(snapshot, folder)?.node().expect("a folder");
+    loop {
+        match Node::decode(&reader.tree().meta(at)?).expect("a node") {
+            Node::Leaf(entries) => return Ok((at, entries)),
+            Node::Inner(children) => {
+                let key = order_key(name, false);
+                let child = children.iter().find(|Child { last, .. }| last.as_slice() >= &*key);
+                at = child.expect("the entry is there").node;
+            }
+        }
+    }
+}
+
+/// Stores a node and a redaction that puts it in the place of another.
+fn replace_node(vault: &mut Vault, old: Reference, bytes: &[u8]) -> Result<(), RepoError> {
     let writer = vault.writer()?;
     let author = Author { key: &writer, run: RunId::random(&*vault.around.random) };
     let mut added = Vec::new();
@@ -41,13 +101,14 @@ pub fn redact(vault: &mut Vault, snapshot: &Snapshot, folder: &[u8], name: &[u8]
         user: vault.keyring.user,
     };
     let mut meta = Segmenter::new(tools, ObjectKind::MetaPack, 3);
-    let id = vault.keys.chunk_ids(ObjectKind::MetaPack, meta.bucket()).of(&bytes);
-    meta.add(id, &bytes, &mut added)?;
+    let id = vault.keys.chunk_ids(ObjectKind::MetaPack, meta.bucket()).of(bytes);
+    meta.add(id, bytes, &mut added)?;
     for pack in meta.finish(&mut added)? {
         let entries = entries_of(&pack.footer, 0).collect();
         added.push(pack.added);
         added.push(write_locator(&vault.around, vault.id(), &vault.keys, &author, vec![pack.places], entries)?);
     }
+    drop(meta);
     let new = Reference { id, length: u32::try_from(bytes.len()).expect("a page is small") };
     let redaction = Redaction { nodes: vec![(old.id, new)], time: vault.around.clock.now() };
     let recipient = &vault.epoch().meta;
@@ -58,45 +119,23 @@ pub fn redact(vault: &mut Vault, snapshot: &Snapshot, folder: &[u8], name: &[u8]
     let name = stem.name(&digest);
     create_object(&*vault.around.storage, &name, &object)?;
     added.push(Added { name: name.to_string(), size: object.len() as u64, digest: None });
-    drop(meta);
     vault.append(&writer, author.run, Change { operation: "dispose", added, removed: Vec::new() })
 }
 
-/// The page of a folder that has this document, and what is to stand in its place.
-fn redacted_page(
-    vault: &Vault,
-    snapshot: &Snapshot,
-    folder: &[u8],
-    name: &[u8],
-) -> Result<(Reference, Vec<u8>), RepoError> {
+/// Every segment of the vault as it was before it was compressed and sealed.
+///
+/// # Errors
+/// What reading the vault can meet.
+pub fn segments(vault: &Vault) -> Result<Vec<Vec<u8>>, RepoError> {
     let reader = vault.reader(Progress::none())?;
-    let mut at = reader.found(snapshot, folder)?.node().expect("a folder");
-    let mut entries = loop {
-        match Node::decode(&reader.tree().meta(at)?).expect("a node") {
-            Node::Leaf(entries) => break entries,
-            Node::Inner(children) => {
-                let key = order_key(name, false);
-                let child = children.iter().find(|Child { last, .. }| last.as_slice() >= &*key);
-                at = child.expect("the document is there").node;
-            }
+    let TreeReader { chunks, locator, .. } = reader.tree();
+    let mut segments = Vec::new();
+    for (ordinal, pack) in (0..).zip(locator.packs()) {
+        for (number, _) in (0..).zip(&pack.segments) {
+            segments.push(chunks.segment(locator, ordinal, number)?.to_vec());
         }
-    };
-    let entry: &mut Entry = entries.iter_mut().find(|entry| entry.name == name).expect("the document is there");
-    let Item::File(file) = &entry.item else { panic!("not a document") };
-    let path = [folder, b"/", name].concat();
-    let leaves = vec![document_leaf(&path, entry.mtime, file)];
-    *entry = Entry {
-        name: Vec::new(),
-        item: Item::Redacted { leaves },
-        mode: 0,
-        uid: 0,
-        gid: 0,
-        user: None,
-        group: None,
-        xattrs: crate::wire::entry::Inline::default(),
-        ..entry.clone()
-    };
-    Ok((at, Node::encode_leaf(entries.iter().map(Entry::encode).collect())))
+    }
+    Ok(segments)
 }
 
 /// Condemns objects, as a collector does before it deletes them.

@@ -173,9 +173,15 @@ impl Vault {
     /// This machine's log key; a machine without one that the vault knows enrols.
     pub(crate) fn writer(&mut self) -> Result<SigningKey, RepoError> {
         let known = self.around.state.log_key()?;
-        match known {
-            Some(key) if self.knows_writer(&key) => Ok(key),
-            other => self.enrol(other),
+        let Some(key) = known.filter(|key| self.knows_writer(key)) else { return self.enrol() };
+        let writer = key_id(&key.public());
+        let remembered = self.view.remembered.heads.get(&writer).copied();
+        match newest_entry(&self.view, writer, remembered) {
+            Ok(_) => Ok(key),
+            // A chain that forks, because the log key was copied to another machine, or that rotted at its end can't be
+            // continued: from here on this machine writes under a new name.
+            Err(RepoError::Forked { .. } | RepoError::Damaged { .. }) => self.enrol(),
+            Err(error) => Err(error),
         }
     }
 
@@ -184,16 +190,10 @@ impl Vault {
         self.view.trust.writers.contains_key(&key_id(&key.public()))
     }
 
-    /// Certifies this machine's log key, making one first unless an earlier attempt left one.
-    pub(crate) fn enrol(&mut self, key: Option<SigningKey>) -> Result<SigningKey, RepoError> {
-        let key = match key {
-            Some(key) => key,
-            None => {
-                let key = SigningKey::generate(&*self.around.random);
-                self.around.state.set_log_key(&key)?;
-                key
-            }
-        };
+    /// Makes this machine a new log key and certifies it.
+    pub(crate) fn enrol(&mut self) -> Result<SigningKey, RepoError> {
+        let key = SigningKey::generate(&*self.around.random);
+        self.around.state.set_log_key(&key)?;
         let added = write_writer(&self.around, self.id(), &self.keyring.signing, &key)?;
         let certificate = WriterCertificate {
             key: key.public(),

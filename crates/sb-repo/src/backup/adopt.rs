@@ -1,6 +1,6 @@
 //! Taking over what earlier runs stored before they were cut short.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use sb_crypto::SigningKey;
 use sb_store::ObjectName;
@@ -8,9 +8,9 @@ use sb_store::ObjectName;
 use crate::chunks::ChunkReader;
 use crate::clock::{Counter, Progress};
 use crate::error::{Flaw, RepoError};
-use crate::ids::{KeyId, RunId, TableId};
+use crate::ids::{RunId, TableId};
 use crate::live::{list, names_in};
-use crate::locator::Locator;
+use crate::locator::{Locator, Scope};
 use crate::name::{ObjectKind, ParsedName};
 use crate::object::{Checked, check_object};
 use crate::pack::read_pack_footer;
@@ -29,8 +29,8 @@ struct Orphan {
 }
 
 impl Vault {
-    /// Enters into the journal what dead runs left: packs, their keys and locators, and snapshots of this machine that turn
-    /// out complete. Returns how many objects that were.
+    /// Enters into the journal what dead runs left: packs, their keys and locators, and snapshots that turn out complete.
+    /// Returns how many objects that were.
     ///
     /// Entering something that another run enters too changes nothing, and a removal anywhere wins, so this needs no lock.
     pub(super) fn adopt(&mut self, writer: &SigningKey, progress: Progress<'_>) -> Result<u64, RepoError> {
@@ -38,7 +38,7 @@ impl Vault {
         self.around.storage.sweep()?;
         self.view.listing = list(&*self.around.storage)?;
         let leases = self.live_leases(writer)?;
-        let mut orphans = self.orphans(writer, &leases, progress)?;
+        let mut orphans = self.orphans(&leases, progress)?;
         self.drop_packs_without_keys(&mut orphans)?;
         let mut added: Vec<Added> = Vec::new();
         let (snapshots, others): (Vec<_>, Vec<_>) =
@@ -64,9 +64,9 @@ impl Vault {
         Ok(count)
     }
 
-    /// Runs that may be going on, and their writers. Leases of this machine's dead runs are taken away.
-    fn live_leases(&self, writer: &SigningKey) -> Result<BTreeMap<RunId, KeyId>, RepoError> {
-        let mut live = BTreeMap::new();
+    /// Runs that may be going on. Leases of this machine's dead runs are taken away.
+    fn live_leases(&self, writer: &SigningKey) -> Result<BTreeSet<RunId>, RepoError> {
+        let mut live = BTreeSet::new();
         let now = self.around.clock.now();
         for listed in self.around.storage.list("leases")? {
             let Some(parsed) = ParsedName::parse(&listed.name) else { continue };
@@ -76,25 +76,19 @@ impl Vault {
             let signer = frame.trailer.signer;
             if signer == key_id(&writer.public()) {
                 if self.around.state.is_alive(lease.run)? {
-                    live.insert(lease.run, signer);
+                    live.insert(lease.run);
                 } else {
                     // Only tidiness: a lease that stays expires.
                     let _ = self.around.storage.remove(&ObjectName::new(listed.name)?);
                 }
             } else if lease.expires > now {
-                live.insert(lease.run, signer);
+                live.insert(lease.run);
             }
         }
         Ok(live)
     }
 
-    fn orphans(
-        &self,
-        writer: &SigningKey,
-        leases: &BTreeMap<RunId, KeyId>,
-        progress: Progress<'_>,
-    ) -> Result<Vec<Orphan>, RepoError> {
-        let own = key_id(&writer.public());
+    fn orphans(&self, leases: &BTreeSet<RunId>, progress: Progress<'_>) -> Result<Vec<Orphan>, RepoError> {
         let mut orphans = Vec::new();
         for name in self.view.listing.keys() {
             progress.check()?;
@@ -113,10 +107,8 @@ impl Vault {
                     continue;
                 }
             };
-            let alive = leases.contains_key(&checked.run) || self.around.state.is_alive(checked.run)?;
-            let foreign = checked.signer != own;
-            let whole_only = kind == ObjectKind::Snapshot && foreign;
-            if !alive && !whole_only {
+            let alive = leases.contains(&checked.run) || self.around.state.is_alive(checked.run)?;
+            if !alive {
                 orphans.push(Orphan { name: name.clone(), parsed, checked });
             }
         }
@@ -159,7 +151,8 @@ impl Vault {
             Err(RepoError::Damaged { .. } | RepoError::NoReadingKey { .. }) => return Ok(false),
             Err(error) => return Err(error),
         };
-        let locator = Locator::load(&self.view, &self.keys, progress.monitor, self.condemned()?)?;
+        let scope = Scope::Writing { condemned: self.condemned()? };
+        let locator = Locator::load(&self.view, &self.keys, progress.monitor, scope)?;
         let chunks = ChunkReader::new(&self.view, &self.keys, &self.finder);
         check_tree(&self.view, &self.keys, &chunks, &locator, &snapshot, progress)
     }

@@ -103,7 +103,7 @@ impl Run<'_> {
                     Err(error) => return Err(ReadError::Source(error)),
                 }
             }
-            self.progress.check()?;
+            self.go_on()?;
             let used = self.chunks(&buffer[..filled], end, chunker, &mut parts)?;
             buffer.copy_within(used..filled, 0);
             filled -= used;

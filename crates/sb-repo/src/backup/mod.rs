@@ -4,6 +4,7 @@ mod adopt;
 mod base;
 mod commit;
 mod file;
+mod lease;
 mod parts;
 mod run;
 mod tree;
@@ -92,11 +93,7 @@ impl Vault {
         self.refresh()?;
         self.check_heads()?;
         self.check_space(options.free_min)?;
-        let writer = match self.writer() {
-            // The log key was copied to another machine: from here on this one writes under its own name.
-            Err(RepoError::Forked { .. }) => self.enrol(None)?,
-            other => other?,
-        };
+        let writer = self.writer()?;
         let adopted = self.adopt(&writer, progress)?;
         let mut attempt = 1;
         loop {

@@ -2,35 +2,32 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use sb_crypto::{SigningKey, TreeHasher, seal_to};
 use sb_source::{Problem, Source};
 use sb_store::{ObjectName, create};
 
 use super::base::Base;
+use super::lease::Held;
 use super::{BackupOptions, BackupReport, PROBLEMS_KEPT};
 use crate::chunks::ChunkReader;
 use crate::clock::{Counter, Progress};
 use crate::error::RepoError;
 use crate::ids::{ChunkId, RunId, SnapshotId};
 use crate::keys::{ChunkIds, id_of};
-use crate::locator::{Locator, write_locator};
+use crate::locator::{Locator, Scope, write_locator};
 use crate::name;
 use crate::name::{ObjectKind, Stem};
 use crate::pack::{FinishedPack, Segmenter, Tools};
-use crate::sessions::write_twice;
 use crate::snapshots::Snapshot;
 use crate::tree::{ChunkSink, Redactions, TreeReader};
 use crate::vault::{Change, Vault};
 use crate::wire::frame::{Author, Header};
 use crate::wire::journal::Added;
-use crate::wire::lease::Lease;
 use crate::wire::locator::{LocatorEntry, PackPlaces, prefix};
 use crate::wire::node::Reference;
 use crate::wire::snapshot::{Counts, INFO, SnapshotBody, SnapshotType};
 
-/// How long a lease is good for.
-const LEASE: TimeDelta = TimeDelta::hours(48);
 /// An increment of the locator is written after this many packs.
 const PACKS_PER_LOCATOR: usize = 8;
 
@@ -38,6 +35,7 @@ const PACKS_PER_LOCATOR: usize = 8;
 pub(super) struct Run<'a> {
     pub(super) tools: Tools<'a>,
     pub(super) progress: Progress<'a>,
+    lease: &'a mut Held,
     locator: &'a Locator,
     content: Segmenter<'a>,
     meta: Segmenter<'a>,
@@ -76,33 +74,12 @@ impl Vault {
         let state = self.around.state.clone();
         let _alive = state.hold(run)?;
         let author = Author { key: writer, run };
-        let started = self.around.clock.now();
         let base = self.newest_like(source, options)?;
-        let lease = self.write_lease(&author, started, base.as_ref())?;
-        let outcome = self.gather_and_commit(&author, source, options, progress, started, base.as_ref());
-        // Whether it went well or not, the run is over; a lease that can't be removed will expire.
-        let _ = self.around.storage.remove(&lease);
+        let mut lease = Held::take(self, &author, base.as_ref().map(|base| base.id))?;
+        let outcome = self.gather_and_commit(&author, source, options, progress, &mut lease, base.as_ref());
+        // Whether it went well or not, the run is over.
+        lease.end(&self.around);
         outcome
-    }
-
-    fn write_lease(
-        &self,
-        author: &Author<'_>,
-        started: DateTime<Utc>,
-        base: Option<&Snapshot>,
-    ) -> Result<ObjectName, RepoError> {
-        let lease = Lease {
-            run: author.run,
-            generation: 0,
-            started,
-            expires: started + LEASE,
-            bases: base.iter().map(|base| base.id).collect(),
-            vault_generation: self.view.live.generation,
-        };
-        let stem = Stem::mutable(ObjectKind::Lease, author.run, 0);
-        let header = Header::clear(ObjectKind::Lease, self.id());
-        let written = write_twice(&*self.around.storage, author, header, &lease.encode(), &stem)?;
-        Ok(ObjectName::new(written[0].name.as_str())?)
     }
 
     fn gather_and_commit(
@@ -111,11 +88,12 @@ impl Vault {
         source: &dyn Source,
         options: &BackupOptions,
         progress: Progress<'_>,
-        started: DateTime<Utc>,
+        lease: &mut Held,
         base: Option<&Snapshot>,
     ) -> Result<BackupReport, RepoError> {
-        let avoid = self.condemned()?;
-        let locator = Locator::load(&self.view, &self.keys, progress.monitor, avoid)?;
+        let started = lease.started();
+        let scope = Scope::Writing { condemned: self.condemned()? };
+        let locator = Locator::load(&self.view, &self.keys, progress.monitor, scope)?;
         let (snapshot, mut added, report, needed) = {
             let tools = Tools {
                 around: &self.around,
@@ -130,7 +108,7 @@ impl Vault {
             let redactions = Redactions::load(&self.view, &self.keys).unwrap_or_default();
             let reader = TreeReader { chunks: &chunks, locator: &locator, redactions: &redactions };
             let base_tree = Base::new(reader, base.filter(|_| self.keys.reads_meta()).map(Snapshot::root));
-            let mut run = Run::new(tools, progress, &locator, options.level);
+            let mut run = Run::new(tools, progress, &locator, lease, options.level);
             let gathered = run.gather(source, base_tree)?;
             let body = run.snapshot(source, options, started, base, &gathered);
             let (snapshot, name) = run.write_snapshot(&body)?;
@@ -147,7 +125,9 @@ impl Vault {
             (name, run.added, report, (needed, tables))
         };
         if let Err(error) = self.check_still_there(&needed.0, &needed.1) {
-            // Nobody was told of this snapshot, and it may not hold.
+            // Nobody was told of this snapshot, and it may not hold: nobody may adopt it either.
+            let removed = vec![(snapshot.name.clone(), snapshot.size)];
+            self.append(author.key, author.run, Change { operation: "abandon", added: Vec::new(), removed })?;
             let _ = self.around.storage.remove(&ObjectName::new(snapshot.name.as_str())?);
             return Err(error);
         }
@@ -169,7 +149,7 @@ impl Vault {
 }
 
 impl<'a> Run<'a> {
-    fn new(tools: Tools<'a>, progress: Progress<'a>, locator: &'a Locator, level: i32) -> Self {
+    fn new(tools: Tools<'a>, progress: Progress<'a>, locator: &'a Locator, lease: &'a mut Held, level: i32) -> Self {
         let content = Segmenter::new(tools, ObjectKind::ContentPack, level);
         let meta = Segmenter::new(tools, ObjectKind::MetaPack, level);
         Self {
@@ -177,6 +157,7 @@ impl<'a> Run<'a> {
             meta_ids: tools.keys.chunk_ids(ObjectKind::MetaPack, meta.bucket()),
             tools,
             progress,
+            lease,
             locator,
             content,
             meta,
@@ -205,6 +186,12 @@ impl<'a> Run<'a> {
         }
         self.flush_locator()?;
         Ok(Gathered { root, problems_at })
+    }
+
+    /// Goes on, unless the caller wants to stop; so often that the lease never expires.
+    pub(super) fn go_on(&mut self) -> Result<(), RepoError> {
+        self.progress.check()?;
+        self.lease.keep(self.tools.around, &self.tools.author)
     }
 
     /// Stores a chunk of content, unless the vault has it.

@@ -36,7 +36,7 @@ impl Run<'_> {
         let mut open: Vec<Open<'_>> = Vec::new();
         let mut links = Links::new();
         for event in source.walk() {
-            self.progress.check()?;
+            self.go_on()?;
             match event {
                 Event::Problem(problem) => self.problem(problem),
                 Event::Enter(found) => {

@@ -34,19 +34,32 @@ pub(crate) struct Locator {
     recent: HashMap<[u8; 16], Place>,
     /// Increments and packs that could not be read.
     pub(crate) flawed: Vec<RepoError>,
-    avoid: BTreeSet<String>,
+    scope: Scope,
+}
+
+/// Which packs count.
+#[derive(Debug, Default)]
+pub(crate) enum Scope {
+    /// What can be read: live packs, and if a journal is damaged, others that are well signed.
+    #[default]
+    Reading,
+    /// What a new snapshot may rely on: live packs that no collector has condemned.
+    Writing {
+        /// Names of what is about to be deleted.
+        condemned: BTreeSet<String>,
+    },
 }
 
 impl Locator {
-    /// Reads all increments that may be used; what they do not cover comes from the packs' footers. Packs to `avoid` are as
-    /// good as gone.
+    /// Reads all increments that may be used; what they do not cover comes from the packs' footers. Packs out of
+    /// scope are as good as gone.
     pub(crate) fn load(
         view: &View,
         keys: &CompartmentKeys,
         monitor: &dyn Monitor,
-        avoid: BTreeSet<String>,
+        scope: Scope,
     ) -> Result<Self, RepoError> {
-        let mut locator = Self { avoid, ..Self::default() };
+        let mut locator = Self { scope, ..Self::default() };
         for name in names_in(&view.listing, "locator/") {
             if ParsedName::parse(name).is_some() && view.live.is_readable(name) {
                 let object = ObjectName::new(name)?;
@@ -74,7 +87,10 @@ impl Locator {
     }
 
     fn may_use(&self, view: &View, name: &str) -> bool {
-        view.live.is_readable(name) && !self.avoid.contains(name)
+        match &self.scope {
+            Scope::Reading => view.live.is_readable(name),
+            Scope::Writing { condemned } => view.live.contains(name) && !condemned.contains(name),
+        }
     }
 
     fn covers(&self, name: &str) -> bool {

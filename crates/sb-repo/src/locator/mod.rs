@@ -6,4 +6,4 @@ mod map;
 #[cfg(feature = "testing")]
 pub(crate) use file::read_block;
 pub(crate) use file::{read_locator, write_locator};
-pub(crate) use map::{Locator, Place, entries_of};
+pub(crate) use map::{Locator, Place, Scope, entries_of};

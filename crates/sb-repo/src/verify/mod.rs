@@ -6,13 +6,11 @@ mod objects;
 
 pub(crate) use documents::check_tree;
 
-use std::collections::BTreeSet;
-
 use crate::chunks::ChunkReader;
 use crate::clock::Progress;
 use crate::error::{Flaw, RepoError};
 use crate::ids::SnapshotId;
-use crate::locator::Locator;
+use crate::locator::{Locator, Scope};
 use crate::tree::{Redactions, TreeReader};
 use crate::vault::Vault;
 use crate::view::View;
@@ -103,7 +101,7 @@ impl Vault {
         if level == VerifyLevel::Objects && (report.is_good() || !self.keys.reads_meta()) {
             return Ok(report);
         }
-        let locator = Locator::load(&self.view, &self.keys, progress.monitor, BTreeSet::new())?;
+        let locator = Locator::load(&self.view, &self.keys, progress.monitor, Scope::Reading)?;
         let chunks = ChunkReader::new(&self.view, &self.keys, &self.finder);
         let redactions = match Redactions::load(&self.view, &self.keys) {
             Ok(redactions) => redactions,
