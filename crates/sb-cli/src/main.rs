@@ -1,2 +1,77 @@
-//! The sb program: backups for accounting firms.
-fn main() {}
+//! `sb`: backups for accounting firms.
+//!
+//! The program reads the command line, the environment and the configuration, calls the operations of `sb-core`, and prints
+//! what they report. It holds nothing that a program of somebody else's would have to write again.
+
+mod exit;
+mod failure;
+mod hint;
+
+mod output;
+mod platform;
+mod text;
+mod when;
+
+mod interrupt;
+mod progress;
+mod prompt;
+mod secrets;
+
+mod args;
+mod context;
+
+mod commands;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+
+use args::{Cli, Command};
+use context::{Context, read_config};
+use exit::Exit;
+use failure::Failure;
+use output::Output;
+
+fn main() -> ExitCode {
+    platform::guard_memory();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return misused(&error),
+    };
+    let output = Output::new(cli.global.json, cli.global.quiet, cli.global.verbose);
+    let needs_config = !matches!(cli.command, Command::Try(_) | Command::Config(_) | Command::Completions(_));
+    let config = if needs_config { read_config(cli.global.config.as_deref()) } else { Ok(sb_core::Config::default()) };
+    let config = match config {
+        Ok(config) => config,
+        Err(failure) => {
+            output.failure(&failure);
+            return failure.exit().into();
+        }
+    };
+    let context = Context { global: cli.global, config, output, stop: interrupt::listen() };
+    let done = commands::run(cli.command, &context).and_then(|exit| {
+        context.output.flush()?;
+        Ok(exit)
+    });
+    done.unwrap_or_else(|failure| {
+        context.output.failure(&failure);
+        failure.exit()
+    })
+    .into()
+}
+
+/// Help, the version, or a command line that makes no sense.
+fn misused(error: &clap::Error) -> ExitCode {
+    let wants_json = std::env::args_os().any(|argument| argument == "--json");
+    let is_help = !error.use_stderr() || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
+    if wants_json && !is_help {
+        let text = error.to_string();
+        let message = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+        Output::new(true, false, 0).failure(&Failure::usage(message).hint("`sb --help` shows how"));
+    } else {
+        // A closed pipe is no reason to complain.
+        let _ = error.print();
+    }
+    if is_help && !error.use_stderr() { Exit::Done.into() } else { Exit::Usage.into() }
+}

@@ -8,7 +8,10 @@ use sb_repo::Clock;
 pub struct SystemClock;
 
 impl Clock for SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "the one place that reads the clock; everybody else is told the time")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place that reads the clock; everybody else is told the time"
+    )]
     fn now(&self) -> DateTime<Utc> {
         Utc::now()
     }

@@ -191,7 +191,10 @@ mod tests {
             ("sftp://user@host/x", "`sftp://user@host/x` cannot be reached by this version: `sftp` comes later"),
             ("sftp:host:/x", "`sftp:host:/x` cannot be reached by this version: `sftp` comes later"),
             ("ftp://host/x", "`ftp://host/x` is no vault location: nothing is known of `ftp`"),
-            ("file://host/x", "`file://host/x` is no file URL: it must name an absolute path on this machine, as in `file:///mnt/backup`"),
+            (
+                "file://host/x",
+                "`file://host/x` is no file URL: it must name an absolute path on this machine, as in `file:///mnt/backup`",
+            ),
             ("file:///a%2", "`file:///a%2` is no file URL: two hexadecimal digits must follow each `%`"),
             ("file:///a%zz", "`file:///a%zz` is no file URL: two hexadecimal digits must follow each `%`"),
         ] {

@@ -34,12 +34,12 @@ impl FromStr for Size {
         let at = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
         let (number, unit) = text.split_at(at);
         let unit = unit.trim().to_ascii_lowercase();
-        let power = match unit.trim_end_matches('b').trim_end_matches('i') {
-            "" if matches!(unit.as_str(), "" | "b") => 0,
-            "k" => 1,
-            "m" => 2,
-            "g" => 3,
-            "t" => 4,
+        let power = match unit.as_str() {
+            "" | "b" => 0,
+            "k" | "kb" | "kib" => 1,
+            "m" | "mb" | "mib" => 2,
+            "g" | "gb" | "gib" => 3,
+            "t" | "tb" | "tib" => 4,
             _ => return Err(wrong()),
         };
         let factor = 1_u64 << (10 * power);

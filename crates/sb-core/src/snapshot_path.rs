@@ -25,7 +25,9 @@ pub struct SnapshotPath {
 
 /// Why a text names no snapshot.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("`{text}` names no snapshot: write `latest`, `latest~1` or the beginning of an id, then perhaps `:` and a path")]
+#[error(
+    "`{text}` names no snapshot: write `latest`, `latest~1` or the beginning of an id, then perhaps `:` and a path"
+)]
 pub struct SnapshotPathError {
     /// As given, lossy.
     pub text: String,
@@ -73,7 +75,7 @@ impl fmt::Display for SnapshotPath {
 
 fn normal(path: &[u8]) -> Vec<u8> {
     let mut normal = Vec::with_capacity(path.len() + 1);
-    for component in path.split(|byte| *byte == b'/').filter(|component| !matches!(component, b"" | b".")) {
+    for component in path.split(|byte| *byte == b'/').filter(|component| !matches!(*component, b"" | b".")) {
         normal.push(b'/');
         normal.extend_from_slice(component);
     }

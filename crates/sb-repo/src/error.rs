@@ -223,6 +223,9 @@ pub enum Flaw {
     /// A snapshot's tree needs something that no readable pack holds.
     #[error("needs chunk {0}, which is in no readable pack")]
     NeedsChunk(ChunkId),
+    /// A document of a snapshot, rebuilt, does not have the SHA-256 it was backed up with.
+    #[error("a document in it does not have the SHA-256 it was backed up with")]
+    WrongContent,
     /// The document tree computed anew is not the one the snapshot was made with.
     #[error("its documents are not those it was made with")]
     WrongDocumentRoot,

@@ -34,6 +34,8 @@ pub(crate) struct Live {
     pub(crate) generation: u64,
     /// What is wrong with the journals, by name of the entry.
     pub(crate) flaws: Vec<(String, Flaw)>,
+    /// Entries that nobody who may has written; they say nothing about the journals.
+    pub(crate) intruders: Vec<(String, Flaw)>,
 }
 
 impl Live {
@@ -61,27 +63,32 @@ impl Live {
         for (&sequence, branches) in entries {
             let mut here = Vec::new();
             for (name, parsed) in branches {
-                here.extend(parsed.hash.parse::<Digest>());
+                let digest: Digest = parsed.hash.parse().expect("a parsed name has 64 digits");
                 match read_entry(storage, trust, name, parsed) {
                     Ok(entry) => {
                         self.check_chain(name, writer, &entry, next, &before);
                         self.apply(entry);
+                        self.heads.insert(writer, Head { sequence, digest });
                     }
-                    Err(flaw) => {
+                    // Damage changes bytes, and then they do not fit the name.
+                    Err(flaw @ (Flaw::WrongHash | Flaw::Unreadable(_))) => {
                         self.report_gap(writer, sequence, next);
                         self.flaws.push((name.clone(), flaw));
                     }
+                    Err(flaw) => {
+                        self.intruders.push((name.clone(), flaw));
+                        continue;
+                    }
+                }
+                here.push(digest);
+                if here.len() > 1 {
+                    self.flaws.push((name.clone(), Flaw::BrokenChain));
                 }
             }
-            if branches.len() > 1 {
-                let name = branches.last().expect("more than one").0.clone();
-                self.flaws.push((name, Flaw::BrokenChain));
+            if !here.is_empty() {
+                before = here;
+                next = sequence + 1;
             }
-            if let Some(digest) = here.last() {
-                self.heads.insert(writer, Head { sequence, digest: *digest });
-            }
-            before = here;
-            next = sequence + 1;
         }
     }
 

@@ -13,6 +13,7 @@ use crate::sessions::write_twice;
 use crate::snapshots::Snapshot;
 use crate::tree::{TreeReader, document_leaf};
 use crate::vault::{Change, Vault};
+use crate::wire::cbor::Fields;
 use crate::wire::entry::{Entry, Item, order_key};
 use crate::wire::frame::{Author, Header};
 use crate::wire::journal::Added;
@@ -39,8 +40,9 @@ pub fn redact(vault: &mut Vault, snapshot: &Snapshot, folder: &[u8], name: &[u8]
             gid: 0,
             user: None,
             group: None,
+            mtime: sb_source::Timestamp { seconds: 0, nanoseconds: 0 },
             xattrs: crate::wire::entry::Inline::default(),
-            ..entry.clone()
+            extra: Fields::new(),
         };
     })
 }

@@ -3,18 +3,19 @@
 use std::sync::Arc;
 
 use sb_crypto::{Credential, CryptoError, Digest, Random, SigningKey, SlotMethod, open_slot};
-use sb_store::{Storage, create};
+use sb_store::{Storage, StoreError, create};
 
 use crate::clock::Clock;
 use crate::error::RepoError;
 use crate::ids::{KeyId, RunId, UserId, VaultId};
 use crate::keys::{CompartmentKeys, Keyring};
-use crate::live::{list, read};
+use crate::live::{Listing, list, read};
 use crate::name::{ObjectKind, ParsedName, Stem};
 use crate::sessions::{KeyFinder, write_twice};
-use crate::state::{Head, State};
+use crate::state::{Head, Remembered, State};
 use crate::trust::key_id;
 use crate::view::{View, with_twins};
+use crate::wire::cbor::Malformed;
 use crate::wire::certificate::WriterCertificate;
 use crate::wire::config::Epoch;
 use crate::wire::frame::{Author, Frame, Header};
@@ -44,7 +45,7 @@ pub struct Vault {
     pub(crate) keyring: Keyring,
     pub(crate) keys: Arc<CompartmentKeys>,
     pub(crate) finder: KeyFinder,
-    /// Which kinds of slot the vault has, for messages.
+    /// What the credential opened.
     pub(crate) slot: ParsedName,
 }
 
@@ -67,22 +68,12 @@ impl Vault {
         let listing = list(&*around.storage)?;
         let remembered = around.state.remembered()?;
         let expected = expected.or(remembered.root);
-        let (slot, keyring) = find_slot(&*around.storage, &listing, credential, expected)?;
-        let root = keyring.root;
-        let view = View::assemble(around.storage.clone(), listing, remembered, Some(root), expected)?;
-        // A slot that was taken away opens nothing any more, even if somebody puts it back.
-        let slot_name = &slot.1;
-        if view.id() != keyring.vault || view.live.is_removed(slot_name) {
-            return Err(RepoError::WrongCredential);
-        }
-        let bytes =
-            read(&*around.storage, slot_name).map_err(|flaw| RepoError::Damaged { name: slot_name.clone(), flaw })?;
-        let checked = view.trust.check(&slot.0, &bytes);
-        checked.map_err(|flaw| RepoError::Damaged { name: slot_name.clone(), flaw })?;
+        let door = Door { around: &around, listing, remembered, credential, expected };
+        let (slot, keyring, view) = door.open()?;
         let compartment = view.config.compartments.first().ok_or(RepoError::NoReadingKey { what: "this vault" })?;
         let keys = keyring.compartment(compartment.id, view.config.hash, view.config.recipient)?;
         let finder = KeyFinder::new(&view);
-        let mut vault = Self { view, around, keyring, keys: Arc::new(keys), finder, slot: slot.0 };
+        let mut vault = Self { view, around, keyring, keys: Arc::new(keys), finder, slot };
         vault.remember()?;
         Ok(vault)
     }
@@ -141,6 +132,29 @@ impl Vault {
 
     /// Remembers the newest heads, never an older one than before.
     fn remember(&mut self) -> Result<(), RepoError> {
+        if self.is_remembered(&self.view.remembered) {
+            return Ok(());
+        }
+        // An entry that is visible because its writer died before making it durable could still be lost, and must not be
+        // missed then: after this it is durable. Where nothing can be written nothing can be lost that way.
+        match self.around.storage.sweep() {
+            Ok(_) | Err(StoreError::ReadOnly { .. } | StoreError::Denied { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let state = self.around.state.clone();
+        let _locked = state.lock_journal()?;
+        self.remember_locked()
+    }
+
+    fn is_remembered(&self, remembered: &Remembered) -> bool {
+        let knows = |(writer, head): (&KeyId, &Head)| {
+            remembered.heads.get(writer).is_some_and(|known| known.sequence >= head.sequence)
+        };
+        remembered.root == Some(self.view.root_fingerprint()) && self.view.live.heads.iter().all(knows)
+    }
+
+    /// The same for who has locked the journal already: what another process remembers meanwhile must not be lost.
+    fn remember_locked(&mut self) -> Result<(), RepoError> {
         let mut remembered = self.around.state.remembered()?;
         remembered.root = Some(self.view.root_fingerprint());
         for (writer, head) in &self.view.live.heads {
@@ -224,7 +238,7 @@ impl Vault {
         let head = write_entry(&*self.view.storage, self.id(), &Author { key, run }, &entry)?;
         self.view.take_in(entry, writer, head);
         self.finder = KeyFinder::new(&self.view);
-        self.remember()
+        self.remember_locked()
     }
 }
 
@@ -278,52 +292,77 @@ fn newest_entry(view: &View, writer: KeyId, remembered: Option<Head>) -> Result<
     Ok(Some(head))
 }
 
-type Opened = ((ParsedName, String), Keyring);
-
-/// Tries the credential on every slot it could belong to, newest generation first.
-fn find_slot(
-    storage: &dyn Storage,
-    listing: &crate::live::Listing,
-    credential: &Credential,
+/// What stands between a credential and a vault.
+struct Door<'a> {
+    around: &'a Surroundings,
+    listing: Listing,
+    remembered: Remembered,
+    credential: &'a Credential,
     expected: Option<Digest>,
-) -> Result<Opened, RepoError> {
-    let mut names: Vec<(ParsedName, &str)> =
-        with_twins(listing, "keys/").into_iter().filter_map(|name| Some((ParsedName::parse(name)?, name))).collect();
-    names.sort_by_key(|(parsed, _)| (parsed.stem.family(), std::cmp::Reverse(parsed.stem.generation()), parsed.twin));
-    let (mut tried, mut fits) = (None, false);
-    for (parsed, name) in names {
-        // The twin of a slot that was good needs no second derivation.
-        if tried.as_ref() == Some(&parsed.stem) {
-            continue;
-        }
-        let Ok(bytes) = read(storage, name) else { continue };
-        let Ok(frame) = Frame::parse(&bytes) else { continue };
-        if !parsed.fits(&sb_crypto::sha256(&bytes)) {
-            continue;
-        }
-        let Ok(slot) = Slot::decode(frame.body) else { continue };
-        tried = Some(parsed.stem.clone());
-        match open_slot(&slot.sealed, credential, &frame.header.to_bytes()) {
-            Ok(payload) => {
-                let damaged = |flaw: crate::wire::cbor::Malformed| RepoError::Damaged {
-                    name: name.to_owned(),
-                    flaw: flaw.into(),
-                };
-                let keyring = Keyring::open(&payload).map_err(damaged)?;
-                check_root(&slot.sealed.method, &keyring, expected)?;
-                return Ok(((parsed, name.to_owned()), keyring));
+}
+
+impl Door<'_> {
+    /// Tries the credential on every slot it could belong to, newest generation first. A slot that does not count is passed
+    /// over, for anybody may have put it there.
+    fn open(&self) -> Result<(ParsedName, Keyring, View), RepoError> {
+        let storage = &*self.around.storage;
+        let names = with_twins(&self.listing, "keys/").into_iter();
+        let mut names: Vec<_> = names.filter_map(|name| Some((ParsedName::parse(name)?, name))).collect();
+        names.sort_by_key(|(parsed, _)| {
+            (parsed.stem.family(), std::cmp::Reverse(parsed.stem.generation()), parsed.twin)
+        });
+        let mut tried = None;
+        let mut trouble = if with_twins(&self.listing, "config/").is_empty() {
+            RepoError::NoVault
+        } else {
+            RepoError::NoSuchSlot { credential: describe(self.credential) }
+        };
+        for (parsed, name) in names {
+            // The twin of a slot that was whole needs no second derivation.
+            if tried.as_ref() == Some(&parsed.stem) {
+                continue;
             }
-            Err(CryptoError::WrongMethod) => {}
-            Err(CryptoError::WrongCredential) => fits = true,
-            Err(error) => return Err(error.into()),
+            let Ok(bytes) = read(storage, name) else { continue };
+            if !parsed.fits(&sb_crypto::sha256(&bytes)) {
+                continue;
+            }
+            tried = Some(parsed.stem.clone());
+            match self.try_slot(&parsed, name, &bytes) {
+                Ok((keyring, view)) => return Ok((parsed, keyring, view)),
+                Err(error) if telling(&error) > telling(&trouble) => trouble = error,
+                Err(_) => {}
+            }
         }
+        Err(trouble)
     }
-    if fits {
-        Err(RepoError::WrongCredential)
-    } else if !with_twins(listing, "config/").is_empty() {
-        Err(RepoError::NoSuchSlot { credential: describe(credential) })
-    } else {
-        Err(RepoError::NoVault)
+
+    fn try_slot(&self, parsed: &ParsedName, name: &str, bytes: &[u8]) -> Result<(Keyring, View), RepoError> {
+        let wrong = || RepoError::NoSuchSlot { credential: describe(self.credential) };
+        let frame = Frame::parse(bytes).map_err(|_| wrong())?;
+        let slot = Slot::decode(frame.body).map_err(|_| wrong())?;
+        let payload = match open_slot(&slot.sealed, self.credential, &frame.header.to_bytes()) {
+            Err(CryptoError::WrongMethod) => return Err(wrong()),
+            Err(CryptoError::WrongCredential) => return Err(RepoError::WrongCredential),
+            other => other?,
+        };
+        let malformed = |flaw: Malformed| RepoError::Damaged { name: name.to_owned(), flaw: flaw.into() };
+        let keyring = Keyring::open(&payload).map_err(malformed)?;
+        check_root(&slot.sealed.method, &keyring, self.expected)?;
+        let (storage, root) = (self.around.storage.clone(), Some(keyring.root));
+        let view = View::assemble(storage, self.listing.clone(), self.remembered.clone(), root, self.expected)?;
+        // A slot that was taken away opens nothing any more, even if somebody puts it back.
+        let counts =
+            view.id() == keyring.vault && !view.live.is_removed(name) && view.trust.check(parsed, bytes).is_ok();
+        if counts { Ok((keyring, view)) } else { Err(RepoError::WrongCredential) }
+    }
+}
+
+/// How much an error says about why nothing opened.
+fn telling(error: &RepoError) -> u8 {
+    match error {
+        RepoError::NoVault | RepoError::NoSuchSlot { .. } => 0,
+        RepoError::WrongCredential => 1,
+        _ => 2,
     }
 }
 

@@ -104,10 +104,13 @@ impl Vault {
                 user: self.keyring.user,
             };
             let chunks = ChunkReader::new(&self.view, &self.keys, &self.finder);
-            // A base that can't be read costs salts, not correctness.
-            let redactions = Redactions::load(&self.view, &self.keys).unwrap_or_default();
+            // A base that can't be read costs salts, not correctness; read without its redactions, it would bring back
+            // nodes that readers see others in the place of.
+            let redactions = Redactions::load(&self.view, &self.keys);
+            let base_root = base.filter(|_| redactions.is_ok()).map(Snapshot::root);
+            let redactions = redactions.unwrap_or_default();
             let reader = TreeReader { chunks: &chunks, locator: &locator, redactions: &redactions };
-            let base_tree = Base::new(reader, base.filter(|_| self.keys.reads_meta()).map(Snapshot::root));
+            let base_tree = Base::new(reader, base_root);
             let mut run = Run::new(tools, progress, &locator, lease, options.level);
             let gathered = run.gather(source, base_tree)?;
             let body = run.snapshot(source, options, started, base, &gathered);

@@ -7,13 +7,13 @@ use sb_store::ObjectName;
 use super::read_locator;
 use crate::clock::Monitor;
 use crate::error::RepoError;
-use crate::ids::{ChunkId, PackId};
+use crate::ids::{ChunkId, PackId, TableId};
 use crate::keys::CompartmentKeys;
 use crate::live::names_in;
 use crate::name;
 use crate::name::{ObjectKind, ParsedName};
 use crate::pack::read_pack_footer;
-use crate::view::View;
+use crate::view::{View, with_twins};
 use crate::wire::locator::{LocatorEntry, PackPlaces, prefix};
 use crate::wire::pack::PackFooter;
 
@@ -35,6 +35,8 @@ pub(crate) struct Locator {
     /// Increments and packs that could not be read.
     pub(crate) flawed: Vec<RepoError>,
     scope: Scope,
+    /// Tables of keys that are there.
+    tables: BTreeSet<TableId>,
 }
 
 /// Which packs count.
@@ -43,7 +45,7 @@ pub(crate) enum Scope {
     /// What can be read: live packs, and if a journal is damaged, others that are well signed.
     #[default]
     Reading,
-    /// What a new snapshot may rely on: live packs that no collector has condemned.
+    /// What a new snapshot may rely on: live packs that are there, as are their keys, and that no collector has condemned.
     Writing {
         /// Names of what is about to be deleted.
         condemned: BTreeSet<String>,
@@ -59,7 +61,9 @@ impl Locator {
         monitor: &dyn Monitor,
         scope: Scope,
     ) -> Result<Self, RepoError> {
-        let mut locator = Self { scope, ..Self::default() };
+        let tables = with_twins(&view.listing, "sessions/").into_iter().filter_map(ParsedName::parse);
+        let tables = tables.filter_map(|parsed| TableId::from_hex(parsed.stem.id())).collect();
+        let mut locator = Self { scope, tables, ..Self::default() };
         for name in names_in(&view.listing, "locator/") {
             if ParsedName::parse(name).is_some() && view.live.is_readable(name) {
                 let object = ObjectName::new(name)?;
@@ -89,8 +93,16 @@ impl Locator {
     fn may_use(&self, view: &View, name: &str) -> bool {
         match &self.scope {
             Scope::Reading => view.live.is_readable(name),
-            Scope::Writing { condemned } => view.live.contains(name) && !condemned.contains(name),
+            Scope::Writing { condemned } => {
+                view.live.contains(name) && view.listing.contains_key(name) && !condemned.contains(name)
+            }
         }
+    }
+
+    /// True if the pack's key need not be there, or is.
+    fn has_key(&self, pack: &PackPlaces) -> bool {
+        let table = TableId::from_slice(&pack.key[..8]).expect("8 bytes");
+        matches!(self.scope, Scope::Reading) || self.tables.contains(&table)
     }
 
     fn covers(&self, name: &str) -> bool {
@@ -102,6 +114,9 @@ impl Locator {
     fn add_from_footer(&mut self, view: &View, keys: &CompartmentKeys, name: &str) -> Result<(), RepoError> {
         let Some(id) = ParsedName::parse(name).and_then(|parsed| PackId::from_hex(&parsed.hash)) else { return Ok(()) };
         let (places, footer) = read_pack_footer(&*view.storage, &ObjectName::new(name)?, id, keys)?;
+        if !self.has_key(&places) {
+            return Ok(());
+        }
         let pack = self.add_pack(places);
         for (id, place) in places_in(&footer, pack) {
             self.recent.insert(*prefix(&id), place);
@@ -112,7 +127,10 @@ impl Locator {
     fn take_in(&mut self, view: &View, packs: Vec<PackPlaces>, entries: Vec<LocatorEntry>) {
         let ordinals: Vec<Option<u32>> = packs
             .into_iter()
-            .map(|pack| self.may_use(view, name::pack(&pack.id).as_str()).then(|| self.add_pack(pack)))
+            .map(|pack| {
+                let counts = self.may_use(view, name::pack(&pack.id).as_str()) && self.has_key(&pack);
+                counts.then(|| self.add_pack(pack))
+            })
             .collect();
         let entries = entries.into_iter();
         self.sorted

@@ -76,3 +76,103 @@ impl PageWriter {
         Ok(self.children.pop().expect("a folder has at least one page").node)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::ChunkId;
+    use crate::wire::cbor::Fields;
+    use crate::wire::entry::{Inline, Item};
+    use sb_crypto::{HashAlgorithm, Key, sha256};
+    use sb_source::Timestamp;
+    use std::collections::{BTreeSet, HashMap};
+
+    #[derive(Default)]
+    struct Memory(HashMap<ChunkId, Vec<u8>>);
+
+    impl ChunkSink for Memory {
+        fn store(&mut self, chunk: Vec<u8>) -> Result<Reference, RepoError> {
+            let reference = Reference { id: ChunkId::of(sha256(&chunk)), length: u32::try_from(chunk.len()).unwrap() };
+            self.0.insert(reference.id, chunk);
+            Ok(reference)
+        }
+    }
+
+    impl Memory {
+        fn names(&self, node: Reference, last: Option<(&[u8], u64)>) -> Vec<Vec<u8>> {
+            let names: Vec<Vec<u8>> = match Node::decode(&self.0[&node.id]).unwrap() {
+                Node::Leaf(entries) => {
+                    assert!(entries.len() <= PAGE_ENTRIES_MAX);
+                    entries.into_iter().map(|entry| entry.name).collect()
+                }
+                Node::Inner(children) => {
+                    assert!(children.len() <= CHILDREN_MAX);
+                    let below = |child: &Child| self.names(child.node, Some((&child.last, child.entries)));
+                    children.iter().flat_map(below).collect()
+                }
+            };
+            if let Some((last, entries)) = last {
+                assert_eq!((names.last().unwrap().as_slice(), names.len() as u64), (last, entries));
+            }
+            names
+        }
+    }
+
+    fn entry(name: String, xattr: usize) -> Entry {
+        Entry {
+            name: name.into_bytes(),
+            item: Item::Fifo,
+            mode: 0,
+            uid: 0,
+            gid: 0,
+            user: None,
+            group: None,
+            mtime: Timestamp { seconds: 0, nanoseconds: 0 },
+            xattrs: Inline::Here(vec![(b"user.x".to_vec(), vec![7; xattr])]),
+            extra: Fields::new(),
+        }
+    }
+
+    fn write(names: &BTreeSet<String>, xattr: usize) -> (Memory, Reference) {
+        let boundaries = KeyedHash::new(HashAlgorithm::Blake3, &Key::from_bytes([3; 32]));
+        let (mut memory, mut pages) = (Memory::default(), PageWriter::default());
+        for name in names {
+            pages.add(&entry(name.clone(), xattr), &boundaries, &mut memory).unwrap();
+        }
+        let root = pages.finish(&mut memory).unwrap();
+        let expected: Vec<Vec<u8>> = names.iter().map(|name| name.clone().into_bytes()).collect();
+        assert_eq!(memory.names(root, None), expected);
+        (memory, root)
+    }
+
+    fn names(count: usize) -> BTreeSet<String> {
+        (0..count).map(|number| format!("document {number:07}.pdf")).collect()
+    }
+
+    #[test]
+    fn an_entry_more_in_a_large_folder_costs_a_page_and_the_nodes_above() {
+        let mut folder = names(10_000);
+        let (before, _) = write(&folder, 0);
+        assert!(before.0.len() > 3);
+        for name in ["document 0004999 (copy).pdf", "a first one", "the last one"] {
+            folder.insert(name.to_owned());
+            let (after, _) = write(&folder, 0);
+            let new = after.0.keys().filter(|id| !before.0.contains_key(id)).count();
+            // The page, the next if the page was full, and the node above; each earlier name adds as much.
+            assert!(new <= 3 * (folder.len() - 10_000), "{new}");
+        }
+    }
+
+    #[test]
+    fn folders_of_any_size_read_back() {
+        for count in [0, 1, 2, 4096, 4097] {
+            write(&names(count), 0);
+        }
+        let (memory, _) = write(&names(300), 20_000);
+        assert!(memory.0.len() > 10, "pages end by size, too");
+        let (memory, root) = write(&names(1100), PAGE_BYTES_MAX);
+        assert_eq!(memory.names(root, None).len(), 1100);
+        let Node::Inner(children) = Node::decode(&memory.0[&root.id]).unwrap() else { panic!("not inner") };
+        assert_eq!(children.iter().map(|child| child.entries).collect::<Vec<_>>(), [1024, 76], "two levels of lists");
+    }
+}

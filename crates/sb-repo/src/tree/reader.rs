@@ -1,6 +1,6 @@
 //! Reading trees: a folder entry by entry, a path component by component.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use sb_crypto::open_with;
 
@@ -22,10 +22,12 @@ use crate::wire::redaction::{INFO, Redaction};
 pub(crate) struct Redactions(HashMap<ChunkId, Reference>);
 
 impl Redactions {
-    /// Reads all redactions of the vault. One that can't be read is an error: what it hides must not come back.
+    /// Reads all redactions of the vault. One that can't be read or is gone is an error: what it hides must not come back.
     pub(crate) fn load(view: &View, keys: &CompartmentKeys) -> Result<Self, RepoError> {
         let mut nodes = HashMap::new();
-        for name in names_in(&view.listing, "redactions/").filter(|name| view.live.is_readable(name)) {
+        let there = names_in(&view.listing, "redactions/").filter(|name| view.live.is_readable(name));
+        let recorded = view.live.iter().map(|(name, _)| name).filter(|name| name.starts_with("redactions/"));
+        for name in there.chain(recorded).collect::<BTreeSet<_>>() {
             let Some(parsed) = ParsedName::parse(name) else { continue };
             let damaged = |flaw: Flaw| RepoError::Damaged { name: name.to_owned(), flaw };
             let bytes = read(&*view.storage, name).map_err(damaged)?;

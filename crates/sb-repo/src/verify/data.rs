@@ -82,12 +82,8 @@ impl Vault {
                 progress.monitor.count(Counter::Bytes, u64::from(segment.place.raw));
             }
         }
-        // Packs that are gone altogether.
-        for (ordinal, pack) in (0..).zip(locator.packs()) {
-            if !self.view.listing.contains_key(name::pack(&pack.id).as_str()) {
-                bad.extend((0..).take(pack.segments.len()).map(|number| (ordinal, number)));
-            }
-        }
+        // Of packs whose footers can't be read, and of those that are gone altogether.
+        bad.extend(self.suspects(chunks, locator, report));
         Ok(bad)
     }
 }

@@ -141,7 +141,7 @@ fn blame(report: &mut VerifyReport, locator: &Locator, document: DocumentRef, ch
     objects.retain(|object| report.findings.iter().any(|finding| finding.object == *object));
     if objects.is_empty() {
         let snapshot = name::snapshot(&document.snapshot).to_string();
-        report.find(&snapshot, chunk.map_or(Flaw::Missing, Flaw::NeedsChunk));
+        report.find(&snapshot, chunk.map_or(Flaw::WrongContent, Flaw::NeedsChunk));
         objects.push(snapshot);
     }
     for finding in report.findings.iter_mut().filter(|finding| objects.contains(&finding.object)) {

@@ -24,7 +24,7 @@ pub(super) fn verify(view: &View, progress: Progress<'_>) -> Result<VerifyReport
         unfinished: Vec::new(),
     };
     progress.monitor.expect(Counter::Bytes, view.listing.values().sum());
-    for (name, flaw) in &view.live.flaws {
+    for (name, flaw) in view.live.flaws.iter().chain(&view.live.intruders) {
         report.find(name, flaw.clone());
     }
     for (name, size) in &view.listing {

@@ -12,6 +12,8 @@ pub(crate) mod locator;
 pub(crate) mod node;
 pub(crate) mod pack;
 pub(crate) mod redaction;
+#[cfg(test)]
+mod roundtrips;
 pub(crate) mod session;
 pub(crate) mod slot;
 pub(crate) mod snapshot;

@@ -1,0 +1,118 @@
+//! The command line.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, Parser, Subcommand};
+
+use crate::commands;
+
+/// Backups for accounting firms: encrypted, deduplicated, and proved to be restorable.
+#[derive(Debug, Parser)]
+#[command(
+    name = "sb",
+    version,
+    max_term_width = 110,
+    after_help = "\
+Begin with `sb try`: a whole life on a throw-away vault, in a minute.
+
+Exit codes: 0 done, 1 failed, 2 usage, 3 partial (something could not be read, or not be put back), 4 damage found, \
+5 denied, 10 no vault there, 11 an exclusive step is running elsewhere, 12 wrong passphrase or key, 130 interrupted."
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What every command takes.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Global {
+    /// Where the vault is: a path or a URL
+    #[arg(short = 'r', long, global = true, env = "SB_VAULT", hide_env_values = true, value_name = "URL")]
+    pub(crate) vault: Option<OsString>,
+    /// Who you are; one vault has one user so far
+    #[arg(long, global = true, env = "SB_USER", hide_env_values = true, value_name = "NAME", hide = true)]
+    pub(crate) user: Option<String>,
+    /// Configuration file; without it, securebackup/config.toml in the folder for configurations, if there is one
+    #[arg(long, global = true, env = "SB_CONFIG", hide_env_values = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// File with the key that opens the vault, or with one half of it where there is a passphrase too
+    #[arg(long, global = true, env = "SB_KEY_FILE", hide_env_values = true, value_name = "FILE", help_heading = KEYS)]
+    pub(crate) key_file: Option<PathBuf>,
+    /// File with the passphrase; SB_PASSPHRASE or the output of SB_PASSPHRASE_COMMAND are taken too
+    #[arg(
+        long, global = true, env = "SB_PASSPHRASE_FILE", hide_env_values = true, value_name = "FILE", help_heading = KEYS
+    )]
+    pub(crate) passphrase_file: Option<PathBuf>,
+    /// Open the vault with its recovery key, from SB_RECOVERY_KEY or typed in
+    #[arg(long, global = true, help_heading = KEYS)]
+    pub(crate) recovery_key: bool,
+    /// Open the vault with the recovery key in this file
+    #[arg(long, global = true, value_name = "FILE", help_heading = KEYS)]
+    pub(crate) recovery_key_file: Option<PathBuf>,
+    /// Open the vault with this RSA-4096 private key in PEM
+    #[arg(long, global = true, value_name = "FILE", help_heading = KEYS)]
+    pub(crate) rsa_key: Option<PathBuf>,
+    /// The root fingerprint that `sb init` printed; a vault with another one is refused
+    #[arg(long, global = true, env = "SB_FINGERPRINT", hide_env_values = true, value_name = "HEX", help_heading = KEYS)]
+    pub(crate) fingerprint: Option<String>,
+    /// Print JSON Lines, with a summary at the end
+    #[arg(long, global = true, help_heading = OUTPUT)]
+    pub(crate) json: bool,
+    /// Print results and trouble only
+    #[arg(short, long, global = true, help_heading = OUTPUT)]
+    pub(crate) quiet: bool,
+    /// Say more; twice says more still
+    #[arg(short, long, global = true, action = ArgAction::Count, help_heading = OUTPUT)]
+    pub(crate) verbose: u8,
+}
+
+const KEYS: &str = "Keys";
+const OUTPUT: &str = "Output";
+
+/// One variant for each file in `commands`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Try(commands::trial::TryArgs),
+    Init(commands::init::InitArgs),
+    Backup(commands::backup::BackupArgs),
+    #[command(visible_alias = "list")]
+    Snapshots(commands::snapshots::SnapshotsArgs),
+    Ls(commands::ls::LsArgs),
+    #[command(visible_alias = "dump")]
+    Cat(commands::cat::CatArgs),
+    Restore(commands::restore::RestoreArgs),
+    #[command(visible_alias = "check")]
+    Verify(commands::verify::VerifyArgs),
+    Info(commands::info::InfoArgs),
+    /// What the vault and this machine can make anew
+    #[command(subcommand)]
+    Db(commands::db::DbCommand),
+    /// The configuration file
+    #[command(subcommand)]
+    Config(commands::config::ConfigCommand),
+    Completions(commands::completions::CompletionsArgs),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_makes_sense() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_has_help_and_an_example() {
+        let command = Cli::command();
+        for command in command.get_subcommands().filter(|command| !["db", "config"].contains(&command.get_name())) {
+            assert!(command.get_about().is_some(), "{}", command.get_name());
+            let example = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(example.contains("sb "), "{} has no example", command.get_name());
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! `sb info`.
+
+use clap::Args;
+use sb_core::{InfoReport, Size};
+use serde_json::json;
+
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::text::{local, number, table};
+
+/// Show what a vault is and holds
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  sb info
+  sb info --public      as far as anybody can see, with no key")]
+pub(crate) struct InfoArgs {
+    /// With no key
+    #[arg(long)]
+    public: bool,
+}
+
+pub(crate) fn run(args: &InfoArgs, context: &Context) -> Result<Exit, Failure> {
+    let info =
+        if args.public { context.vault()?.info_public(context.fingerprint()?)? } else { context.open()?.info()? };
+    let output = &context.output;
+    output.result(text(&info).trim_end())?;
+    event(output, &info)?;
+    let flawed = info.opened.as_ref().map_or(0, |opened| opened.flawed_snapshots);
+    Ok(if flawed == 0 { Exit::Done } else { Exit::Damaged })
+}
+
+fn text(info: &InfoReport) -> String {
+    let mut facts = vec![
+        ("vault", info.vault.to_string()),
+        ("at", info.location.to_string()),
+        ("root fingerprint", info.root_fingerprint.to_string()),
+    ];
+    if let Some(space) = info.space {
+        facts.push(("free space", format!("{} of {}", Size(space.free), Size(space.total))));
+    }
+    if let Some(opened) = &info.opened {
+        let role = if opened.is_administrator { ", owner" } else { "" };
+        facts.push(("opened by", format!("{}, user {}{role}", opened.slot, opened.user)));
+        let latest = opened.latest.map(|time| format!(", the latest of {}", local(time))).unwrap_or_default();
+        facts.push(("snapshots", format!("{}{latest}", opened.snapshots)));
+        if opened.flawed_snapshots > 0 {
+            facts.push(("damaged", format!("{} that should be snapshots", opened.flawed_snapshots)));
+        }
+    }
+    let facts: Vec<Vec<String>> = facts.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect();
+    let mut rows = vec![["folder", "objects", "size"].map(str::to_owned).to_vec()];
+    rows.extend(info.usage.iter().map(|u| vec![u.folder.clone(), number(u.objects), Size(u.bytes).to_string()]));
+    let (objects, bytes) = info.usage.iter().fold((0, 0), |(n, bytes), u| (n + u.objects, bytes + u.bytes));
+    rows.push(vec!["all".to_owned(), number(objects), Size(bytes).to_string()]);
+    format!("{}\n{}", table(&facts, &[]), table(&rows, &[1, 2]))
+}
+
+fn event(output: &Output, info: &InfoReport) -> Result<(), Failure> {
+    let usage = info.usage.iter().map(|u| json!({ "folder": u.folder, "objects": u.objects, "bytes": u.bytes }));
+    let opened = info.opened.as_ref();
+    Ok(output.event(
+        "summary",
+        json!({
+            "vault": info.location.to_string(),
+            "vault_id": info.vault.to_string(),
+            "root_fingerprint": info.root_fingerprint.to_string(),
+            "free_bytes": info.space.map(|space| space.free),
+            "total_bytes": info.space.map(|space| space.total),
+            "usage": usage.collect::<Vec<_>>(),
+            "slot": opened.map(|opened| opened.slot.clone()),
+            "user": opened.map(|opened| opened.user.to_string()),
+            "administrator": opened.map(|opened| opened.is_administrator),
+            "snapshots": opened.map(|opened| opened.snapshots),
+            "damaged_snapshots": opened.map(|opened| opened.flawed_snapshots),
+            "latest": opened.and_then(|opened| opened.latest).map(|time| time.to_rfc3339()),
+        }),
+    )?)
+}

@@ -1,0 +1,182 @@
+//! `sb init`.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use sb_core::crypto::{Kdf, KeyFile, Lock, PublicKey, RecipientAlgorithm, Secret};
+use sb_core::{InitOptions, InitReport};
+use serde_json::json;
+
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::secrets::{self, NewSecretFile};
+
+/// The least that NIST SP 800-63B asks of a passphrase.
+const PASSPHRASE_CHARACTERS_MIN: usize = 8;
+
+/// Make a vault
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  sb init /mnt/backup/vault                        asks for a passphrase
+  sb init /mnt/backup/vault --key-file ~/sb.key    makes the key file if it does not exist
+
+With a key file and no passphrase in SB_PASSPHRASE, SB_PASSPHRASE_FILE or SB_PASSPHRASE_COMMAND, the key file alone opens \
+the vault; with both, both are needed. The recovery key opens it in any case: it is shown once and stored nowhere.")]
+pub(crate) struct InitArgs {
+    /// Where to make it: a folder that is empty or does not exist [default: --vault]
+    #[arg(value_name = "URL")]
+    url: Option<OsString>,
+    /// How the passphrase is hashed
+    #[arg(long, value_enum, default_value_t = KdfChoice::Argon2id)]
+    kdf: KdfChoice,
+    /// What the vault's keys are sealed with; fixed for its life
+    #[arg(long, value_enum, default_value_t = Algorithm::X25519)]
+    algorithm: Algorithm,
+    /// RSA-4096 public key in PEM whose private half shall open the vault, too; may be given more than once
+    #[arg(long, value_name = "FILE")]
+    recipient: Vec<PathBuf>,
+    /// Write the recovery key to this new file instead of showing it
+    #[arg(long, value_name = "FILE")]
+    recovery_key_out: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum KdfChoice {
+    Argon2id,
+    Pbkdf2HmacSha256,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Algorithm {
+    X25519,
+    P256,
+    Rsa4096,
+}
+
+pub(crate) fn run(args: &InitArgs, context: &Context) -> Result<Exit, Failure> {
+    let vault = match &args.url {
+        Some(url) => context.vault_at(url)?,
+        None => context.vault()?,
+    };
+    let recovery_file = args.recovery_key_out.as_deref().map(NewSecretFile::create).transpose()?;
+    let (key, new_key_file) = key_file(context)?;
+    let passphrase = match (secrets::given_passphrase(context)?, &key) {
+        (None, None) => Some(secrets::ask_new()?),
+        (given, _) => given,
+    };
+    passphrase.as_ref().map_or(Ok(()), check_length)?;
+    let mut options = InitOptions::default();
+    options.algorithm = match args.algorithm {
+        Algorithm::X25519 => RecipientAlgorithm::HpkeX25519,
+        Algorithm::P256 => RecipientAlgorithm::HpkeP256,
+        Algorithm::Rsa4096 => RecipientAlgorithm::Rsa4096,
+    };
+    options.locks = locks(args, passphrase, key)?;
+    let report = vault.init(&options)?;
+
+    // From here on there is a vault, so its keys must not get lost whatever happens.
+    let made_key = new_key_file.is_some();
+    new_key_file.into_iter().for_each(NewSecretFile::keep);
+    let shown = match recovery_file {
+        Some(mut file) => match file.write(&report.recovery.to_string()) {
+            Ok(()) => {
+                file.keep();
+                false
+            }
+            Err(failure) => {
+                context.output.failure(&failure);
+                true
+            }
+        },
+        None => true,
+    };
+    tell(args, context, &vault.location().to_string(), &report, (made_key, shown))?;
+    Ok(Exit::Done)
+}
+
+/// The key file that was named: the one there is, or a new one.
+fn key_file(context: &Context) -> Result<(Option<KeyFile>, Option<NewSecretFile>), Failure> {
+    let Some(path) = secrets::key_file(context) else { return Ok((None, None)) };
+    if path.exists() {
+        return Ok((Some(secrets::read_key_file(path)?), None));
+    }
+    let (key, file) = secrets::make_key_file(path)?;
+    Ok((Some(key), Some(file)))
+}
+
+fn check_length(passphrase: &Secret) -> Result<(), Failure> {
+    let characters = std::str::from_utf8(passphrase.as_bytes()).map_or(0, |text| text.chars().count());
+    if characters >= PASSPHRASE_CHARACTERS_MIN {
+        return Ok(());
+    }
+    Err(Failure::usage(format!("the passphrase has fewer than {PASSPHRASE_CHARACTERS_MIN} characters"))
+        .hint("Four or five words that do not belong together are easy to remember and hard to guess"))
+}
+
+fn locks(args: &InitArgs, passphrase: Option<Secret>, key: Option<KeyFile>) -> Result<Vec<Lock>, Failure> {
+    let kdf = match args.kdf {
+        KdfChoice::Argon2id => Kdf::ARGON2ID,
+        KdfChoice::Pbkdf2HmacSha256 => Kdf::PBKDF2,
+    };
+    let mut locks = match (passphrase, key) {
+        (Some(passphrase), Some(key)) => vec![Lock::PassphraseAndKeyFile(passphrase, key, kdf)],
+        (Some(passphrase), None) => vec![Lock::Passphrase(passphrase, kdf)],
+        (None, Some(key)) => vec![Lock::KeyFile(key)],
+        (None, None) => Vec::new(),
+    };
+    for path in &args.recipient {
+        let text = std::fs::read_to_string(path).map_err(|error| Failure::file("read", path, &error))?;
+        let key = PublicKey::from_pem(&text).map_err(|error| {
+            Failure::file("use", path, &error)
+                .hint("`openssl pkey -in KEY.pem -pubout` writes the public half of a key")
+        })?;
+        locks.push(Lock::Rsa(key));
+    }
+    Ok(locks)
+}
+
+fn tell(
+    args: &InitArgs,
+    context: &Context,
+    location: &str,
+    report: &InitReport,
+    (made_key, shows_recovery): (bool, bool),
+) -> Result<(), Failure> {
+    let output = &context.output;
+    let key_file = secrets::key_file(context).map(|path| path.display().to_string());
+    let recovery_file = args.recovery_key_out.as_ref().map(|path| path.display().to_string());
+    let fingerprint = report.root_fingerprint.to_string();
+    if shows_recovery {
+        output.result(&format!("Recovery key, shown this once and stored nowhere:\n\n    {}\n", report.recovery))?;
+    } else if let Some(file) = &recovery_file {
+        output.result(&format!("Recovery key: written to `{file}`. Print it, then delete the file.\n"))?;
+    }
+    output.result(&format!("Root fingerprint, which tells this vault from a forged one:\n\n    {fingerprint}\n"))?;
+    output.say(&format!("The vault {} is at {location}.", report.vault))?;
+    if let (true, Some(file)) = (made_key, &key_file) {
+        output.say(&format!("The new key file `{file}` opens it: keep a copy of it on another disk."))?;
+    }
+    output.say(
+        "Write recovery key and fingerprint on paper and keep them where a fire here does not reach them.\n\
+         If every passphrase, key file and the recovery key are lost, the vault is lost: nobody can open it, we neither.",
+    )?;
+    output.say(&format!("\nNext: sb backup --vault {location}{} PATH…", key_option(key_file.as_deref())))?;
+    let mut summary = json!({
+        "vault": location,
+        "vault_id": report.vault.to_string(),
+        "root_fingerprint": fingerprint,
+        "key_file": key_file,
+        "recovery_key_file": recovery_file.filter(|_| !shows_recovery),
+    });
+    if shows_recovery {
+        summary["recovery_key"] = report.recovery.to_string().into();
+    }
+    Ok(output.event("summary", summary)?)
+}
+
+fn key_option(key_file: Option<&str>) -> String {
+    key_file.map(|file| format!(" --key-file {file}")).unwrap_or_default()
+}

@@ -1,0 +1,37 @@
+//! The commands, one file each: what each takes, which operation it calls, and what it prints.
+
+pub(crate) mod backup;
+pub(crate) mod cat;
+pub(crate) mod completions;
+pub(crate) mod config;
+pub(crate) mod db;
+pub(crate) mod info;
+pub(crate) mod init;
+pub(crate) mod ls;
+pub(crate) mod restore;
+pub(crate) mod snapshots;
+pub(crate) mod trial;
+pub(crate) mod verify;
+
+use crate::args::Command;
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::failure::Failure;
+
+/// Does what was asked for.
+pub(crate) fn run(command: Command, context: &Context) -> Result<Exit, Failure> {
+    match command {
+        Command::Try(args) => trial::run(&args, context),
+        Command::Init(args) => init::run(&args, context),
+        Command::Backup(args) => backup::run(args, context),
+        Command::Snapshots(args) => snapshots::run(&args, context),
+        Command::Ls(args) => ls::run(&args, context),
+        Command::Cat(args) => cat::run(&args, context),
+        Command::Restore(args) => restore::run(&args, context),
+        Command::Verify(args) => verify::run(&args, context),
+        Command::Info(args) => info::run(&args, context),
+        Command::Db(command) => db::run(&command, context),
+        Command::Config(command) => config::run(&command, context),
+        Command::Completions(args) => completions::run(&args, context),
+    }
+}

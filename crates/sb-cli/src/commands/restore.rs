@@ -1,0 +1,131 @@
+//! `sb restore`.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use clap::{Args, ValueEnum};
+use sb_core::{RestoreOptions, RestoreProblem, RestoreReport, Size};
+use serde_json::json;
+
+use crate::commands::cat::snapshot_path;
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::text::{count, duration};
+
+/// So many problems are listed unless more is asked for.
+const PROBLEMS_SHOWN: usize = 20;
+
+/// Restore a snapshot, a folder or a file
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  sb restore latest:/srv/clients/miller --to /tmp/miller     what was in that folder
+  sb restore latest:/srv/clients/plan.xlsx --to .            one file
+  sb restore 3fa9 --to /mnt/new                              everything, under its absolute paths
+
+Every file is compared with its SHA-256 before it gets its name. Nothing is written outside DIR, and no link is followed. \
+Ends with 4 if the vault has lost something, with 3 if something could not be put back as it was.")]
+pub(crate) struct RestoreArgs {
+    /// Which snapshot, and what of it
+    #[arg(value_name = "SNAP[:PATH]")]
+    at: OsString,
+    /// Where to: a folder that is empty or does not exist
+    #[arg(long, value_name = "DIR")]
+    to: PathBuf,
+    /// Restore among what is there, and replace files of the same names
+    #[arg(long, value_enum, value_name = "WHEN")]
+    overwrite: Option<Overwrite>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Overwrite {
+    Always,
+}
+
+pub(crate) fn run(args: &RestoreArgs, context: &Context) -> Result<Exit, Failure> {
+    let at = snapshot_path(&args.at)?;
+    let session = context.open()?;
+    let mut options = RestoreOptions::default();
+    options.overwrite = matches!(args.overwrite, Some(Overwrite::Always));
+    let began = Instant::now();
+    let report = context.watch("restoring", |progress| session.restore(&at, &args.to, options, progress))?;
+    let exit = exit(&report);
+    tell(args, context, &report, began.elapsed(), exit)?;
+    Ok(exit)
+}
+
+/// Disposed documents are gone by right, and what was inconsistent when it was backed up is restored as it was.
+fn exit(report: &RestoreReport) -> Exit {
+    let is_wrong =
+        |problem| !matches!(problem, &RestoreProblem::Disposed { .. } | &RestoreProblem::Inconsistent { .. });
+    if report.is_damaged() {
+        Exit::Damaged
+    } else if report.problems.iter().any(is_wrong) {
+        Exit::Partial
+    } else {
+        Exit::Done
+    }
+}
+
+fn tell(
+    args: &RestoreArgs,
+    context: &Context,
+    report: &RestoreReport,
+    time: Duration,
+    exit: Exit,
+) -> Result<(), Failure> {
+    let output = &context.output;
+    let shown = if output.verbose > 0 { usize::MAX } else { PROBLEMS_SHOWN };
+    for (n, problem) in report.problems.iter().enumerate() {
+        output.event("problem", json!({ "kind": kind(problem), "detail": problem.to_string() }))?;
+        if !output.json && n < shown {
+            output.warn(&problem.to_string());
+        }
+    }
+    let rest = report.problems.len().saturating_sub(shown) as u64;
+    if !output.json && rest > 0 {
+        output.warn(&format!("and {}; -v lists them", count(rest, "more problem")));
+    }
+    output.say(&format!(
+        "restored {} and {} to {} in {}: {}",
+        count(report.files, "file"),
+        count(report.folders, "folder"),
+        args.to.display(),
+        duration(time),
+        Size(report.bytes)
+    ))?;
+    match exit {
+        Exit::Damaged => output.warn(
+            "damage found: what is listed as lost is not in the vault any more, everything else was restored whole. \
+             `sb verify` shows all that is damaged.",
+        ),
+        Exit::Partial => output.warn("not everything could be put back as it was: see above"),
+        _ => {}
+    }
+    Ok(output.event(
+        "summary",
+        json!({
+            "files": report.files,
+            "folders": report.folders,
+            "others": report.others,
+            "bytes": report.bytes,
+            "problems": report.problems.len(),
+            "damaged": report.is_damaged(),
+            "complete": report.problems.is_empty(),
+            "seconds": time.as_secs_f64(),
+        }),
+    )?)
+}
+
+fn kind(problem: &RestoreProblem) -> &'static str {
+    match problem {
+        RestoreProblem::Lost { .. } => "lost",
+        RestoreProblem::NotWritten(_) => "not_written",
+        RestoreProblem::Metadata(_) => "metadata",
+        RestoreProblem::Disposed { .. } => "disposed",
+        RestoreProblem::Inconsistent { .. } => "inconsistent",
+        _ => "other",
+    }
+}

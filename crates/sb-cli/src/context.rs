@@ -1,0 +1,100 @@
+//! What a command works with: the command line and the configuration brought together.
+
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+
+use sb_core::crypto::Digest;
+use sb_core::repo::RepoError;
+use sb_core::{Config, CoreError, Location, Progress, Session, Vault, state_root};
+
+use crate::args::Global;
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::{progress, secrets};
+
+/// What a command works with.
+#[derive(Debug)]
+pub(crate) struct Context {
+    pub(crate) global: Global,
+    pub(crate) config: Config,
+    pub(crate) output: Output,
+    pub(crate) stop: &'static AtomicBool,
+}
+
+impl Context {
+    /// The vault that is meant.
+    pub(crate) fn vault(&self) -> Result<Vault, Failure> {
+        let configured = self.config.vault.as_ref().map(OsString::from);
+        let Some(url) = self.global.vault.clone().or(configured) else {
+            return Err(Failure::usage("no vault is named")
+                .hint("Name it with --vault, SB_VAULT or in a configuration, or try everything out with `sb try`"));
+        };
+        self.vault_at(&url)
+    }
+
+    /// The vault at a place.
+    pub(crate) fn vault_at(&self, url: &OsStr) -> Result<Vault, Failure> {
+        let location = Location::parse(url).map_err(CoreError::from)?;
+        Ok(Vault::new(location, self.state_root()?))
+    }
+
+    fn state_root(&self) -> Result<PathBuf, Failure> {
+        let variable = |name: &str| std::env::var_os(name);
+        // The environment goes first, then the configuration, then the usual places.
+        let configured = self.config.state_dir.clone().filter(|_| variable("SB_STATE_DIR").is_none());
+        configured.or_else(|| state_root(&variable)).ok_or_else(|| {
+            Failure::usage("there is no folder for local state, for neither SB_STATE_DIR nor HOME is set")
+                .hint("Set SB_STATE_DIR")
+        })
+    }
+
+    /// The fingerprint that the vault's root key must have, if one was given.
+    pub(crate) fn fingerprint(&self) -> Result<Option<Digest>, Failure> {
+        let Some(text) = self.global.fingerprint.as_ref().or(self.config.fingerprint.as_ref()) else { return Ok(None) };
+        let digits: String = text.chars().filter(|c| !c.is_whitespace()).collect();
+        let wrong = |_| Failure::usage(format!("`{text}` is no fingerprint: it has 64 hexadecimal digits"));
+        digits.parse().map(Some).map_err(wrong)
+    }
+
+    /// The vault, opened with whatever was given for it.
+    pub(crate) fn open(&self) -> Result<Session, Failure> {
+        let vault = self.vault()?;
+        let fingerprint = self.fingerprint()?;
+        let mut last = None;
+        for credential in secrets::credentials(self, &vault)? {
+            match vault.open(&credential, fingerprint) {
+                Err(error @ CoreError::Repo(RepoError::NoSuchSlot { .. })) => last = last.or(Some(error)),
+                opened => return Ok(opened?),
+            }
+        }
+        Err(last.expect("at least one credential was tried").into())
+    }
+
+    /// Runs an operation while somebody watches, and may stop it.
+    pub(crate) fn watch<T>(
+        &self,
+        verb: &'static str,
+        run: impl FnOnce(Progress<'_>) -> Result<T, CoreError>,
+    ) -> Result<T, Failure> {
+        Ok(progress::watch(&self.output, verb, self.stop, run)?)
+    }
+}
+
+/// The configuration that is meant: the one that was named, or else the usual one if it is there.
+pub(crate) fn read_config(named: Option<&Path>) -> Result<Config, Failure> {
+    if let Some(file) = named {
+        return Ok(Config::read(file)?);
+    }
+    match usual_config().filter(|file| file.exists()) {
+        Some(file) => Ok(Config::read(&file)?),
+        None => Ok(Config::default()),
+    }
+}
+
+/// Where a configuration is looked for (XDG Base Directory Specification 0.8).
+pub(crate) fn usual_config() -> Option<PathBuf> {
+    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let folder = set("XDG_CONFIG_HOME").or_else(|| Some(set("HOME")?.join(".config"))).or_else(|| set("APPDATA"))?;
+    Some(folder.join("securebackup/config.toml"))
+}

@@ -1,0 +1,114 @@
+//! What to do about an error.
+
+use sb_core::crypto::CryptoError;
+use sb_core::repo::RepoError;
+use sb_core::source::{SelectionError, TargetError};
+use sb_core::store::StoreError;
+use sb_core::{CoreError, LocationError, Size};
+
+use crate::failure::chain;
+
+/// The thing and the cause.
+pub(crate) fn message(error: &CoreError) -> String {
+    match error {
+        CoreError::Repo(RepoError::LowSpace { free, needed }) => {
+            format!("only {} are free where the vault is, and a backup needs {}", Size(*free), Size(*needed))
+        }
+        CoreError::Repo(RepoError::Interrupted) => "interrupted".to_owned(),
+        error => chain(error),
+    }
+}
+
+/// The next step, a sentence without its full stop.
+pub(crate) fn hint(error: &CoreError) -> Option<String> {
+    let text = match error {
+        CoreError::Repo(error) => return repo(error).map(str::to_owned),
+        CoreError::NoVault { location } => {
+            return Some(format!("Make one with `sb init {location}`, or name another place with --vault or SB_VAULT"));
+        }
+        CoreError::Location(LocationError::Later { .. }) => {
+            "Use a folder; a share or another machine's folder can be mounted and used like one"
+        }
+        CoreError::Location(_) => "Write a path, or a URL such as `file:///mnt/backup`",
+        CoreError::VaultExists { .. } => "Use it as it is, or choose another folder for a new one",
+        CoreError::NotEmpty { .. } => "Choose an empty folder, or one that does not exist yet",
+        CoreError::TargetInVault { .. } => "Choose a folder outside the vault",
+        CoreError::TargetInUse { .. } => {
+            "Restore into a new folder, or give `--overwrite always` to replace files that have the same names"
+        }
+        CoreError::StateFolder { .. } => "SB_STATE_DIR can name another folder for local state",
+        CoreError::Config(_) => "`sb config sample` prints one that is right",
+        CoreError::Selection(error) => return selection(error).map(str::to_owned),
+        _ => return None,
+    };
+    Some(text.to_owned())
+}
+
+fn selection(error: &SelectionError) -> Option<&'static str> {
+    Some(match error {
+        SelectionError::NoSource => {
+            "Name folders or files to back up, or list them in the configuration as `backup.paths`"
+        }
+        SelectionError::NothingThere { .. } => "Check the path, and whether its disk is mounted",
+        SelectionError::Skipped { .. } => "The vault and the folder for local state are never backed up into the vault",
+        SelectionError::Pattern { .. } => "Patterns have the syntax of gitignore(5)",
+        _ => return None,
+    })
+}
+
+fn repo(error: &RepoError) -> Option<&'static str> {
+    Some(match error {
+        RepoError::Store(error) => return store(error),
+        RepoError::Target(error) => return target(error),
+        RepoError::Crypto(CryptoError::KdfOutOfMemory { .. }) => {
+            "Close other programs, or open the vault with a key file"
+        }
+        RepoError::WrongCredential => {
+            "Try again; if it is lost, the recovery key opens the vault: `sb --recovery-key …`"
+        }
+        RepoError::NoSuchSlot { .. } => {
+            "Give what the vault was made with: a passphrase, --key-file, both of them, --rsa-key or --recovery-key"
+        }
+        RepoError::RootMismatch { .. } => {
+            "Compare the fingerprint with the recovery sheet, and do not go on unless you know why it changed"
+        }
+        RepoError::RootNotPinned => "Give the root fingerprint that `sb init` printed, with --fingerprint",
+        RepoError::UnsupportedFeature { .. } => "Install a newer version of sb",
+        RepoError::Damaged { .. } | RepoError::MissingChunk { .. } | RepoError::WrongContent { .. } => {
+            "`sb verify` shows all that is damaged, and which documents it touches"
+        }
+        RepoError::RolledBack { .. } => {
+            "If you yourself have put back an older copy of the vault, `sb db rebuild --accept-rollback` takes it as it is; \
+             if not, somebody has removed backups: find out before you go on"
+        }
+        RepoError::Condemned { .. } => "Run the backup again",
+        RepoError::NoSuchSnapshot { .. } => "`sb snapshots` lists those there are",
+        RepoError::AmbiguousSnapshot { .. } => "Write more digits; `sb snapshots -v` shows them all",
+        RepoError::NoSuchPath { .. } => "`sb ls SNAP` shows what is in a snapshot; paths in it are absolute",
+        RepoError::WrongKind { .. } => "`sb ls` shows what is in a folder, `sb restore` brings it back",
+        RepoError::NoReadingKey { .. } => "Open the vault with a key that may read",
+        RepoError::State { .. } => {
+            "SB_STATE_DIR can name another folder; what is in it can be made anew with `sb db rebuild`"
+        }
+        RepoError::LowSpace { .. } => "Make room there, or ask for less with --free-minimum",
+        _ => return None,
+    })
+}
+
+fn store(error: &StoreError) -> Option<&'static str> {
+    Some(match error {
+        StoreError::Full { .. } => "Make room and run it again: what was stored before is kept and used",
+        StoreError::ReadOnly { .. } => "Check how the vault's disk is mounted and whose folder it is",
+        StoreError::Denied { .. } => "Run it as the user whom the vault's folder belongs to",
+        StoreError::NotFound { .. } => "Check that the vault's disk is still there, then run `sb verify`",
+        _ => return None,
+    })
+}
+
+fn target(error: &TargetError) -> Option<&'static str> {
+    Some(match error {
+        TargetError::Full { .. } => "Make room, or restore into another folder; what is there already is whole",
+        TargetError::Unusable { .. } => "Choose a folder that you may write to",
+        _ => return None,
+    })
+}

@@ -1,0 +1,177 @@
+//! Keys and passphrases: where they come from. They are never in arguments, and never in what is printed.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use sb_core::crypto::{Credential, KeyFile, PrivateKey, RecoveryKey, Secret, SystemRandom};
+use sb_core::{Vault, passphrase};
+
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::{platform, prompt};
+
+/// What to open the vault with, the most likely first. Only one kind will fit.
+pub(crate) fn credentials(context: &Context, vault: &Vault) -> Result<Vec<Credential>, Failure> {
+    let global = &context.global;
+    if global.recovery_key || global.recovery_key_file.is_some() {
+        return Ok(vec![Credential::Recovery(recovery_key(global.recovery_key_file.as_deref(), vault)?)]);
+    }
+    if let Some(file) = &global.rsa_key {
+        let text = Secret::new(read(file)?);
+        let key = PrivateKey::from_pem(text_of(&text, file)?);
+        return Ok(vec![Credential::Rsa(key.map_err(|error| unfit(file, &error))?)]);
+    }
+    let given = given_passphrase(context)?;
+    let key_file = key_file(context).map(read_key_file).transpose()?;
+    Ok(match (given, key_file) {
+        (Some(passphrase), Some(file)) => vec![
+            Credential::PassphraseAndKeyFile(passphrase.clone(), file.clone()),
+            Credential::KeyFile(file),
+            Credential::Passphrase(passphrase),
+        ],
+        (None, Some(file)) => vec![Credential::KeyFile(file)],
+        (Some(passphrase), None) => vec![Credential::Passphrase(passphrase)],
+        (None, None) => {
+            // Nobody is asked for a passphrase to what is not there.
+            vault.info_public(context.fingerprint()?)?;
+            vec![Credential::Passphrase(ask(&format!("Passphrase of the vault {}", vault.location()))?)]
+        }
+    })
+}
+
+/// The key file that was named.
+pub(crate) fn key_file(context: &Context) -> Option<&PathBuf> {
+    context.global.key_file.as_ref().or(context.config.key_file.as_ref())
+}
+
+/// Reads a key file.
+pub(crate) fn read_key_file(file: &PathBuf) -> Result<KeyFile, Failure> {
+    let text = Secret::new(read(file)?);
+    text_of(&text, file)?.parse().map_err(|error| unfit(file, &error))
+}
+
+/// A passphrase that need not be asked for.
+pub(crate) fn given_passphrase(context: &Context) -> Result<Option<Secret>, Failure> {
+    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+    let bytes = if let Some(file) = &context.global.passphrase_file {
+        read(file)?
+    } else if let Some(passphrase) = variable("SB_PASSPHRASE") {
+        passphrase.into_encoded_bytes()
+    } else if let Some(command) = variable("SB_PASSPHRASE_COMMAND") {
+        run(&command)?
+    } else if let Some(file) = &context.config.passphrase_file {
+        read(file)?
+    } else if let Some(command) = &context.config.passphrase_command {
+        run(command.as_ref())?
+    } else {
+        return Ok(None);
+    };
+    checked(bytes).map(Some)
+}
+
+/// Asks for a new passphrase, twice.
+pub(crate) fn ask_new() -> Result<Secret, Failure> {
+    let first = ask("New passphrase")?;
+    if ask("The same again")? == first {
+        Ok(first)
+    } else {
+        Err(Failure::usage("the two passphrases are not the same").hint("Nothing was made; try again"))
+    }
+}
+
+fn ask(question: &str) -> Result<Secret, Failure> {
+    let typed = prompt::ask(question).map_err(|_| {
+        Failure::usage("no passphrase or key was given, and there is no terminal to ask at")
+            .hint("Give --key-file, --passphrase-file, SB_PASSPHRASE or SB_PASSPHRASE_COMMAND")
+    });
+    checked(typed?)
+}
+
+fn checked(bytes: Vec<u8>) -> Result<Secret, Failure> {
+    passphrase(bytes).map_err(|error| Failure::new(error.to_string()).with_exit(Exit::WrongKey))
+}
+
+fn recovery_key(file: Option<&Path>, vault: &Vault) -> Result<RecoveryKey, Failure> {
+    let bytes = match (file, std::env::var_os("SB_RECOVERY_KEY")) {
+        (Some(file), _) => read(file)?,
+        (None, Some(key)) => key.into_encoded_bytes(),
+        (None, None) => prompt::ask(&format!("Recovery key of the vault {}", vault.location())).map_err(|_| {
+            Failure::usage("no recovery key was given, and there is no terminal to ask at")
+                .hint("Give --recovery-key-file or SB_RECOVERY_KEY")
+        })?,
+    };
+    let text = Secret::new(bytes);
+    let wrong = |error: &dyn std::fmt::Display| {
+        Failure::new(format!("this is no recovery key: {error}"))
+            .with_exit(Exit::WrongKey)
+            .hint("It has 14 groups of four characters, as `sb init` printed it")
+    };
+    let text = std::str::from_utf8(text.as_bytes()).map_err(|error| wrong(&error))?;
+    text.trim().parse().map_err(|error| wrong(&error))
+}
+
+fn run(command: &std::ffi::OsStr) -> Result<Vec<u8>, Failure> {
+    let failed = |why: String| Failure::new(format!("the passphrase command `{}` {why}", command.display()));
+    let shell = if cfg!(windows) { ["cmd", "/C"] } else { ["sh", "-c"] };
+    let output = Command::new(shell[0]).arg(shell[1]).arg(command).stderr(Stdio::inherit()).output();
+    let output = output.map_err(|error| failed(format!("cannot be run: {error}")))?;
+    if output.status.success() { Ok(output.stdout) } else { Err(failed(format!("failed: {}", output.status))) }
+}
+
+fn read(file: &Path) -> Result<Vec<u8>, Failure> {
+    fs::read(file).map_err(|error| Failure::file("read", file, &error).with_exit(Exit::WrongKey))
+}
+
+fn text_of<'a>(secret: &'a Secret, file: &Path) -> Result<&'a str, Failure> {
+    std::str::from_utf8(secret.as_bytes()).map_err(|_| unfit(file, &"it is not text"))
+}
+
+fn unfit(file: &Path, error: &dyn std::fmt::Display) -> Failure {
+    Failure::new(format!("cannot use `{}`: {error}", file.display())).with_exit(Exit::WrongKey)
+}
+
+/// A file that is new and its owner's alone, and that goes again unless it is kept.
+#[derive(Debug)]
+pub(crate) struct NewSecretFile {
+    path: PathBuf,
+    file: fs::File,
+    is_kept: bool,
+}
+
+impl NewSecretFile {
+    /// Makes it; fails if there is such a file.
+    pub(crate) fn create(path: &Path) -> Result<Self, Failure> {
+        let file = platform::create_private(path).map_err(|error| Failure::file("make", path, &error))?;
+        Ok(Self { path: path.to_owned(), file, is_kept: false })
+    }
+
+    /// Writes a line, durably.
+    pub(crate) fn write(&mut self, line: &str) -> Result<(), Failure> {
+        let written = writeln!(self.file, "{line}").and_then(|()| self.file.sync_all());
+        written.map_err(|error| Failure::file("write", &self.path, &error))
+    }
+
+    /// Lets it stay.
+    pub(crate) fn keep(mut self) {
+        self.is_kept = true;
+    }
+}
+
+impl Drop for NewSecretFile {
+    fn drop(&mut self) {
+        if !self.is_kept {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// A new key file with a new key in it.
+pub(crate) fn make_key_file(path: &Path) -> Result<(KeyFile, NewSecretFile), Failure> {
+    let mut file = NewSecretFile::create(path)?;
+    let key = KeyFile::generate(&SystemRandom);
+    file.write(&key.to_string())?;
+    Ok((key, file))
+}

@@ -1,0 +1,99 @@
+//! Times as people write them.
+
+use chrono::{DateTime, Days, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, TimeZone, Utc};
+
+/// What a text means: a whole day, or one moment, which begins and ends at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct When {
+    /// When it begins.
+    pub(crate) start: DateTime<Utc>,
+    /// When it is over.
+    pub(crate) end: DateTime<Utc>,
+}
+
+/// Reads `2026-03-31`, `2026-03-31 14:05`, RFC 3339, `today`, `yesterday`, `now`, or `3h`, `10d`, `2w` for that long ago.
+/// Without an offset, the time zone is that of `now`.
+pub(crate) fn parse<Z: TimeZone>(text: &str, now: &DateTime<Z>) -> Option<When> {
+    let text = text.trim();
+    let today = now.date_naive();
+    match text.to_ascii_lowercase().as_str() {
+        "now" => return Some(moment(now.to_utc())),
+        "today" => return day(today, &now.timezone()),
+        "yesterday" => return day(today.checked_sub_days(Days::new(1))?, &now.timezone()),
+        _ => {}
+    }
+    if let Some(ago) = ago(text) {
+        return Some(moment(now.to_utc().checked_sub_signed(ago)?));
+    }
+    if let Ok(date) = NaiveDate::parse_from_str(text, "%Y-%m-%d") {
+        return day(date, &now.timezone());
+    }
+    if let Ok(time) = DateTime::parse_from_rfc3339(text) {
+        return Some(moment(time.to_utc()));
+    }
+    let formats = ["%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M"];
+    let time = formats.iter().find_map(|format| NaiveDateTime::parse_from_str(text, format).ok())?;
+    Some(moment(now.timezone().from_local_datetime(&time).earliest()?.to_utc()))
+}
+
+fn moment(time: DateTime<Utc>) -> When {
+    When { start: time, end: time }
+}
+
+fn day<Z: TimeZone>(date: NaiveDate, zone: &Z) -> Option<When> {
+    // Where midnight does not exist, the day begins an hour later.
+    let midnight = |date: NaiveDate| {
+        let midnight = date.and_time(NaiveTime::MIN);
+        let begins = |hour| zone.from_local_datetime(&(midnight + TimeDelta::hours(hour))).earliest();
+        begins(0).or_else(|| begins(1)).map(|time| time.to_utc())
+    };
+    Some(When { start: midnight(date)?, end: midnight(date.checked_add_days(Days::new(1))?)? })
+}
+
+fn ago(text: &str) -> Option<TimeDelta> {
+    let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let number: i64 = number.trim_end().parse().ok().filter(|number| *number >= 0)?;
+    match unit {
+        "m" => TimeDelta::try_minutes(number),
+        "h" => TimeDelta::try_hours(number),
+        "d" => TimeDelta::try_days(number),
+        "w" => TimeDelta::try_weeks(number),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chrono::FixedOffset;
+
+    fn read(text: &str) -> Option<(String, String)> {
+        let zone = FixedOffset::east_opt(2 * 3600).unwrap();
+        let now = zone.with_ymd_and_hms(2026, 4, 1, 0, 30, 0).unwrap();
+        let when = parse(text, &now)?;
+        let show = |time: DateTime<Utc>| time.format("%Y-%m-%dT%H:%M:%S").to_string();
+        Some((show(when.start), show(when.end)))
+    }
+
+    #[test]
+    fn days_and_moments() {
+        for (text, start, end) in [
+            ("2026-03-31", "2026-03-30T22:00:00", "2026-03-31T22:00:00"),
+            ("yesterday", "2026-03-30T22:00:00", "2026-03-31T22:00:00"),
+            ("Today", "2026-03-31T22:00:00", "2026-04-01T22:00:00"),
+            ("now", "2026-03-31T22:30:00", "2026-03-31T22:30:00"),
+            ("2h", "2026-03-31T20:30:00", "2026-03-31T20:30:00"),
+            ("1w", "2026-03-24T22:30:00", "2026-03-24T22:30:00"),
+            ("30 d", "2026-03-01T22:30:00", "2026-03-01T22:30:00"),
+            ("90m", "2026-03-31T21:00:00", "2026-03-31T21:00:00"),
+            ("2026-03-31 14:05", "2026-03-31T12:05:00", "2026-03-31T12:05:00"),
+            ("2026-03-31T14:05:06", "2026-03-31T12:05:06", "2026-03-31T12:05:06"),
+            ("2026-03-31T14:05:06Z", "2026-03-31T14:05:06", "2026-03-31T14:05:06"),
+        ] {
+            assert_eq!(read(text), Some((start.to_owned(), end.to_owned())), "{text}");
+        }
+        for text in ["", "x", "2026-13-01", "31.03.2026", "-1d", "9999999999999w", "1ü", "d"] {
+            assert_eq!(read(text), None, "{text}");
+        }
+    }
+}

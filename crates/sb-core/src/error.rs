@@ -1,0 +1,117 @@
+//! What can go wrong with an operation.
+
+use std::path::PathBuf;
+
+use sb_repo::RepoError;
+use sb_source::{SelectionError, TargetError};
+use sb_store::StoreError;
+use thiserror::Error;
+
+use crate::config::ConfigError;
+use crate::location::{Location, LocationError};
+
+/// Why an operation was not done. What merely degrades one is in its report.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum CoreError {
+    /// The text is no place for a vault.
+    #[error(transparent)]
+    Location(#[from] LocationError),
+    /// Nothing of a vault is there.
+    #[error("there is no vault at `{location}`")]
+    NoVault {
+        /// Where.
+        location: Location,
+    },
+    /// A vault cannot be made where one is.
+    #[error("there is a vault at `{location}` already")]
+    VaultExists {
+        /// Where.
+        location: Location,
+    },
+    /// A vault cannot be made among other files.
+    #[error("a vault needs an empty folder, and `{location}` holds `{name}`")]
+    NotEmpty {
+        /// Where.
+        location: Location,
+        /// One of the files.
+        name: String,
+    },
+    /// The vault, or what was read from it, is at fault.
+    #[error(transparent)]
+    Repo(RepoError),
+    /// Sources and excludes do not go together.
+    #[error(transparent)]
+    Selection(#[from] SelectionError),
+    /// What is to be restored would be written into the vault.
+    #[error("`{}` lies in the vault at `{location}`, which nothing can be restored into", folder.display())]
+    TargetInVault {
+        /// The folder to restore into.
+        folder: PathBuf,
+        /// The vault.
+        location: Location,
+    },
+    /// The restore would mix with, and replace, what is there.
+    #[error("`{}` exists and is not empty", path.display())]
+    TargetInUse {
+        /// The folder to restore into, or the file in it that has the name of the one to restore.
+        path: PathBuf,
+    },
+    /// The local state folder could not be kept.
+    #[error("cannot {action} the state folder `{}`", folder.display())]
+    StateFolder {
+        /// What was tried.
+        action: &'static str,
+        /// The folder.
+        folder: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The configuration cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+}
+
+impl From<RepoError> for CoreError {
+    fn from(error: RepoError) -> Self {
+        Self::Repo(error)
+    }
+}
+
+impl From<StoreError> for CoreError {
+    fn from(error: StoreError) -> Self {
+        Self::Repo(error.into())
+    }
+}
+
+impl From<TargetError> for CoreError {
+    fn from(error: TargetError) -> Self {
+        Self::Repo(error.into())
+    }
+}
+
+impl CoreError {
+    /// True if the vault is damaged, or less than this machine has seen of it.
+    pub fn is_damage(&self) -> bool {
+        matches!(
+            self,
+            Self::Repo(
+                RepoError::Damaged { .. }
+                    | RepoError::MissingChunk { .. }
+                    | RepoError::WrongContent { .. }
+                    | RepoError::RolledBack { .. }
+            )
+        )
+    }
+
+    /// The same with the place named where the layers below know none.
+    pub(crate) fn at(self, location: &Location) -> Self {
+        let location = location.clone();
+        match self {
+            Self::Repo(RepoError::NoVault) => Self::NoVault { location },
+            Self::Repo(RepoError::VaultExists) => Self::VaultExists { location },
+            Self::Repo(RepoError::NotEmpty { name }) => Self::NotEmpty { location, name },
+            other => other,
+        }
+    }
+}

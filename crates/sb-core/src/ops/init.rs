@@ -1,0 +1,68 @@
+//! Making a vault.
+
+use std::fs;
+use std::path::Path;
+
+use sb_crypto::{Digest, Lock, RecipientAlgorithm, RecoveryKey};
+use sb_repo::{CreateOptions, RunId, State, VaultId, create};
+
+use crate::error::CoreError;
+use crate::vault::Vault;
+
+/// What a vault is made with; fixed for its life.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct InitOptions {
+    /// What opens it, besides the recovery key. Default: nothing.
+    pub locks: Vec<Lock>,
+    /// What session keys are sealed with. Default: HPKE with X25519.
+    pub algorithm: RecipientAlgorithm,
+}
+
+impl Default for InitOptions {
+    fn default() -> Self {
+        Self { locks: Vec::new(), algorithm: CreateOptions::default().recipient }
+    }
+}
+
+/// A vault that was made.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct InitReport {
+    /// Its id.
+    pub vault: VaultId,
+    /// SHA-256 of its root key: what tells it from a forged one.
+    pub root_fingerprint: Digest,
+    /// What opens it when all else is lost. It is stored nowhere.
+    pub recovery: RecoveryKey,
+}
+
+impl Vault {
+    /// Makes a vault, and the folder for it if need be. This machine becomes its first writer.
+    ///
+    /// # Errors
+    /// [`CoreError::VaultExists`], [`CoreError::NotEmpty`], and failures of storage, state and keys.
+    pub fn init(&self, options: &InitOptions) -> Result<InitReport, CoreError> {
+        let storage = self.location.create()?;
+        // The vault has no id yet that its state could be filed under.
+        let unnamed = self.state_root.join(format!("new-{}", RunId::random(&*self.random)));
+        let made = State::open(&unnamed).and_then(|state| {
+            let mut settings = CreateOptions::default();
+            settings.recipient = options.algorithm;
+            create(self.surroundings(storage, state), &options.locks, &settings)
+        });
+        let (vault, recovery) = made.map_err(|error| {
+            // Only what this call has put there; what stays is harmless.
+            let _ = fs::remove_dir_all(&unnamed);
+            CoreError::from(error).at(&self.location)
+        })?;
+        let (id, root_fingerprint) = (vault.id(), vault.view().root_fingerprint());
+        drop(vault);
+        rename(&unnamed, &self.state_folder(id))?;
+        Ok(InitReport { vault: id, root_fingerprint, recovery })
+    }
+}
+
+fn rename(from: &Path, to: &Path) -> Result<(), CoreError> {
+    fs::rename(from, to).map_err(|source| CoreError::StateFolder { action: "rename", folder: from.to_owned(), source })
+}

@@ -1,0 +1,24 @@
+//! Making anew what is only a cache.
+
+use sb_repo::{Progress, RebuildReport};
+
+use crate::error::CoreError;
+use crate::session::Session;
+
+/// How to rebuild.
+#[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
+pub struct RebuildOptions {
+    /// Take the vault as it is for the truth even where this machine remembers more than it has. Default: no.
+    pub accept_rollback: bool,
+}
+
+impl Session {
+    /// Writes the vault's locator anew out of its packs, and makes this machine a writer again if it has forgotten how.
+    ///
+    /// # Errors
+    /// In [`CoreError::Repo`] a vault that was rolled back, unless that is accepted, and failures of storage and state.
+    pub fn rebuild(&mut self, options: RebuildOptions, progress: Progress<'_>) -> Result<RebuildReport, CoreError> {
+        Ok(self.vault.rebuild(options.accept_rollback, progress)?)
+    }
+}

@@ -1,0 +1,96 @@
+//! A vault that nobody has opened yet.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use sb_crypto::{Credential, Digest, Random, SystemRandom};
+use sb_repo::{Clock, State, Surroundings, VaultId, View};
+use sb_store::{Storage, StoreError};
+
+use crate::clock::SystemClock;
+use crate::error::CoreError;
+use crate::location::Location;
+use crate::session::Session;
+
+/// Where a vault is, or is to be, and where this machine remembers things of it. Nothing is read before an operation.
+#[derive(Clone, Debug)]
+pub struct Vault {
+    pub(crate) location: Location,
+    pub(crate) state_root: PathBuf,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) random: Arc<dyn Random>,
+}
+
+impl Vault {
+    /// The vault at a location. Local state is kept in a folder of its own in `state_root` (see [`state_root`](crate::state_root())).
+    pub fn new(location: Location, state_root: impl Into<PathBuf>) -> Self {
+        Self { location, state_root: state_root.into(), clock: Arc::new(SystemClock), random: Arc::new(SystemRandom) }
+    }
+
+    /// The same with another clock.
+    #[must_use]
+    pub fn with_clock(self, clock: Arc<dyn Clock>) -> Self {
+        Self { clock, ..self }
+    }
+
+    /// The same with another source of randomness.
+    #[must_use]
+    pub fn with_random(self, random: Arc<dyn Random>) -> Self {
+        Self { random, ..self }
+    }
+
+    /// Where it is.
+    pub fn location(&self) -> &Location {
+        &self.location
+    }
+
+    /// Opens the vault. `fingerprint` is that of its root key, where it is known from the recovery sheet; this machine
+    /// remembers it from the first time on.
+    ///
+    /// # Errors
+    /// [`CoreError::NoVault`], and in [`CoreError::Repo`] a wrong or unfit credential, another root key than expected, damage
+    /// to everything that says what the vault is, and failures of storage and state.
+    pub fn open(&self, credential: &Credential, fingerprint: Option<Digest>) -> Result<Session, CoreError> {
+        let storage = self.storage()?;
+        let id = self.look(storage.clone(), &State::in_memory(), fingerprint)?.id();
+        let state = State::open(&self.state_folder(id))?;
+        let vault = sb_repo::Vault::open(self.surroundings(storage, state), credential, fingerprint)
+            .map_err(|error| CoreError::from(error).at(&self.location))?;
+        Ok(Session { vault, place: self.clone() })
+    }
+
+    /// What anybody can see of the vault without a key, compared with what this machine remembers of it.
+    pub(crate) fn view(&self, fingerprint: Option<Digest>) -> Result<View, CoreError> {
+        let storage = self.storage()?;
+        let view = self.look(storage.clone(), &State::in_memory(), fingerprint)?;
+        let folder = self.state_folder(view.id());
+        if folder.is_dir() { self.look(storage, &State::open(&folder)?, fingerprint) } else { Ok(view) }
+    }
+
+    fn look(&self, storage: Arc<dyn Storage>, state: &State, fingerprint: Option<Digest>) -> Result<View, CoreError> {
+        View::open(storage, state, fingerprint).map_err(|error| CoreError::from(error).at(&self.location))
+    }
+
+    fn storage(&self) -> Result<Arc<dyn Storage>, CoreError> {
+        self.location.open().map_err(|error| match error {
+            StoreError::NotFound { .. } => CoreError::NoVault { location: self.location.clone() },
+            error => error.into(),
+        })
+    }
+
+    pub(crate) fn surroundings(&self, storage: Arc<dyn Storage>, state: State) -> Surroundings {
+        Surroundings { storage, state, clock: self.clock.clone(), random: self.random.clone() }
+    }
+
+    pub(crate) fn state_folder(&self, id: VaultId) -> PathBuf {
+        self.state_root.join(id.to_string())
+    }
+
+    /// Whether something at this path would be in the vault's folder. Links on the way are resolved as far as it exists.
+    pub(crate) fn contains(&self, path: &Path) -> bool {
+        let Some(vault) = self.location.folder().and_then(|folder| folder.canonicalize().ok()) else { return false };
+        let Ok(path) = std::path::absolute(path) else { return false };
+        let existing = path.ancestors().find_map(|ancestor| ancestor.canonicalize().ok());
+        existing.is_some_and(|existing| existing.starts_with(vault))
+    }
+}

@@ -1,0 +1,378 @@
+//! The operations from outside: what they do, refuse and report.
+
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
+
+use sb_core::crypto::{Credential, KeyFile, Lock, SystemRandom, sha256};
+use sb_core::repo::FixedClock;
+use sb_core::{
+    BackupOptions, BackupReport, CoreError, InitOptions, InitReport, Item, Location, LsOptions, Monitor, Progress,
+    RebuildOptions, RepoError, RestoreOptions, Session, Silent, SnapshotPath, SnapshotsOptions, SourceOptions, Vault,
+    VerifyLevel, VerifyOptions, chrono,
+};
+
+/// A firm, a vault and a machine, in a folder of their own.
+struct World {
+    _temp: tempfile::TempDir,
+    root: PathBuf,
+    key: KeyFile,
+    vault: Vault,
+    made: InitReport,
+}
+
+fn vault_at(root: &Path) -> Vault {
+    Vault::new(Location::parse(root.join("vault").as_os_str()).unwrap(), root.join("state"))
+}
+
+impl World {
+    fn new() -> Self {
+        let temp = tempfile::tempdir().unwrap();
+        let root = temp.path().canonicalize().unwrap();
+        fs::create_dir_all(root.join("firm/miller/2025")).unwrap();
+        fs::write(root.join("firm/miller/2025/ledger.csv"), "date;amount\n".repeat(1000)).unwrap();
+        fs::write(root.join("firm/note.txt"), "remember").unwrap();
+        std::os::unix::fs::symlink("note.txt", root.join("firm/link")).unwrap();
+        let key = KeyFile::generate(&SystemRandom);
+        let vault = vault_at(&root);
+        let mut options = InitOptions::default();
+        options.locks = vec![Lock::KeyFile(key.clone())];
+        let made = vault.init(&options).unwrap();
+        Self { _temp: temp, root, key, vault, made }
+    }
+
+    fn open(&self) -> Session {
+        self.vault.open(&Credential::KeyFile(self.key.clone()), Some(self.made.root_fingerprint)).unwrap()
+    }
+
+    fn options(&self) -> BackupOptions {
+        let mut options = BackupOptions::default();
+        options.paths = vec![self.root.join("firm")];
+        options.host = b"office".to_vec();
+        options
+    }
+
+    fn backup(&self) -> BackupReport {
+        self.open().backup(&self.options(), Progress::none()).unwrap()
+    }
+
+    fn at(&self, path: &str) -> SnapshotPath {
+        let path = self.root.join(path).as_os_str().as_bytes().to_vec();
+        SnapshotPath { snapshot: "latest".to_owned(), path: Some(path) }
+    }
+}
+
+fn everything() -> SnapshotPath {
+    SnapshotPath { snapshot: "latest".to_owned(), path: None }
+}
+
+fn listed(session: &Session, at: &SnapshotPath, recursive: bool) -> Vec<String> {
+    let mut names = Vec::new();
+    let mut options = LsOptions::default();
+    options.recursive = recursive;
+    let report = session.ls(at, options, Progress::none(), &mut |path, _| {
+        names.push(String::from_utf8(path.to_vec()).unwrap());
+        Ok(())
+    });
+    assert_eq!(report.unwrap().entries, names.len() as u64);
+    names
+}
+
+#[test]
+fn a_vault_is_made_once_and_in_an_empty_folder() {
+    let world = World::new();
+    let again = world.vault.init(&InitOptions::default()).unwrap_err();
+    assert!(matches!(again, CoreError::VaultExists { .. }), "{again}");
+    let states: Vec<_> =
+        fs::read_dir(world.root.join("state")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(states, [world.made.vault.to_string().as_str()], "a failed init leaves no state behind");
+
+    let taken = Vault::new(Location::parse(world.root.join("firm").as_os_str()).unwrap(), world.root.join("state"));
+    let error = taken.init(&InitOptions::default()).unwrap_err();
+    assert!(
+        matches!(&error, CoreError::NotEmpty { name, .. } if name.ends_with("ledger.csv") || name == "note.txt" || name == "link"),
+        "{error}"
+    );
+}
+
+#[test]
+fn what_is_no_vault_is_said_to_be_none() {
+    let world = World::new();
+    for place in ["nothing", "firm", "firm/note.txt"] {
+        let vault = Vault::new(Location::parse(world.root.join(place).as_os_str()).unwrap(), world.root.join("state"));
+        let error = vault.open(&Credential::KeyFile(world.key.clone()), None).unwrap_err();
+        assert!(matches!(error, CoreError::NoVault { .. }), "{place}: {error}");
+        assert!(matches!(vault.verify_public(None, Progress::none()), Err(CoreError::NoVault { .. })));
+    }
+}
+
+#[test]
+fn only_the_right_key_opens() {
+    let world = World::new();
+    let other = Credential::KeyFile(KeyFile::generate(&SystemRandom));
+    let error = world.vault.open(&other, None).unwrap_err();
+    assert!(matches!(error, CoreError::Repo(RepoError::WrongCredential)), "{error}");
+    let recovery = Credential::Recovery(world.made.recovery.clone());
+    let session = world.vault.open(&recovery, None).unwrap();
+    assert_eq!((session.id(), session.root_fingerprint()), (world.made.vault, world.made.root_fingerprint));
+    assert_eq!(session.vault().id(), session.id());
+    let error = world.vault.open(&recovery, Some(sha256(b"another root"))).unwrap_err();
+    assert!(matches!(error, CoreError::Repo(RepoError::RootMismatch { .. })), "{error}");
+}
+
+#[test]
+fn the_vault_and_the_state_are_not_backed_up() {
+    let world = World::new();
+    let mut options = world.options();
+    options.paths = vec![world.root.clone()];
+    world.open().backup(&options, Progress::none()).unwrap();
+    let names = listed(&world.open(), &world.at(""), false);
+    let firm = world.root.join("firm").display().to_string();
+    assert_eq!(names, [firm], "neither `vault` nor `state`");
+    options.paths = vec![world.root.join("vault/config")];
+    let error = world.open().backup(&options, Progress::none()).unwrap_err();
+    assert!(matches!(error, CoreError::Selection(_)), "{error}");
+}
+
+#[test]
+fn snapshots_are_found_by_host_path_tag_and_time() {
+    let world = World::new();
+    let time = |hour: i64| chrono::DateTime::from_timestamp(1_800_000_000 + hour * 3600, 0).unwrap();
+    for (hour, host, tag, path) in
+        [(0, "office", "daily", "firm"), (1, "office", "monthly", "firm/miller"), (2, "laptop", "daily", "firm")]
+    {
+        let mut options = world.options();
+        options.host = host.into();
+        options.tags = vec![tag.to_owned()];
+        options.paths = vec![world.root.join(path)];
+        let vault =
+            world.vault.clone().with_clock(Arc::new(FixedClock(time(hour)))).with_random(Arc::new(SystemRandom));
+        let mut session = vault.open(&Credential::KeyFile(world.key.clone()), None).unwrap();
+        session.backup(&options, Progress::none()).unwrap();
+    }
+    let session = world.open();
+    let count = |change: &dyn Fn(&mut SnapshotsOptions)| {
+        let mut options = SnapshotsOptions::default();
+        change(&mut options);
+        session.snapshots(&options).unwrap().snapshots.iter().map(|s| s.started()).collect::<Vec<_>>()
+    };
+    assert_eq!(count(&|_| {}), [time(0), time(1), time(2)]);
+    assert_eq!(count(&|options| options.latest = Some(2)), [time(1), time(2)]);
+    assert_eq!(count(&|options| options.latest = Some(9)), [time(0), time(1), time(2)]);
+    assert_eq!(count(&|options| options.host = Some(b"office".to_vec())), [time(0), time(1)]);
+    assert_eq!(count(&|options| options.tag = Some("monthly".to_owned())), [time(1)]);
+    assert_eq!(count(&|options| options.since = Some(time(1))), [time(1), time(2)]);
+    assert_eq!(count(&|options| options.until = Some(time(1))), [time(0)]);
+    let note = world.root.join("firm/note.txt").as_os_str().as_bytes().to_vec();
+    assert_eq!(count(&|options| options.path = Some(note.clone())), [time(0), time(2)]);
+}
+
+#[test]
+fn what_is_in_a_snapshot_is_listed_from_its_sources() {
+    let world = World::new();
+    world.backup();
+    let session = world.open();
+    let below =
+        |names: &[&str]| names.iter().map(|name| world.root.join(name).display().to_string()).collect::<Vec<_>>();
+    assert_eq!(listed(&session, &everything(), false), below(&["firm/link", "firm/miller", "firm/note.txt"]));
+    assert_eq!(
+        listed(&session, &everything(), true),
+        below(&["firm/link", "firm/miller", "firm/miller/2025", "firm/miller/2025/ledger.csv", "firm/note.txt"])
+    );
+    assert_eq!(listed(&session, &world.at("firm/note.txt"), false), below(&["firm/note.txt"]));
+    let none = session.ls(&world.at("firm/none"), LsOptions::default(), Progress::none(), &mut |_, _| Ok(()));
+    assert!(matches!(none, Err(CoreError::Repo(RepoError::NoSuchPath { .. }))));
+    let none = SnapshotPath { snapshot: "latest~7".to_owned(), path: None };
+    let none = session.ls(&none, LsOptions::default(), Progress::none(), &mut |_, _| Ok(()));
+    assert!(matches!(none, Err(CoreError::Repo(RepoError::NoSuchSnapshot { .. }))));
+    let stopped = Progress { monitor: &Silent, stop: &AtomicBool::new(true) };
+    let stopped = session.ls(&everything(), LsOptions::default(), stopped, &mut |_, _| Ok(()));
+    assert!(matches!(stopped, Err(CoreError::Repo(RepoError::Interrupted))));
+}
+
+#[test]
+fn a_source_that_was_gone_does_not_hide_the_others() {
+    let world = World::new();
+    let mut options = world.options();
+    options.paths.push(world.root.join("unplugged"));
+    let report = world.open().backup(&options, Progress::none()).unwrap();
+    assert!(report.is_partial());
+    assert_eq!(listed(&world.open(), &everything(), false).len(), 3);
+}
+
+#[test]
+fn a_file_is_read_and_nothing_else_is() {
+    let world = World::new();
+    world.backup();
+    let session = world.open();
+    let mut content = Vec::new();
+    let report = session.cat(&world.at("firm/note.txt"), Progress::none(), &mut |bytes| {
+        content.extend_from_slice(bytes);
+        Ok(())
+    });
+    let report = report.unwrap();
+    assert_eq!((content.as_slice(), report.bytes, report.sha256), (&b"remember"[..], 8, sha256(b"remember")));
+    for at in [world.at("firm"), world.at("firm/link"), everything()] {
+        let error = session.cat(&at, Progress::none(), &mut |_| Ok(())).unwrap_err();
+        assert!(matches!(error, CoreError::Repo(RepoError::WrongKind { expected: "file", .. })), "{error}");
+    }
+    let closed = |_: &[u8]| Err(std::io::ErrorKind::BrokenPipe.into());
+    let error = session.cat(&world.at("firm/note.txt"), Progress::none(), &mut { closed }).unwrap_err();
+    assert!(matches!(error, CoreError::Repo(RepoError::Output(_))), "{error}");
+}
+
+#[test]
+fn a_restore_replaces_nothing_unless_told_to() {
+    let world = World::new();
+    world.backup();
+    let session = world.open();
+    let restore = |at: &SnapshotPath, to: &str, overwrite| {
+        let mut options = RestoreOptions::default();
+        options.overwrite = overwrite;
+        session.restore(at, &world.root.join(to), options, Progress::none())
+    };
+    let report = restore(&world.at("firm"), "out", false).unwrap();
+    assert_eq!((report.files, report.folders, report.others, report.problems.len()), (2, 2, 1, 0));
+    assert_eq!(fs::read(world.root.join("out/note.txt")).unwrap(), b"remember");
+
+    let again = restore(&world.at("firm"), "out", false).unwrap_err();
+    assert!(matches!(again, CoreError::TargetInUse { .. }), "{again}");
+    fs::write(world.root.join("out/note.txt"), "edited").unwrap();
+    let again = restore(&world.at("firm/note.txt"), "out", false).unwrap_err();
+    assert!(matches!(&again, CoreError::TargetInUse { path } if path.ends_with("out/note.txt")), "{again}");
+    restore(&world.at("firm"), "out", true).unwrap();
+    assert_eq!(fs::read(world.root.join("out/note.txt")).unwrap(), b"remember");
+
+    fs::remove_file(world.root.join("out/note.txt")).unwrap();
+    restore(&world.at("firm/note.txt"), "out", false).unwrap();
+    assert_eq!(fs::read(world.root.join("out/note.txt")).unwrap(), b"remember");
+    restore(&everything(), "all", false).unwrap();
+    let whole = world.root.join("all").join(world.root.strip_prefix("/").unwrap());
+    assert_eq!(fs::read(whole.join("firm/note.txt")).unwrap(), b"remember");
+
+    for inside in ["vault", "vault/x/y"] {
+        let error = restore(&world.at("firm"), inside, true).unwrap_err();
+        assert!(matches!(error, CoreError::TargetInVault { .. }), "{error}");
+    }
+    let error = restore(&world.at("firm"), "firm/note.txt", true).unwrap_err();
+    assert!(matches!(error, CoreError::Repo(RepoError::Target(_))), "{error}");
+}
+
+#[test]
+fn damage_is_found_with_and_without_a_key() {
+    let world = World::new();
+    world.backup();
+    for level in [VerifyLevel::Objects, VerifyLevel::Data, VerifyLevel::Restore] {
+        let mut options = VerifyOptions::default();
+        options.level = level;
+        assert!(world.open().verify(options, Progress::none()).unwrap().is_good());
+    }
+    assert!(world.vault.verify_public(None, Progress::none()).unwrap().is_good());
+    let folder = fs::read_dir(world.root.join("vault/packs")).unwrap().next().unwrap().unwrap().path();
+    let pack = fs::read_dir(folder).unwrap().next().unwrap().unwrap().path();
+    fs::remove_file(&pack).unwrap();
+    assert_eq!(world.vault.verify_public(None, Progress::none()).unwrap().findings.len(), 1);
+    let report = world.open().verify(VerifyOptions::default(), Progress::none()).unwrap();
+    let named = pack.file_name().unwrap().to_str().unwrap();
+    assert!(report.findings.iter().any(|finding| finding.object.contains(named)), "{report:?}");
+    let stranger = vault_at(&world.root);
+    let stranger = Vault::new(stranger.location().clone(), world.root.join("elsewhere"));
+    assert_eq!(stranger.verify_public(None, Progress::none()).unwrap().findings.len(), 1);
+    assert!(!world.root.join("elsewhere").exists(), "looking leaves nothing behind");
+}
+
+#[test]
+fn a_damaged_newer_snapshot_is_not_passed_over_in_silence() {
+    #[derive(Debug, Default)]
+    struct Ear(Mutex<Vec<String>>);
+    impl Monitor for Ear {
+        fn warning(&self, text: &str) {
+            self.0.lock().unwrap().push(text.to_owned());
+        }
+    }
+    let world = World::new();
+    world.backup();
+    let newest = world.backup().snapshot;
+    let object = world.root.join("vault/snapshots").join(newest.to_string());
+    fs::remove_file(&object).unwrap();
+    fs::write(&object, b"SBV1 but not really").unwrap();
+    let (ear, stop) = (Ear::default(), AtomicBool::new(false));
+    let progress = Progress { monitor: &ear, stop: &stop };
+    world.open().ls(&everything(), LsOptions::default(), progress, &mut |_, _| Ok(())).unwrap();
+    let heard = ear.0.into_inner().unwrap();
+    assert_eq!(heard.len(), 1);
+    assert!(heard[0].contains(&newest.to_string()) && heard[0].contains("`latest` may not be"), "{heard:?}");
+}
+
+#[test]
+fn a_vault_is_described_with_and_without_a_key() {
+    let world = World::new();
+    world.backup();
+    let info = world.vault.info_public(None).unwrap();
+    assert_eq!((info.vault, info.root_fingerprint), (world.made.vault, world.made.root_fingerprint));
+    assert!(info.opened.is_none() && info.space.is_some());
+    let objects = |folder: &str| info.usage.iter().find(|usage| usage.folder == folder).map(|usage| usage.objects);
+    assert_eq!((objects("snapshots"), objects("keys"), objects("none")), (Some(1), Some(4), None));
+    let opened = world.open().info().unwrap().opened.unwrap();
+    assert_eq!((opened.snapshots, opened.flawed_snapshots, opened.is_administrator), (1, 0, true));
+    assert!(opened.latest.is_some() && opened.slot.starts_with("keys/"));
+}
+
+#[test]
+fn a_lost_state_folder_costs_a_new_name_only() {
+    let world = World::new();
+    world.backup();
+    fs::remove_dir_all(world.root.join("state")).unwrap();
+    let report = world.open().rebuild(RebuildOptions::default(), Progress::none()).unwrap();
+    assert!(report.enrolled && report.lost.is_empty() && report.packs > 0);
+    world.backup();
+    assert_eq!(listed(&world.open(), &everything(), true).len(), 5);
+}
+
+#[test]
+fn a_rolled_back_vault_is_not_written_to_unless_that_is_accepted() {
+    let world = World::new();
+    world.backup();
+    let copy = world.root.join("copy");
+    let copied = std::process::Command::new("cp").arg("-a").arg(world.root.join("vault")).arg(&copy).status().unwrap();
+    assert!(copied.success());
+    world.backup();
+    fs::remove_dir_all(world.root.join("vault")).unwrap();
+    fs::rename(&copy, world.root.join("vault")).unwrap();
+    let error = world.open().backup(&world.options(), Progress::none()).unwrap_err();
+    assert!(matches!(error, CoreError::Repo(RepoError::RolledBack { .. })) && error.is_damage(), "{error}");
+    let mut options = RebuildOptions::default();
+    options.accept_rollback = true;
+    assert!(world.open().rebuild(options, Progress::none()).unwrap().accepted);
+    world.backup();
+}
+
+#[test]
+fn a_state_folder_that_cannot_be_is_an_error() {
+    let world = World::new();
+    let location = world.vault.location().clone();
+    let vault = Vault::new(location, world.root.join("firm/note.txt"));
+    let error = vault.open(&Credential::KeyFile(world.key.clone()), None).unwrap_err();
+    assert!(matches!(error, CoreError::Repo(RepoError::State { .. })) && !error.is_damage(), "{error}");
+}
+
+#[test]
+fn excludes_and_sizes_reach_the_source() {
+    let world = World::new();
+    let mut options = world.options();
+    options.source = SourceOptions::default().exclude("*.csv");
+    let report = world.open().backup(&options, Progress::none()).unwrap();
+    assert_eq!(report.counts.files, 1);
+    let mut kinds = Vec::new();
+    let session = world.open();
+    let at = world.at("firm/link");
+    session
+        .ls(&at, LsOptions::default(), Progress::none(), &mut |_, entry| {
+            kinds.push(matches!(entry.item, Item::Symlink { .. }));
+            Ok(())
+        })
+        .unwrap();
+    assert_eq!(kinds, [true]);
+}
