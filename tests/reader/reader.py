@@ -23,11 +23,12 @@ import re
 import stat
 import struct
 import sys
+import unicodedata
 from bisect import bisect_right
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from enum import IntEnum
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import accumulate
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -346,7 +347,8 @@ class Credentials:
     """What the user knows or has, each in a file."""
 
     def __init__(self, passphrase: Path | None = None, key: Path | None = None, recovery: Path | None = None) -> None:
-        self.passphrase = passphrase and passphrase.read_bytes().rstrip(b"\r\n")
+        text = passphrase.read_bytes().decode().rstrip("\r\n") if passphrase else ""
+        self.passphrase = unicodedata.normalize("NFC", text).encode()
         key_text = key.read_text().strip() if key else ""
         require(not key or key_text.startswith("sb-key-1:"), "the key file does not begin with sb-key-1:")
         key_file = parse_key_text(key_text.removeprefix("sb-key-1:")) if key else None
@@ -549,8 +551,6 @@ class Vault:
         counts = slot.name.text not in self.removed and self._newest(Type.SLOT, slot.name.id).name == slot.name
         require(counts, "these credentials have been revoked")
         self._index_packs()
-        redactions = [self.open_sealed(item, "redaction")[1] for item in self.live_objects(Type.REDACTION)]
-        self.redactions = {old: new for fields in redactions for old, new in fields[1]}
         self.snapshots = sorted(self._load_snapshots(), key=lambda snapshot: snapshot.fields[8])
 
     def note(self, problem: object) -> None:
@@ -590,7 +590,8 @@ class Vault:
 
     def _newest(self, kind: Type, identity: str = "") -> Object:
         """The one that counts of a mutable object: the good one with the highest generation (§3)."""
-        good = list(self._good(kind, identity))
+        session = kind == Type.SESSIONS  # of which only those in the live set count
+        good = [item for item in self._good(kind, identity) if not session or item.name.text in self.live]
         require(good, f"{kind.name.lower()} {identity}: none is good")
         return max(good, key=lambda item: item.name.number)
 
@@ -661,6 +662,7 @@ class Vault:
         """The live set (§10): name to size and SHA-256. A missing or damaged entry is noted, the others still count."""
         added: dict[str, tuple[int, str]] = {}
         self.removed: set[str] = set()
+        problems = len(self.problems)
         expected: dict[str, tuple[int, str]] = {}  # of each writer the next number, and the hash before
         for item in self._good(Type.JOURNAL):
             name, entry = item.name, decode(item.body)
@@ -671,7 +673,17 @@ class Vault:
             for text, size, *digest in entry[6]:
                 added[text] = size, digest[0].hex() if digest else Name.parse(text).hash
             self.removed.update(text for text, *_ in entry[7])
+        if len(self.problems) > problems:
+            self._add_unknown(added)
         self.live = {text: known for text, known in added.items() if text not in self.removed}
+
+    def _add_unknown(self, added: dict[str, tuple[int, str]]) -> None:
+        """Where journals are damaged, well-signed objects that none of them knows are used too (§10)."""
+        for kind in (*TWINS, Type.CONTENT, Type.LOCATOR, Type.SNAPSHOT, Type.REDACTION):
+            for item in self._good(kind):
+                for text in (item.name.text, f"twin/{item.name.text}"):
+                    if text in self.stored:
+                        added.setdefault(text, (len(item.data), item.name.hash))
 
     def open_sealed(self, item: Object, info: str, padded: bool = False) -> tuple[Compartment, Fields]:
         """The text of a session table, snapshot or redaction."""
@@ -686,6 +698,13 @@ class Vault:
             compartment, fields = self.open_sealed(item, "snapshot", padded=True)
             require(fields[1] == compartment.id, f"{item.name.text}: of another compartment")
             yield Snapshot(item.name.hash, compartment, fields)
+
+    @cached_property
+    def redactions(self) -> dict[bytes, list[Any]]:
+        """New references by old node ids (§13). No tree may be read without all, so none is left out."""
+        names = [Name.parse(text) for text in self.live if text.startswith("redactions/")]
+        found = [self.open_sealed(self.load(name), "redaction")[1] for name in names]
+        return {old: new for fields in found for old, new in fields[1]}
 
     @lru_cache
     def sessions(self, table: str) -> list[bytes | None]:
@@ -936,7 +955,7 @@ def _verify_locators(vault: Vault) -> None:
     located: dict[Name, set[tuple[bytes, int, int]]] = {name: set() for name in vault.packs}
     for item in vault.live_objects(Type.LOCATOR):
         locator, text = vault.open_layout(Layout, item), item.name.text
-        index_key, packs = locator.compartment.index, []
+        index_key, packs, last = locator.compartment.index, [], (b"", 0, 0)
         require(item.key_id == kdf(index_key, "key id")[:16], f"{text}: has another key id")
         for digest, size, key_id, kind, bucket, segments in locator.footer[2]:
             pack = vault.packs.get(Name.parse(f"packs/{digest.hex()[:2]}/{digest.hex()}"))
@@ -948,7 +967,9 @@ def _verify_locators(vault: Vault) -> None:
         for number, (first, offset, sealed, count) in enumerate(locator.footer[3]):
             block = locator.piece(index_key, "locator", number, item.data, offset, sealed)
             entries = list(struct.iter_unpack(">16sII", block))
-            fits = len(entries) == count <= 4096 and entries == sorted(entries) and entries[0][0] == first
+            ordered = [last, *entries] == sorted([last, *entries])
+            fits = len(entries) == count <= 4096 and ordered and entries[0][0] == first
+            last = entries[-1]
             require(fits, f"{text}: a block that does not fit its description")
             for chunk_id, ordinal, place in entries:
                 if pack := packs[ordinal]:
@@ -1018,7 +1039,7 @@ def main(arguments: list[str] | None = None) -> int:
         else:
             for entry in vault.walk(choose(vault, options.snapshot).fields[2]):
                 print(listing_line(vault, entry))
-    except VaultError as error:
+    except (VaultError, OSError) as error:
         problems = [str(error)]
     except MALFORMED as error:
         problems = [f"malformed: {error!r}"]

@@ -84,6 +84,12 @@ class Golden(unittest.TestCase):
                 with self.subTest(vault=golden.name, method=method):
                     self.assertEqual(len(Vault(golden / "vault", chosen).snapshots), 2)
 
+    def test_a_passphrase_is_normalised_and_its_line_end_dropped(self) -> None:
+        with tempfile.NamedTemporaryFile() as file:
+            file.write("Mu\u0308ller\r\n".encode())
+            file.flush()
+            self.assertEqual(Credentials(passphrase=Path(file.name)).passphrase, "M\u00fcller".encode())
+
     def test_wrong_credentials_are_refused(self) -> None:
         for golden in VAULTS:
             with tempfile.NamedTemporaryFile() as file, self.subTest(vault=golden.name):
@@ -192,6 +198,27 @@ class Damage(unittest.TestCase):
                 with self.subTest(name=name.text, offset=offset):
                     problems = "\n".join(self.damaged(golden, name, offset, rename=True))
                     self.assertRegex(problems, "signature is wrong|may not sign|no slot opens|not CBOR")
+
+    def test_snapshots_survive_damaged_journals_but_no_tree_is_read_past_a_bad_redaction(self) -> None:
+        golden = GOLDEN / "approved"
+        with tempfile.TemporaryDirectory() as folder:
+            copy = Path(folder) / "vault"
+            shutil.copytree(golden / "vault", copy)
+            for file in (copy / "journal").glob("*/000000000[13].*"):
+                file.write_bytes(b"gone")
+            vault = Vault(copy, credentials(golden, "key"))
+            self.assertTrue(vault.problems)
+            for number, snapshot in enumerate(vault.snapshots):
+                lines = [reader.listing_line(vault, entry) for entry in vault.walk(snapshot.fields[2])]
+                self.assertEqual(lines, (golden / f"snapshot-{number}.txt").read_text().splitlines())
+            self.assertEqual(len(vault.snapshots), 2)
+        with tempfile.TemporaryDirectory() as folder:
+            copy = Path(folder) / "vault"
+            shutil.copytree(golden / "vault", copy)
+            next((copy / "redactions").iterdir()).unlink()
+            vault = Vault(copy, credentials(golden, "key"))
+            with self.assertRaises(VaultError):
+                next(vault.walk(vault.snapshots[0].fields[2]))
 
 
 if __name__ == "__main__":

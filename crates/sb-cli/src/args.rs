@@ -30,33 +30,33 @@ pub(crate) struct Cli {
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Global {
     /// Where the vault is: a path or a URL
-    #[arg(short = 'r', long, global = true, env = "SB_VAULT", hide_env_values = true, value_name = "URL")]
+    #[arg(short = 'r', long, global = true, env = "SB_VAULT", hide_env_values = true, value_name = "URL", help_heading = VAULT)]
     pub(crate) vault: Option<OsString>,
     /// Who you are; one vault has one user so far
     #[arg(long, global = true, env = "SB_USER", hide_env_values = true, value_name = "NAME", hide = true)]
     pub(crate) user: Option<String>,
     /// Configuration file; without it, securebackup/config.toml in the folder for configurations, if there is one
-    #[arg(long, global = true, env = "SB_CONFIG", hide_env_values = true, value_name = "FILE")]
+    #[arg(long, global = true, env = "SB_CONFIG", hide_env_values = true, value_name = "FILE", help_heading = VAULT)]
     pub(crate) config: Option<PathBuf>,
     /// File with the key that opens the vault, or with one half of it where there is a passphrase too
-    #[arg(long, global = true, env = "SB_KEY_FILE", hide_env_values = true, value_name = "FILE", help_heading = KEYS)]
+    #[arg(long, global = true, env = "SB_KEY_FILE", hide_env_values = true, value_name = "FILE", help_heading = VAULT)]
     pub(crate) key_file: Option<PathBuf>,
     /// File with the passphrase; SB_PASSPHRASE or the output of SB_PASSPHRASE_COMMAND are taken too
     #[arg(
-        long, global = true, env = "SB_PASSPHRASE_FILE", hide_env_values = true, value_name = "FILE", help_heading = KEYS
+        long, global = true, env = "SB_PASSPHRASE_FILE", hide_env_values = true, value_name = "FILE", help_heading = VAULT
     )]
     pub(crate) passphrase_file: Option<PathBuf>,
     /// Open the vault with its recovery key, from SB_RECOVERY_KEY or typed in
-    #[arg(long, global = true, help_heading = KEYS)]
+    #[arg(long, global = true, help_heading = VAULT)]
     pub(crate) recovery_key: bool,
     /// Open the vault with the recovery key in this file
-    #[arg(long, global = true, value_name = "FILE", help_heading = KEYS)]
+    #[arg(long, global = true, value_name = "FILE", help_heading = VAULT)]
     pub(crate) recovery_key_file: Option<PathBuf>,
     /// Open the vault with this RSA-4096 private key in PEM
-    #[arg(long, global = true, value_name = "FILE", help_heading = KEYS)]
+    #[arg(long, global = true, value_name = "FILE", help_heading = VAULT)]
     pub(crate) rsa_key: Option<PathBuf>,
     /// The root fingerprint that `sb init` printed; a vault with another one is refused
-    #[arg(long, global = true, env = "SB_FINGERPRINT", hide_env_values = true, value_name = "HEX", help_heading = KEYS)]
+    #[arg(long, global = true, env = "SB_FINGERPRINT", hide_env_values = true, value_name = "HEX", help_heading = VAULT)]
     pub(crate) fingerprint: Option<String>,
     /// Print JSON Lines, with a summary at the end
     #[arg(long, global = true, help_heading = OUTPUT)]
@@ -69,7 +69,7 @@ pub(crate) struct Global {
     pub(crate) verbose: u8,
 }
 
-const KEYS: &str = "Keys";
+const VAULT: &str = "Vault and keys";
 const OUTPUT: &str = "Output";
 
 /// One variant for each file in `commands`.

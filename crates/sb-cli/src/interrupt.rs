@@ -13,10 +13,13 @@ pub(crate) fn listen() -> &'static AtomicBool {
     // Without a handler Ctrl-C simply ends the program, which a vault survives.
     let _ = ctrlc::set_handler(|| {
         let asked_before = STOP.swap(true, Ordering::Relaxed);
-        if asked_before || prompt::give_back_terminal() {
+        let was_prompting = prompt::give_back_terminal();
+        let note = if asked_before || was_prompting { "" } else { "sb: stopping; once more ends it at once\n" };
+        // The terminal has shown `^C` in the middle of a line.
+        let _ = write!(std::io::stderr(), "\n{note}");
+        if asked_before || was_prompting {
             std::process::exit(Exit::Interrupted as i32);
         }
-        let _ = writeln!(std::io::stderr(), "\nsb: stopping; once more ends it at once");
     });
     &STOP
 }

@@ -7,7 +7,7 @@ use base64ct::{Base64, Encoding};
 use serde_json::{Map, Value, json};
 
 use crate::failure::Failure;
-use crate::text::shown;
+use crate::text::{shown, without_codes};
 
 /// Where everything that a command prints goes through.
 #[derive(Debug)]
@@ -67,8 +67,11 @@ impl Output {
     pub(crate) fn warn(&self, text: &str) {
         // What was printed before comes before it on a terminal, too.
         let _ = self.flush();
-        let line =
-            if self.json { typed("warning", json!({ "message": text })).to_string() } else { format!("sb: {text}") };
+        let line = if self.json {
+            typed("warning", json!({ "message": text })).to_string()
+        } else {
+            format!("sb: {}", without_codes(text))
+        };
         let _ = writeln!(io::stderr(), "{line}");
     }
 
@@ -79,7 +82,8 @@ impl Output {
         let line = if self.json {
             typed("error", json!({ "code": *exit as u8, "message": message, "hint": hint })).to_string()
         } else {
-            hint.as_ref().map_or_else(|| format!("sb: {message}"), |hint| format!("sb: {message}. {hint}."))
+            let text = hint.as_ref().map_or_else(|| message.clone(), |hint| format!("{message}. {hint}."));
+            format!("sb: {}", without_codes(&text))
         };
         let _ = writeln!(io::stderr(), "{line}");
     }

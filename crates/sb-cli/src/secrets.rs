@@ -25,7 +25,7 @@ pub(crate) fn credentials(context: &Context, vault: &Vault) -> Result<Vec<Creden
         return Ok(vec![Credential::Rsa(key.map_err(|error| unfit(file, &error))?)]);
     }
     let given = given_passphrase(context)?;
-    let key_file = key_file(context).map(read_key_file).transpose()?;
+    let key_file = key_file(context).map(|file| read_key_file(file)).transpose()?;
     Ok(match (given, key_file) {
         (Some(passphrase), Some(file)) => vec![
             Credential::PassphraseAndKeyFile(passphrase.clone(), file.clone()),
@@ -48,7 +48,7 @@ pub(crate) fn key_file(context: &Context) -> Option<&PathBuf> {
 }
 
 /// Reads a key file.
-pub(crate) fn read_key_file(file: &PathBuf) -> Result<KeyFile, Failure> {
+pub(crate) fn read_key_file(file: &Path) -> Result<KeyFile, Failure> {
     let text = Secret::new(read(file)?);
     text_of(&text, file)?.parse().map_err(|error| unfit(file, &error))
 }

@@ -52,6 +52,26 @@ pub(crate) fn shown(bytes: &[u8]) -> String {
     text
 }
 
+/// A word for a shell: in quotes if it needs them.
+pub(crate) fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "/._-:=+@,%".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
+}
+
+/// An error's text without the numbers of the operating system, which say nothing that the words do not.
+pub(crate) fn without_codes(text: &str) -> String {
+    let mut parts = text.split(" (os error ");
+    let mut plain = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        plain.push_str(part.split_once(')').map_or(part, |(_, rest)| rest));
+    }
+    plain
+}
+
 /// Rows in columns, the ones in `right` aligned to the right, the last not padded.
 pub(crate) fn table(rows: &[Vec<String>], right: &[usize]) -> String {
     let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
@@ -90,6 +110,18 @@ mod tests {
     fn names_cannot_control_the_terminal() {
         assert_eq!(shown("bü\u{1b}[31m\\".as_bytes()), r"bü\u{1b}[31m\\");
         assert_eq!(shown(b"a\xffb\n"), r"a\xffb\n");
+    }
+
+    #[test]
+    fn words_survive_a_shell() {
+        assert_eq!(["/mnt/büro", "a b", "it's", ""].map(quoted), ["/mnt/büro", "'a b'", "'it'\\''s'", "''"]);
+    }
+
+    #[test]
+    fn numbers_of_errors_are_dropped() {
+        let text = "a: denied (os error 13). b: full (os error 28)";
+        assert_eq!(without_codes(text), "a: denied. b: full");
+        assert_eq!(without_codes("(os error"), "(os error");
     }
 
     #[test]

@@ -51,10 +51,16 @@ pub enum CoreError {
         /// The vault.
         location: Location,
     },
-    /// The restore would mix with, and replace, what is there.
-    #[error("`{}` exists and is not empty", path.display())]
-    TargetInUse {
-        /// The folder to restore into, or the file in it that has the name of the one to restore.
+    /// The restore would mix with what is in the folder.
+    #[error("`{}` is not empty", folder.display())]
+    TargetNotEmpty {
+        /// The folder to restore into.
+        folder: PathBuf,
+    },
+    /// The restore would replace what is there.
+    #[error("`{}` exists already", path.display())]
+    TargetExists {
+        /// What has the name of the file to restore.
         path: PathBuf,
     },
     /// The local state folder could not be kept.

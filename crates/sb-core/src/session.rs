@@ -13,6 +13,8 @@ use crate::vault::Vault;
 pub struct Session {
     pub(crate) vault: sb_repo::Vault,
     pub(crate) place: Vault,
+    /// What opened it.
+    pub(crate) method: &'static str,
 }
 
 impl Session {

@@ -56,7 +56,7 @@ impl Vault {
         let state = State::open(&self.state_folder(id))?;
         let vault = sb_repo::Vault::open(self.surroundings(storage, state), credential, fingerprint)
             .map_err(|error| CoreError::from(error).at(&self.location))?;
-        Ok(Session { vault, place: self.clone() })
+        Ok(Session { vault, place: self.clone(), method: method(credential) })
     }
 
     /// What anybody can see of the vault without a key, compared with what this machine remembers of it.
@@ -92,5 +92,15 @@ impl Vault {
         let Ok(path) = std::path::absolute(path) else { return false };
         let existing = path.ancestors().find_map(|ancestor| ancestor.canonicalize().ok());
         existing.is_some_and(|existing| existing.starts_with(vault))
+    }
+}
+
+fn method(credential: &Credential) -> &'static str {
+    match credential {
+        Credential::Passphrase(_) => "passphrase",
+        Credential::KeyFile(_) => "key file",
+        Credential::PassphraseAndKeyFile(..) => "passphrase and key file",
+        Credential::Rsa(_) => "RSA key",
+        Credential::Recovery(_) => "recovery key",
     }
 }

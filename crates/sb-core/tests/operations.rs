@@ -238,10 +238,10 @@ fn a_restore_replaces_nothing_unless_told_to() {
     assert_eq!(fs::read(world.root.join("out/note.txt")).unwrap(), b"remember");
 
     let again = restore(&world.at("firm"), "out", false).unwrap_err();
-    assert!(matches!(again, CoreError::TargetInUse { .. }), "{again}");
+    assert!(matches!(again, CoreError::TargetNotEmpty { .. }), "{again}");
     fs::write(world.root.join("out/note.txt"), "edited").unwrap();
     let again = restore(&world.at("firm/note.txt"), "out", false).unwrap_err();
-    assert!(matches!(&again, CoreError::TargetInUse { path } if path.ends_with("out/note.txt")), "{again}");
+    assert!(matches!(&again, CoreError::TargetExists { path } if path.ends_with("out/note.txt")), "{again}");
     restore(&world.at("firm"), "out", true).unwrap();
     assert_eq!(fs::read(world.root.join("out/note.txt")).unwrap(), b"remember");
 
@@ -318,6 +318,7 @@ fn a_vault_is_described_with_and_without_a_key() {
     let opened = world.open().info().unwrap().opened.unwrap();
     assert_eq!((opened.snapshots, opened.flawed_snapshots, opened.is_administrator), (1, 0, true));
     assert!(opened.latest.is_some() && opened.slot.starts_with("keys/"));
+    assert_eq!(opened.method, "key file");
 }
 
 #[test]

@@ -19,7 +19,7 @@ pub(crate) struct Keyring {
     pub(crate) signing: SigningKey,
     /// Of owners and administrators.
     pub(crate) root_signing: Option<SigningKey>,
-    payload: SlotPayload,
+    pub(crate) payload: SlotPayload,
 }
 
 impl Keyring {

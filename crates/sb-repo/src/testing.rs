@@ -1,7 +1,7 @@
 //! What tests need and no program does: acts of the lifecycle that are not there yet, and every parser of vault bytes.
 
-use sb_crypto::seal_to;
-use sb_store::create as create_object;
+use sb_crypto::{open_with, seal_to};
+use sb_store::{ObjectName, create as create_object};
 
 use crate::clock::Progress;
 use crate::error::RepoError;
@@ -14,12 +14,14 @@ use crate::snapshots::Snapshot;
 use crate::tree::{TreeReader, document_leaf};
 use crate::vault::{Change, Vault};
 use crate::wire::cbor::Fields;
+use crate::wire::container::{ContainerKeys, Messages, Opening, read_footer};
 use crate::wire::entry::{Entry, Item, order_key};
-use crate::wire::frame::{Author, Header};
+use crate::wire::frame::{Author, Frame, Header};
 use crate::wire::journal::Added;
 use crate::wire::lease::Condemned;
 use crate::wire::node::{Child, Node, Reference};
 use crate::wire::redaction::{INFO, Redaction};
+use crate::wire::{session, snapshot};
 
 /// Writes a redaction that takes one document out of a folder, as disposal will.
 ///
@@ -140,6 +142,64 @@ pub fn segments(vault: &Vault) -> Result<Vec<Vec<u8>>, RepoError> {
     Ok(segments)
 }
 
+/// Every structure that the vault is made of, in the clear, each with the parser that reads it: what fuzzing starts from.
+///
+/// # Errors
+/// What reading the vault can meet.
+///
+/// # Panics
+/// If the vault is damaged.
+pub fn specimens(vault: &Vault) -> Result<Vec<(&'static str, Vec<u8>)>, RepoError> {
+    let mut found = vec![("slot_payload", vault.keyring.payload.encode().as_bytes().to_vec())];
+    for name in vault.view.listing.keys() {
+        let object = ObjectName::new(name.as_str())?;
+        let bytes = vault.around.storage.read(&object)?;
+        let frame = Frame::parse(&bytes).expect("an object");
+        let opened = |private: ObjectKind, info: &[u8]| {
+            let private = vault.keys.private(private, frame.header.key)?;
+            Ok::<_, RepoError>(open_with(private, info, &frame.header.to_bytes(), frame.body)?.as_bytes().to_vec())
+        };
+        match frame.header.kind {
+            ObjectKind::Config => found.push(("config", frame.body.to_vec())),
+            ObjectKind::User => found.push(("user", frame.body.to_vec())),
+            ObjectKind::Writer => found.push(("writer", frame.body.to_vec())),
+            ObjectKind::Slot => found.push(("slot", frame.body.to_vec())),
+            ObjectKind::Journal => found.push(("journal", frame.body.to_vec())),
+            ObjectKind::Lease | ObjectKind::Fence | ObjectKind::Condemned => found.push(("lease", frame.body.to_vec())),
+            ObjectKind::Snapshot => found.push(("snapshot", opened(ObjectKind::MetaPack, snapshot::INFO)?)),
+            ObjectKind::Redaction => found.push(("redaction", opened(ObjectKind::MetaPack, INFO)?)),
+            ObjectKind::SessionTable => {
+                let table = opened(ObjectKind::MetaPack, session::INFO);
+                found.push(("session", table.or_else(|_| opened(ObjectKind::ContentPack, session::INFO))?));
+            }
+            ObjectKind::Locator | ObjectKind::ContentPack | ObjectKind::MetaPack => {
+                let keys = ContainerKeys::new(vault.keys.hash, Messages::Blocks, &vault.keys.index, &vault.keys.index);
+                let (_, _, footer, _) = read_footer(&*vault.around.storage, &object, |_| Ok(keys))?;
+                found.push((if frame.header.kind == ObjectKind::Locator { "locator" } else { "pack" }, footer));
+                found.push(("pack", bytes[..Opening::LENGTH].to_vec()));
+            }
+            ObjectKind::Reserve => {}
+        }
+        found.extend([("name", name.clone().into_bytes()), ("frame", bytes)]);
+    }
+    for segment in segments(vault)? {
+        found.push(("segment", zstd::bulk::compress(&segment, 3).expect("zstd compresses anything")));
+    }
+    let reader = vault.reader(Progress::none())?;
+    for snapshot in vault.snapshots()?.snapshots {
+        found.push(("node", reader.tree().meta(snapshot.root())?));
+        reader.list(&snapshot, b"/", true, &mut |_, entry| {
+            if let Item::Folder { node, .. } = &entry.item {
+                found.push(("node", reader.tree().meta(*node)?));
+            }
+            Ok(())
+        })?;
+    }
+    let cbor: Vec<_> = found.iter().filter(|(parser, _)| *parser == "node").map(|(_, b)| ("cbor", b.clone())).collect();
+    found.extend(cbor);
+    Ok(found)
+}
+
 /// Condemns objects, as a collector does before it deletes them.
 ///
 /// # Errors
@@ -170,7 +230,7 @@ pub type Parser = (&'static str, fn(&[u8]));
 pub const PARSERS: [Parser; 17] = [
     ("name", |bytes| drop(std::str::from_utf8(bytes).map(crate::name::ParsedName::parse))),
     ("frame", |bytes| {
-        let _ = crate::wire::frame::Frame::parse(bytes);
+        let _ = Frame::parse(bytes);
     }),
     ("cbor", |bytes| drop(crate::wire::cbor::Value::decode(bytes))),
     ("config", |bytes| drop(crate::wire::config::Config::decode(bytes))),
@@ -178,9 +238,9 @@ pub const PARSERS: [Parser; 17] = [
     ("writer", |bytes| drop(crate::wire::certificate::WriterCertificate::decode(bytes))),
     ("slot", |bytes| drop(crate::wire::slot::Slot::decode(bytes))),
     ("slot_payload", |bytes| drop(crate::wire::slot::SlotPayload::decode(&bytes.to_vec().into()))),
-    ("session", |bytes| drop(crate::wire::session::SessionTable::decode(&bytes.to_vec().into()))),
+    ("session", |bytes| drop(session::SessionTable::decode(&bytes.to_vec().into()))),
     ("pack", |bytes| {
-        let _ = crate::wire::container::Opening::parse(bytes);
+        let _ = Opening::parse(bytes);
         let _ = crate::wire::pack::PackFooter::decode(bytes);
     }),
     ("segment", |bytes| drop(crate::pack::unpack(bytes.to_vec(), crate::wire::pack::Codec::Zstd, 1 << 22))),
@@ -189,7 +249,7 @@ pub const PARSERS: [Parser; 17] = [
         let _ = crate::locator::read_block(bytes, 3);
     }),
     ("node", |bytes| drop(Node::decode(bytes))),
-    ("snapshot", |bytes| drop(crate::wire::snapshot::SnapshotBody::decode(bytes))),
+    ("snapshot", |bytes| drop(snapshot::SnapshotBody::decode(bytes))),
     ("redaction", |bytes| drop(Redaction::decode(bytes))),
     ("journal", |bytes| drop(crate::wire::journal::JournalEntry::decode(bytes))),
     ("lease", |bytes| {

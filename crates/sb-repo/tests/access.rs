@@ -209,9 +209,9 @@ fn making_a_vault_may_be_cut_at_any_operation() {
             let around = machine.around(Arc::new(disk.storage()));
             drop(create(around, &[Lock::KeyFile(key())], &create_options));
             if power {
-                disk.power_loss(k)
+                disk.power_loss(k);
             } else {
-                disk.kill()
+                disk.kill();
             }
             let storage: Arc<dyn Storage> = Arc::new(disk.storage());
             match machine.open(storage.clone(), &key()) {

@@ -113,6 +113,35 @@ fn what_is_condemned_from_the_start_is_not_used() {
 }
 
 #[test]
+fn of_what_is_stored_twice_either_copy_will_do_with_and_without_a_locator() {
+    let (storage, _, mut vault) = begin(13);
+    vault.backup(&source(), &options(), Progress::none()).unwrap();
+    condemn(&mut vault, &packs(&storage).into_iter().collect::<Vec<_>>()).unwrap();
+    vault.backup(&source(), &options(), Progress::none()).unwrap();
+    for with_locator in [true, false] {
+        for name in packs(&storage) {
+            let damaged = storage.snapshot();
+            let mut bytes = damaged.objects()[&name].clone();
+            bytes[200] ^= 1;
+            damaged.put_raw(name.as_str(), bytes);
+            if !with_locator {
+                damaged.list("locator").unwrap().iter().for_each(|listed| drop(damaged.remove_raw(&listed.name)));
+            }
+            let vault = Machine::new(133).open(Arc::new(damaged), &key()).unwrap();
+            let report = vault.verify(VerifyLevel::Restore, Progress::none()).unwrap();
+            assert!(report.findings.iter().any(|finding| finding.object == name));
+            let lost: Vec<_> = report.findings.iter().flat_map(|finding| &finding.documents).collect();
+            // Nodes are stored once for each snapshot; contents twice.
+            let is_content = storage.objects()[&name].len() > 50_000;
+            assert!(!is_content || lost.is_empty(), "{name} costs {lost:?}");
+            if is_content {
+                assert_holds(&vault, "latest", &expected(&source()));
+            }
+        }
+    }
+}
+
+#[test]
 fn a_pack_that_vanishes_during_a_run_is_stored_again() {
     let (storage, machine, mut vault) = begin(3);
     vault.backup(&source(), &options(), Progress::none()).unwrap();

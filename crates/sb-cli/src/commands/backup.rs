@@ -12,7 +12,7 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::platform;
-use crate::text::{count, duration, number};
+use crate::text::{count, duration};
 
 /// So many problems are listed unless more is asked for.
 const PROBLEMS_SHOWN: usize = 20;
@@ -69,7 +69,13 @@ pub(crate) fn run(args: BackupArgs, context: &Context) -> Result<Exit, Failure> 
     }
     let mut session = context.open()?;
     let began = Instant::now();
-    let report = context.watch("backing up", |progress| session.backup(&options, progress))?;
+    let done = context.watch("backing up", |progress| session.backup(&options, progress));
+    let report = done.map_err(|failure| match failure.exit() {
+        Exit::Interrupted => {
+            failure.hint("There is no new snapshot, but what was stored is kept and used by the next run")
+        }
+        _ => failure,
+    })?;
     tell(context, &report, began.elapsed())?;
     Ok(if report.is_partial() { Exit::Partial } else { Exit::Done })
 }
@@ -78,9 +84,9 @@ pub(crate) fn run(args: BackupArgs, context: &Context) -> Result<Exit, Failure> 
 fn options(args: BackupArgs, context: &Context) -> BackupOptions {
     let section = &context.config.backup;
     let mut source = section.source_options();
-    source = args.exclude.into_iter().fold(source, |source, pattern| source.exclude(pattern));
-    source = args.exclude_file.into_iter().fold(source, |source, file| source.exclude_file(file));
-    source = args.exclude_if_present.into_iter().fold(source, |source, name| source.exclude_if_present(name));
+    source = args.exclude.into_iter().fold(source, sb_core::SourceOptions::exclude);
+    source = args.exclude_file.into_iter().fold(source, sb_core::SourceOptions::exclude_file);
+    source = args.exclude_if_present.into_iter().fold(source, sb_core::SourceOptions::exclude_if_present);
     source = source
         .exclude_caches(args.exclude_caches || section.exclude_caches)
         .one_file_system(args.one_file_system || section.one_file_system);
@@ -117,10 +123,9 @@ fn tell(context: &Context, report: &BackupReport, time: Duration) -> Result<(), 
     }
     let id = if output.verbose > 0 { report.snapshot.to_string() } else { report.snapshot.short() };
     output.say(&format!("snapshot {id}, taken in {}", duration(time)))?;
-    let others = if counts.others > 0 {
-        format!(", {}", count(counts.others, "link or device").replace("link or devices", "links and devices"))
-    } else {
-        String::new()
+    let others = match counts.others {
+        0 => String::new(),
+        n => format!(", {} (links, devices and the like)", count(n, "other")),
     };
     output.say(&format!(
         "  holds   {} in {}{others}: {}",
@@ -128,16 +133,12 @@ fn tell(context: &Context, report: &BackupReport, time: Duration) -> Result<(), 
         count(counts.folders, "folder"),
         Size(counts.bytes)
     ))?;
-    output.say(&format!("  new     {}, stored as {}", Size(counts.new_bytes), Size(counts.stored_bytes)))?;
+    output.say(&format!("  new     {}; the vault grew by {}", Size(counts.new_bytes), Size(counts.stored_bytes)))?;
     if report.adopted > 0 {
         output.say(&format!("  reused  {} of a run that was cut short", count(report.adopted, "object")))?;
     }
-    if report.is_partial() {
-        output.warn(&format!(
-            "the snapshot is partial: {} could not be read as {} are",
-            entries(report.problem_count),
-            if report.problem_count == 1 { "it is; all others" } else { "they are; all others" }
-        ));
+    if report.is_partial() && !output.json {
+        output.warn("the snapshot is partial: what is named above is missing from it, or incomplete in it");
     }
     Ok(output.event(
         "summary",
@@ -156,8 +157,4 @@ fn tell(context: &Context, report: &BackupReport, time: Duration) -> Result<(), 
             "seconds": time.as_secs_f64(),
         }),
     )?)
-}
-
-fn entries(n: u64) -> String {
-    if n == 1 { "one entry".to_owned() } else { format!("{} entries", number(n)) }
 }

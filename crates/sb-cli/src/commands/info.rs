@@ -43,7 +43,7 @@ fn text(info: &InfoReport) -> String {
     }
     if let Some(opened) = &info.opened {
         let role = if opened.is_administrator { ", owner" } else { "" };
-        facts.push(("opened by", format!("{}, user {}{role}", opened.slot, opened.user)));
+        facts.push(("opened by", format!("{} ({}), user {}{role}", opened.method, opened.slot, opened.user)));
         let latest = opened.latest.map(|time| format!(", the latest of {}", local(time))).unwrap_or_default();
         facts.push(("snapshots", format!("{}{latest}", opened.snapshots)));
         if opened.flawed_snapshots > 0 {
@@ -70,6 +70,7 @@ fn event(output: &Output, info: &InfoReport) -> Result<(), Failure> {
             "free_bytes": info.space.map(|space| space.free),
             "total_bytes": info.space.map(|space| space.total),
             "usage": usage.collect::<Vec<_>>(),
+            "method": opened.map(|opened| opened.method),
             "slot": opened.map(|opened| opened.slot.clone()),
             "user": opened.map(|opened| opened.user.to_string()),
             "administrator": opened.map(|opened| opened.is_administrator),

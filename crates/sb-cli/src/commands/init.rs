@@ -12,6 +12,7 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::secrets::{self, NewSecretFile};
+use crate::text::quoted;
 
 /// The least that NIST SP 800-63B asks of a passphrase.
 const PASSPHRASE_CHARACTERS_MIN: usize = 8;
@@ -161,9 +162,9 @@ fn tell(
     }
     output.say(
         "Write recovery key and fingerprint on paper and keep them where a fire here does not reach them.\n\
-         If every passphrase, key file and the recovery key are lost, the vault is lost: nobody can open it, we neither.",
+         If every passphrase, key file and the recovery key are lost, the vault is lost: nobody can open it, not even we.",
     )?;
-    output.say(&format!("\nNext: sb backup --vault {location}{} PATH…", key_option(key_file.as_deref())))?;
+    output.say(&format!("\nNext: sb backup --vault {}{} PATH…", quoted(location), key_option(key_file.as_deref())))?;
     let mut summary = json!({
         "vault": location,
         "vault_id": report.vault.to_string(),
@@ -178,5 +179,5 @@ fn tell(
 }
 
 fn key_option(key_file: Option<&str>) -> String {
-    key_file.map(|file| format!(" --key-file {file}")).unwrap_or_default()
+    key_file.map(|file| format!(" --key-file {}", quoted(file))).unwrap_or_default()
 }

@@ -1,10 +1,12 @@
 //! `sb restore`.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
+use sb_core::source::MetadataProblem;
 use sb_core::{RestoreOptions, RestoreProblem, RestoreReport, Size};
 use serde_json::json;
 
@@ -77,16 +79,11 @@ fn tell(
     exit: Exit,
 ) -> Result<(), Failure> {
     let output = &context.output;
-    let shown = if output.verbose > 0 { usize::MAX } else { PROBLEMS_SHOWN };
-    for (n, problem) in report.problems.iter().enumerate() {
+    for problem in &report.problems {
         output.event("problem", json!({ "kind": kind(problem), "detail": problem.to_string() }))?;
-        if !output.json && n < shown {
-            output.warn(&problem.to_string());
-        }
     }
-    let rest = report.problems.len().saturating_sub(shown) as u64;
-    if !output.json && rest > 0 {
-        output.warn(&format!("and {}; -v lists them", count(rest, "more problem")));
+    if !output.json {
+        list_problems(context, report);
     }
     output.say(&format!(
         "restored {} and {} to {} in {}: {}",
@@ -97,6 +94,7 @@ fn tell(
         Size(report.bytes)
     ))?;
     match exit {
+        _ if output.json => {}
         Exit::Damaged => output.warn(
             "damage found: what is listed as lost is not in the vault any more, everything else was restored whole. \
              `sb verify` shows all that is damaged.",
@@ -117,6 +115,36 @@ fn tell(
             "seconds": time.as_secs_f64(),
         }),
     )?)
+}
+
+/// Lists them: a user who is not root can't give any file to its owner, and need not be told of each.
+fn list_problems(context: &Context, report: &RestoreReport) {
+    let output = &context.output;
+    let limit = if output.verbose > 0 { usize::MAX } else { PROBLEMS_SHOWN };
+    let mut alike: BTreeMap<String, Vec<&MetadataProblem>> = BTreeMap::new();
+    let mut others = Vec::new();
+    for problem in &report.problems {
+        match problem {
+            RestoreProblem::Metadata(problem) if output.verbose == 0 => {
+                alike.entry(format!("{}: {}", problem.attribute, problem.source)).or_default().push(problem);
+            }
+            problem => others.push(problem.to_string()),
+        }
+    }
+    for (_, problems) in alike {
+        let first = problems[0];
+        others.push(match problems.len() {
+            1 => first.to_string(),
+            n => {
+                format!("{first}; the same goes for {}", count(n as u64 - 1, "more entry").replace("entrys", "entries"))
+            }
+        });
+    }
+    others.iter().take(limit).for_each(|text| output.warn(text));
+    let rest = others.len().saturating_sub(limit) as u64;
+    if rest > 0 {
+        output.warn(&format!("and {}; -v lists them", count(rest, "more problem")));
+    }
 }
 
 fn kind(problem: &RestoreProblem) -> &'static str {

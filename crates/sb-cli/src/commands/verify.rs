@@ -87,18 +87,16 @@ fn tell(args: &VerifyArgs, context: &Context, report: &VerifyReport, time: Durat
         output.say(&format!("{} {text}", count(report.unfinished.len() as u64, "object")))?;
     }
     let documents: usize = report.findings.iter().map(|finding| finding.documents.len()).sum();
+    let lost = match documents {
+        _ if args.public => "without a key it cannot be said which documents that touches".to_owned(),
+        0 => "no document is lost".to_owned(),
+        n => format!("{} lost, all others can be restored", count(n as u64, "document")),
+    };
     if report.is_good() {
         output.say("nothing is wrong")?;
     } else {
-        output.result(&format!(
-            "DAMAGE FOUND: {}, {}. All else can be restored.",
-            count(report.findings.len() as u64, "object"),
-            if args.public {
-                "and without a key it cannot be said which documents are in it".to_owned()
-            } else {
-                count(documents as u64, "document").replace("0 documents", "no document lost")
-            }
-        ))?;
+        let objects = count(report.findings.len() as u64, "object");
+        output.result(&format!("DAMAGE FOUND in {objects}: {lost}"))?;
     }
     Ok(output.event(
         "summary",

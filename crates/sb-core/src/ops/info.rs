@@ -45,6 +45,8 @@ pub struct Usage {
 pub struct Opened {
     /// The slot that the key opened.
     pub slot: String,
+    /// What the slot is opened by: `passphrase`, `key file`, `passphrase and key file`, `RSA key` or `recovery key`.
+    pub method: &'static str,
     /// Whose it is.
     pub user: UserId,
     /// True if the user may change keys and users.
@@ -66,6 +68,7 @@ impl Session {
         let all = self.vault.snapshots()?;
         let opened = Opened {
             slot: self.vault.slot(),
+            method: self.method,
             user: self.vault.user(),
             is_administrator: self.vault.is_administrator(),
             snapshots: all.snapshots.len(),

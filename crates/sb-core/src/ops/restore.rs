@@ -24,7 +24,7 @@ impl Session {
     /// here gets the metadata of the folder restored.
     ///
     /// # Errors
-    /// [`CoreError::TargetInUse`] unless `overwrite` is set, [`CoreError::TargetInVault`]; in [`CoreError::Repo`] no such
+    /// [`CoreError::TargetNotEmpty`] or [`CoreError::TargetExists`] unless `overwrite` is set, [`CoreError::TargetInVault`]; in [`CoreError::Repo`] no such
     /// snapshot or path, a target that is full or can't be used, and interruption. What else goes wrong is in the report.
     pub fn restore(
         &self,
@@ -57,8 +57,8 @@ fn check_free(folder: &Path, name: Option<&[u8]>) -> Result<(), CoreError> {
     for entry in entries.flatten() {
         match name {
             Some(name) if entry.file_name().as_encoded_bytes() != name => {}
-            Some(_) => return Err(CoreError::TargetInUse { path: entry.path() }),
-            None => return Err(CoreError::TargetInUse { path: folder.to_owned() }),
+            Some(_) => return Err(CoreError::TargetExists { path: entry.path() }),
+            None => return Err(CoreError::TargetNotEmpty { folder: folder.to_owned() }),
         }
     }
     Ok(())

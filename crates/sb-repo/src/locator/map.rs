@@ -31,7 +31,6 @@ pub(crate) struct Locator {
     packs: Vec<PackPlaces>,
     by_id: HashMap<PackId, u32>,
     sorted: Vec<LocatorEntry>,
-    recent: HashMap<[u8; 16], Place>,
     /// Increments and packs that could not be read.
     pub(crate) flawed: Vec<RepoError>,
     scope: Scope,
@@ -73,8 +72,6 @@ impl Locator {
                 }
             }
         }
-        locator.sorted.sort_unstable();
-        locator.sorted.dedup();
         let uncovered: Vec<String> = names_in(&view.listing, "packs/")
             .filter(|name| locator.may_use(view, name) && !locator.covers(name))
             .map(str::to_owned)
@@ -87,6 +84,8 @@ impl Locator {
                 locator.flawed.push(error);
             }
         }
+        locator.sorted.sort_unstable();
+        locator.sorted.dedup();
         Ok(locator)
     }
 
@@ -118,9 +117,7 @@ impl Locator {
             return Ok(());
         }
         let pack = self.add_pack(places);
-        for (id, place) in places_in(&footer, pack) {
-            self.recent.insert(*prefix(&id), place);
-        }
+        self.sorted.extend(entries_of(&footer, pack));
         Ok(())
     }
 
@@ -150,9 +147,8 @@ impl Locator {
     pub(crate) fn places(&self, id: &ChunkId) -> impl Iterator<Item = Place> {
         let wanted = prefix(id);
         let from = self.sorted.partition_point(|entry| entry.prefix() < wanted);
-        let old = self.sorted[from..].iter().take_while(move |entry| entry.prefix() == wanted);
-        let old = old.map(|entry| Place { pack: entry.pack(), segment: entry.segment(), offset: entry.offset() });
-        old.chain(self.recent.get(wanted).copied())
+        let fitting = self.sorted[from..].iter().take_while(move |entry| entry.prefix() == wanted);
+        fitting.map(|entry| Place { pack: entry.pack(), segment: entry.segment(), offset: entry.offset() })
     }
 
     /// The ordinal of a pack, if it is known.
@@ -176,19 +172,14 @@ impl Locator {
     }
 }
 
-/// Each chunk of a pack and where it is.
-pub(crate) fn places_in(footer: &PackFooter, pack: u32) -> impl Iterator<Item = (ChunkId, Place)> {
+/// The locator entries of a pack: each of its chunks and where it is.
+pub(crate) fn entries_of(footer: &PackFooter, pack: u32) -> impl Iterator<Item = LocatorEntry> {
     (0..).zip(&footer.segments).flat_map(move |(segment, content)| {
         let mut offset = 0;
         content.chunks.iter().map(move |(id, length)| {
-            let place = Place { pack, segment, offset };
+            let entry = LocatorEntry::new(id, pack, segment, offset);
             offset += length;
-            (*id, place)
+            entry
         })
     })
-}
-
-/// The locator entries of a pack.
-pub(crate) fn entries_of(footer: &PackFooter, pack: u32) -> impl Iterator<Item = LocatorEntry> {
-    places_in(footer, pack).map(|(id, place)| LocatorEntry::new(&id, place.pack, place.segment, place.offset))
 }

@@ -79,11 +79,10 @@ impl Comparison {
                 self.differ(original, "points elsewhere");
             }
         }
-        if let Some((one, other)) = inodes(&a, &b) {
-            if *self.linked.entry(one).or_insert(other) != other {
+        if let Some((one, other)) = inodes(&a, &b)
+            && *self.linked.entry(one).or_insert(other) != other {
                 self.differ(original, "is no longer the same file as under its other names");
             }
-        }
         Ok(())
     }
 

@@ -90,15 +90,14 @@ impl Life<'_> {
         options.paths.clone_from(&self.sources);
         options.host = platform::host_name();
         let mut session = self.open()?;
-        let report = self.context.watch("backing up", |progress| session.backup(&options, progress))?;
-        for problem in &report.problems {
-            self.context.output.warn(&problem.to_string());
-        }
-        Ok(report)
+        self.context.watch("backing up", |progress| session.backup(&options, progress))
     }
 
     fn back_up_twice(&self, steps: &mut Steps<'_>) -> Result<(BackupReport, BackupReport), Failure> {
         let first = self.back_up()?;
+        for problem in &first.problems {
+            self.context.output.warn(&problem.to_string());
+        }
         let counts = first.counts;
         let what = format!("back it up (sb backup): {}, {}", count(counts.files, "file"), Size(counts.bytes));
         let partial = if first.is_partial() { "; what could not be read is named above" } else { "" };
@@ -152,13 +151,11 @@ impl Life<'_> {
             &format!("restore it into an empty folder (sb restore): {}", count(files, "file")),
             "each was compared with its SHA-256 before it got its name",
         )?;
-        let (mut files, mut folders, mut others) = (0, 0, 0);
+        let (mut files, mut folders, mut others, mut excepted) = (0, 0, 0, 0);
         let unread = unread(backup);
         for (source, target, report) in &restored {
-            for problem in &report.problems {
-                self.context.output.warn(&problem.to_string());
-            }
             let unset = without_metadata(report);
+            excepted += unset.len() as u64;
             let excuse = |below: &Path| excused(&source.join(below), below, &unread, &unset);
             let same = self.same(source, target, &excuse)?;
             files += same.files;
@@ -171,7 +168,14 @@ impl Life<'_> {
             count(folders, "folder"),
             count(others, "link")
         );
-        steps.done(&what, "same bytes, names, times, owners, permissions, attributes and links")
+        let proves = match excepted {
+            0 => "same bytes, names, times, owners, permissions, attributes and links".to_owned(),
+            n => format!(
+                "same bytes, names and links; owner or attributes that only root may set were left out for {}",
+                count(n, "name")
+            ),
+        };
+        steps.done(&what, &proves)
     }
 
     /// Compares two trees, which must be the same.
