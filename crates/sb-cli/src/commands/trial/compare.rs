@@ -80,9 +80,10 @@ impl Comparison {
             }
         }
         if let Some((one, other)) = inodes(&a, &b)
-            && *self.linked.entry(one).or_insert(other) != other {
-                self.differ(original, "is no longer the same file as under its other names");
-            }
+            && *self.linked.entry(one).or_insert(other) != other
+        {
+            self.differ(original, "is no longer the same file as under its other names");
+        }
         Ok(())
     }
 

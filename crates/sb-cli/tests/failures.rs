@@ -1,0 +1,437 @@
+//! What goes wrong, what people are told, and the exit code: the thing, the cause, the next step.
+
+#![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+#![cfg(unix)]
+
+mod common;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use common::{AS_NOBODY, World, flip, is_root, json, of_type, ran, sh};
+
+#[test]
+fn where_no_vault_is() {
+    let world = World::bare();
+    fs::write(world.path("sb.key"), "").unwrap();
+    let none = "sb: there is no vault at `ROOT/vault`. Make one with `sb init ROOT/vault`, or name another place with --vault or SB_VAULT.";
+    world.ok(&["init", "-r", "elsewhere", "--key-file", "good.key", "--quiet"]);
+    for arguments in [
+        &["snapshots", "--key-file", "good.key"][..],
+        &["backup", "firm", "--key-file", "good.key"],
+        &["verify", "--public"],
+        &["info", "--public"],
+    ] {
+        world.fails(arguments, 10, none);
+    }
+    let unnamed = ran(world.command(&["snapshots"]).env_remove("SB_VAULT"));
+    assert_eq!(unnamed.code, 2);
+    assert!(unnamed.err.starts_with("sb: no vault is named. Name it with --vault"), "{}", unnamed.err);
+    let homeless = ran(world.command(&["snapshots"]).env_remove("SB_STATE_DIR").env_remove("HOME"));
+    assert_eq!((homeless.code, homeless.err.contains("Set SB_STATE_DIR.")), (2, true), "{}", homeless.err);
+    world.fails(
+        &["init", "sftp://host/x"],
+        2,
+        "sb: `sftp://host/x` cannot be reached by this version: `sftp` comes later. Use a folder; a share or another machine's folder can be mounted and used like one.",
+    );
+    world.fails(&["init", "what://x"], 2, "sb: `what://x` is no vault location: nothing is known of `what`. Write a path, or a URL such as `file:///mnt/backup`.");
+}
+
+#[test]
+fn an_init_that_fails_leaves_nothing() {
+    let world = World::new();
+    world.fails(
+        &["init"],
+        1,
+        "sb: there is a vault at `ROOT/vault` already. Use it as it is, or choose another folder for a new one.",
+    );
+    let ran = world.run(&["init", "firm", "--key-file", "new.key", "--recovery-key-out", "paper"]);
+    assert_eq!(ran.code, 1);
+    assert!(
+        ran.err.starts_with("sb: a vault needs an empty folder, and `")
+            && ran.err.ends_with("Choose an empty folder, or one that does not exist yet.\n"),
+        "{}",
+        ran.err
+    );
+    assert!(!world.path("new.key").exists() && !world.path("paper").exists());
+    fs::write(world.path("paper"), "other").unwrap();
+    world.fails(&["init", "v2", "--recovery-key-out", "paper"], 1, "sb: cannot make `paper`: File exists");
+    assert!(!world.path("v2").exists());
+    let weak = common::ran(world.command(&["init", "v2"]).env("SB_PASSPHRASE", "1234567"));
+    assert_eq!(weak.code, 2);
+    assert!(weak.err.starts_with("sb: the passphrase has fewer than 8 characters."), "{}", weak.err);
+    let alone = common::ran(world.command(&["init", "v2"]).env_remove("SB_KEY_FILE"));
+    assert_eq!(alone.code, 2);
+    assert!(
+        alone
+            .err
+            .starts_with("sb: no passphrase or key was given, and there is no terminal to ask at. Give --key-file"),
+        "{}",
+        alone.err
+    );
+    world.fails(&["init", "v2", "--recipient", "firm/note.txt"], 1, "sb: cannot use `firm/note.txt`: not a PEM file, or a damaged one. `openssl pkey -in KEY.pem -pubout` writes the public half of a key.");
+}
+
+#[test]
+fn keys_that_do_not_fit() {
+    let world = World::new();
+    world.ok(&["init", "other", "--key-file", "other.key", "--quiet"]);
+    world.fails(
+        &["snapshots", "--key-file", "other.key"],
+        12,
+        "sb: wrong passphrase or key: no slot of this vault opens with it. Try again; if it is lost, the recovery key opens the vault: `sb --recovery-key …`.",
+    );
+    world.fails(&["snapshots", "--key-file", "none"], 12, "sb: cannot read `none`: No such file or directory");
+    world.fails(
+        &["snapshots", "--key-file", "firm/note.txt"],
+        12,
+        "sb: cannot use `firm/note.txt`: not a key file: it should begin with `sb-key-1:`",
+    );
+    world.fails(
+        &["snapshots", "--recovery-key-file", "firm/note.txt"],
+        12,
+        "sb: this is no recovery key: a key has 56 characters, not 8. It has 14 groups of four characters, as `sb init` printed it.",
+    );
+    world.fails(
+        &["snapshots", "--rsa-key", "firm/note.txt"],
+        12,
+        "sb: cannot use `firm/note.txt`: not a PEM file, or a damaged one",
+    );
+    fs::write(world.path("empty"), "\n").unwrap();
+    world.fails(&["snapshots", "--passphrase-file", "empty"], 12, "sb: the passphrase is empty");
+    fs::write(world.path("binary"), b"\xff").unwrap();
+    world.fails(&["snapshots", "--passphrase-file", "binary"], 12, "sb: the passphrase is not UTF-8 text");
+    world.fails(&["snapshots", "--key-file", "binary"], 12, "sb: cannot use `binary`: it is not text");
+    let untyped = world.run(&["snapshots", "--recovery-key"]);
+    assert_eq!(
+        (untyped.code, untyped.err.starts_with("sb: no recovery key was given, and there is no terminal")),
+        (2, true)
+    );
+    world.fails(&["snapshots", "--fingerprint", "12"], 2, "sb: `12` is no fingerprint: it has 64 hexadecimal digits");
+    let other = world.run(&["verify", "--public", "--fingerprint", &"0".repeat(64)]);
+    assert_eq!(other.code, 1);
+    assert!(other.err.contains("this is another vault, or a forged one. Compare the fingerprint"), "{}", other.err);
+}
+
+#[test]
+fn names_that_mean_nothing() {
+    let world = World::backed_up();
+    world.fails(&["ls", "latest~3"], 1, "sb: no snapshot `latest~3`. `sb snapshots` lists those there are.");
+    world.fails(&["ls", "newest"], 2, "sb: `newest` names no snapshot: write `latest`, `latest~1` or the beginning of an id, then perhaps `:` and a path");
+    let ran = world.run(&["cat", "latest:/none"]);
+    assert_eq!(ran.code, 1);
+    assert!(
+        ran.err.starts_with("sb: no `/none` in snapshot ") && ran.err.ends_with("paths in it are absolute.\n"),
+        "{}",
+        ran.err
+    );
+    world.fails(
+        &["cat", &world.at("firm")],
+        1,
+        "sb: `ROOT/firm` is not a file. `sb ls` shows what is in a folder, `sb restore` brings it back.",
+    );
+    world.fails(&["cat", "latest"], 2, "sb: `latest` names no file. Write the snapshot, a colon and the path.");
+}
+
+#[test]
+fn sources_that_cannot_be() {
+    let world = World::new();
+    world.fails(
+        &["backup"],
+        2,
+        "sb: no source given. Name folders or files to back up, or list them in the configuration as `backup.paths`.",
+    );
+    world.fails(
+        &["backup", "/none"],
+        2,
+        "sb: no source exists, not even `/none`. Check the path, and whether its disk is mounted.",
+    );
+    world.fails(
+        &["backup", "vault/config"],
+        2,
+        "sb: the source `ROOT/vault/config` lies in `ROOT/vault`, which is to be skipped. The vault and the folder for local state are never backed up into the vault.",
+    );
+    let pattern = world.run(&["backup", "firm", "--exclude", "a{b"]);
+    assert_eq!(pattern.code, 2);
+    assert!(
+        pattern.err.starts_with("sb: exclude pattern `a{b` is not valid: ")
+            && pattern.err.ends_with("Patterns have the syntax of gitignore(5).\n")
+    );
+    assert_eq!(world.run(&["backup", "firm", "--exclude-larger-than", "much"]).code, 2);
+    assert_eq!(world.run(&["backup", "firm", "--compression-level", "20"]).code, 2);
+}
+
+#[test]
+fn a_restore_in_the_wrong_place() {
+    let world = World::backed_up();
+    let use_new = "Restore into a new folder, or give `--overwrite always` to replace files that have the same names.";
+    world.fails(&["restore", &world.at("firm"), "--to", "firm"], 1, &format!("sb: `firm` is not empty. {use_new}"));
+    world.fails(
+        &["restore", &world.at("firm/note.txt"), "--to", "firm"],
+        1,
+        &format!("sb: `firm/note.txt` exists already. {use_new}"),
+    );
+    world.fails(
+        &["restore", "latest", "--to", "vault/x"],
+        1,
+        "sb: `vault/x` lies in the vault at `ROOT/vault`, which nothing can be restored into. Choose a folder outside the vault.",
+    );
+    let file = world.run(&["restore", "latest", "--to", "firm/note.txt"]);
+    assert_eq!(file.code, 1);
+    assert!(file.err.ends_with("Choose a folder that you may write to.\n"), "{}", file.err);
+}
+
+#[test]
+fn what_cannot_be_read_makes_a_snapshot_partial() {
+    let world = World::bare();
+    fs::set_permissions(&world.root, fs::Permissions::from_mode(0o777)).unwrap();
+    fs::write(world.path("firm/closed.txt"), "secret").unwrap();
+    fs::set_permissions(world.path("firm/closed.txt"), fs::Permissions::from_mode(0)).unwrap();
+    let wrapper: &[&str] = if is_root() { &AS_NOBODY } else { &[] };
+    let run = |arguments: &[&str]| ran(&mut world.wrapped(wrapper, arguments));
+    assert_eq!(run(&["init"]).code, 0);
+    let backup = run(&["backup", "firm"]);
+    assert_eq!(backup.code, 3);
+    let firm = world.path("firm");
+    assert_eq!(
+        backup.err,
+        format!(
+            "sb: `{}/closed.txt` may not be read: Permission denied\nsb: the snapshot is partial: what is named above is missing from it, or incomplete in it\n",
+            firm.display()
+        )
+    );
+    assert!(run(&["snapshots"]).out.ends_with("  partial: 1 problem\n"));
+    let messages = json(&run(&["backup", "firm", "gone", "--json"]).out);
+    let problems = of_type(&messages, "problem");
+    assert_eq!(problems.len(), 2);
+    assert_eq!((&problems[0]["cause"], &problems[1]["cause"]), (&"denied".into(), &"vanished".into()));
+    let summary = of_type(&messages, "summary")[0];
+    assert_eq!((&summary["partial"], &summary["problems"]), (&true.into(), &2.into()));
+}
+
+#[test]
+fn many_problems_are_not_all_listed() {
+    let world = World::new();
+    let gone: Vec<String> = (0..25).map(|n| format!("gone-{n:02}")).collect();
+    let arguments: Vec<&str> = ["backup", "firm"].into_iter().chain(gone.iter().map(String::as_str)).collect();
+    let ran = world.run(&arguments);
+    assert_eq!((ran.code, ran.err.lines().count()), (3, 22));
+    assert!(ran.err.contains("sb: and 5 more problems; -v lists them\n"), "{}", ran.err);
+    assert_eq!(world.run(&[&arguments[..], &["-v"]].concat()).err.lines().count(), 26);
+}
+
+#[test]
+#[ignore = "needs root"]
+fn what_cannot_be_put_back_makes_a_restore_partial() {
+    let world = World::new();
+    sh(&world.root, "chmod 777 . && for n in 1 2 3 4; do touch firm/$n; done; chmod -R a+rX firm");
+    world.ok(&["backup", "firm"]);
+    sh(&world.root, "mkdir out && chown -R 65534 out vault state sb.key");
+    let run = |arguments: &[&str]| ran(&mut world.wrapped(&AS_NOBODY, arguments));
+    let restore = run(&["restore", &world.at("firm"), "--to", "out/a"]);
+    assert_eq!(restore.code, 3);
+    assert!(
+        restore.err.starts_with("sb: owner of `/1` cannot be restored: Operation not permitted; the same goes for "),
+        "{}",
+        restore.err
+    );
+    assert!(restore.err.ends_with("not everything could be put back as it was: see above\n"));
+    assert!(run(&["restore", &world.at("firm"), "--to", "out/b", "-v"]).err.lines().count() > 6);
+    let messages = json(&run(&["restore", &world.at("firm"), "--to", "out/c", "--json"]).out);
+    assert!(of_type(&messages, "problem").iter().all(|problem| problem["kind"] == "metadata"));
+    let trial = run(&["try", &world.path("firm").display().to_string()]);
+    assert_eq!(trial.code, 0);
+    assert!(trial.out.contains("owner or attributes that only root may set were left out for "), "{}", trial.out);
+}
+
+#[test]
+fn damage_is_named_and_costs_what_it_holds_only() {
+    let world = World::backed_up();
+    fs::write(world.path("firm/later.txt"), "later").unwrap();
+    world.ok(&["backup", "firm"]);
+    let pack = world.content_packs().remove(0);
+    flip(&pack, 150);
+    let name = pack.file_name().unwrap().to_str().unwrap();
+    let later = world.path("firm/later.txt").display().to_string();
+
+    let verify = world.run(&["verify"]);
+    assert_eq!(verify.code, 4);
+    assert!(
+        verify.out.contains(&format!("{name}` its bytes do not have the SHA-256 in its name\n    lost: ")),
+        "{}",
+        verify.out
+    );
+    assert!(verify.out.contains(&format!(":{later}\n")), "{}", verify.out);
+    assert!(
+        verify.out.ends_with("DAMAGE FOUND in 1 object: 1 document lost, all others can be restored\n"),
+        "{}",
+        verify.out
+    );
+    let public = world.run(&["verify", "--public"]);
+    assert_eq!(public.code, 4);
+    assert!(public.out.contains("without a key it cannot be said which documents that touches"), "{}", public.out);
+    let messages = json(&world.run(&["verify", "--json"]).out);
+    let finding = of_type(&messages, "finding")[0];
+    assert_eq!(finding["documents"][0]["path"], later.as_str());
+    assert_eq!(of_type(&messages, "summary")[0]["good"], false);
+
+    let restore = world.run(&["restore", &world.at("firm"), "--to", "out"]);
+    assert_eq!(restore.code, 4);
+    assert!(
+        restore.err.starts_with(&format!("sb: `{later}` is lost: "))
+            && restore.err.contains("damage found: what is listed as lost"),
+        "{}",
+        restore.err
+    );
+    let diff = sh(&world.root, "diff -rq --no-dereference firm out").out;
+    assert_eq!(diff, "Only in firm: later.txt\n");
+    let messages = json(&world.run(&["restore", &world.at("firm"), "--to", "out2", "--json"]).out);
+    assert_eq!(
+        (&of_type(&messages, "problem")[0]["kind"], &of_type(&messages, "summary")[0]["damaged"]),
+        (&"lost".into(), &true.into())
+    );
+    let cat = world.run(&["cat", &world.at("firm/later.txt")]);
+    assert_eq!((cat.code, cat.out.as_str()), (4, ""));
+    assert!(
+        cat.err.ends_with("`sb verify` shows all that is damaged, and which documents it touches.\n"),
+        "{}",
+        cat.err
+    );
+}
+
+#[test]
+fn a_damaged_snapshot_is_not_passed_over_in_silence() {
+    let world = World::backed_up();
+    world.ok(&["backup", "firm"]);
+    let newest = world.ok(&["snapshots", "-v"]).lines().last().unwrap()[..64].to_owned();
+    flip(&world.path("vault/snapshots").join(&newest), 200);
+    let list = world.run(&["snapshots"]);
+    assert_eq!(list.code, 4);
+    assert!(
+        list.err.contains(&format!("`snapshots/{newest}` should be a snapshot and cannot be read")),
+        "{}",
+        list.err
+    );
+    let ls = world.run(&["ls", "latest"]);
+    assert!(ls.err.contains("so `latest` may not be what you expect"), "{}", ls.err);
+    assert_eq!(world.run(&["info"]).code, 4);
+}
+
+#[test]
+fn a_rolled_back_vault_is_not_written_to() {
+    let world = World::backed_up();
+    sh(&world.root, "cp -a vault old");
+    world.ok(&["backup", "firm"]);
+    sh(&world.root, "rm -r vault && mv old vault");
+    let backup = world.run(&["backup", "firm"]);
+    assert_eq!(backup.code, 4);
+    assert!(
+        backup.err.contains("the vault was rolled back or damaged. If you yourself have put back an older copy"),
+        "{}",
+        backup.err
+    );
+    let said = world.ok(&["db", "rebuild", "--accept-rollback"]);
+    assert!(said.contains("backups that this machine remembered and the vault has not are lost"), "{said}");
+    world.ok(&["backup", "firm"]);
+}
+
+#[test]
+fn packs_that_are_gone_are_told_by_rebuild() {
+    let world = World::backed_up();
+    flip(&world.content_packs()[0], 20);
+    let rebuild = world.run(&["db", "rebuild"]);
+    assert_eq!(rebuild.code, 4);
+    assert!(rebuild.err.contains("could not be read, and what it holds is lost: "), "{}", rebuild.err);
+}
+
+#[test]
+fn a_state_folder_that_cannot_be_used() {
+    let world = World::new();
+    let ran = ran(world.command(&["snapshots"]).env("SB_STATE_DIR", world.path("firm/note.txt")));
+    assert_eq!(ran.code, 1);
+    assert!(ran.err.starts_with("sb: cannot create `") && ran.err.contains("in the state folder: "), "{}", ran.err);
+}
+
+/// A small file system of its own, unmounted in the end.
+struct Mounted<'a>(&'a World);
+
+impl<'a> Mounted<'a> {
+    fn new(world: &'a World, megabytes: u32) -> Self {
+        let done = sh(&world.root, format!("mkdir disk && mount -t tmpfs -o size={megabytes}m none disk"));
+        assert_eq!(done.code, 0, "{done:?}");
+        Self(world)
+    }
+}
+
+impl Drop for Mounted<'_> {
+    fn drop(&mut self) {
+        sh(&self.0.root, "umount disk");
+    }
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_full_disk_and_then_room_again() {
+    let world = World::bare();
+    let _disk = Mounted::new(&world, 24);
+    sh(&world.root, "head -c 30000000 /dev/urandom > big");
+    world.ok(&["init", "disk/vault", "--quiet"]);
+    world.ok(&["backup", "-r", "disk/vault", "firm"]);
+    let full = world.run(&["backup", "-r", "disk/vault", "big"]);
+    assert_eq!(full.code, 1);
+    assert!(
+        full.err.starts_with("sb: no space left while writing `")
+            && full.err.ends_with("Make room and run it again: what was stored before is kept and used.\n"),
+        "{}",
+        full.err
+    );
+    assert!(world.ok(&["verify", "-r", "disk/vault", "--level", "restore"]).ends_with("nothing is wrong\n"));
+    sh(&world.root, "mount -o remount,size=60m disk");
+    world.ok(&["backup", "-r", "disk/vault", "big"]);
+    assert!(world.ok(&["verify", "-r", "disk/vault"]).ends_with("nothing is wrong\n"));
+    sh(&world.root, "mount -o remount,size=58m disk; head -c 100000000 /dev/zero > disk/filler");
+    let low = world.run(&["backup", "-r", "disk/vault", "firm", "--free-minimum", "1G"]);
+    assert_eq!(low.code, 1);
+    assert!(
+        low.err.starts_with("sb: only ")
+            && low.err.ends_with("Make room there, or ask for less with --free-minimum.\n"),
+        "{}",
+        low.err
+    );
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_full_disk_to_restore_to() {
+    let world = World::new();
+    sh(&world.root, "head -c 3000000 /dev/urandom > firm/big");
+    world.ok(&["backup", "firm"]);
+    let _disk = Mounted::new(&world, 1);
+    let full = world.run(&["restore", &world.at("firm"), "--to", "disk/out"]);
+    assert_eq!(full.code, 1);
+    assert!(
+        full.err.contains("no space left for `") && full.err.ends_with("what is there already is whole.\n"),
+        "{}",
+        full.err
+    );
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_disk_that_is_read_only() {
+    let world = World::bare();
+    let _disk = Mounted::new(&world, 24);
+    world.ok(&["init", "disk/vault", "--quiet"]);
+    world.ok(&["backup", "-r", "disk/vault", "firm"]);
+    sh(&world.root, "mount -o remount,ro disk");
+    let backup = world.run(&["backup", "-r", "disk/vault", "firm"]);
+    assert_eq!(backup.code, 1);
+    assert!(
+        backup.err.contains("storage is read-only")
+            && backup.err.ends_with("Check how the vault's disk is mounted and whose folder it is.\n"),
+        "{}",
+        backup.err
+    );
+    world.ok(&["restore", "-r", "disk/vault", &world.at("firm"), "--to", "out"]);
+    assert!(world.ok(&["verify", "-r", "disk/vault"]).ends_with("nothing is wrong\n"));
+}
