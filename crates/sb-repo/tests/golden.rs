@@ -145,7 +145,7 @@ fn make_the_golden_vaults() {
         sb_repo::testing::redact(&mut vault, &latest, b"/firm/acme/2025", b"new.pdf").unwrap();
         fs::create_dir_all(&folder).unwrap();
         for (object, bytes) in storage.objects() {
-            let path = folder.join("vault").join(object.to_string());
+            let path = folder.join("vault").join(&object);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, bytes).unwrap();
         }

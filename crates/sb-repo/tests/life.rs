@@ -121,3 +121,18 @@ fn anybody_can_verify_the_objects() {
     assert!(report.is_good() && report.objects > 10, "{report:?}");
     assert_eq!(view.root_fingerprint(), vault.view().root_fingerprint());
 }
+
+#[test]
+fn the_next_backup_locates_what_no_increment_covers() {
+    let (storage, machine, source) = (Arc::new(MemoryStorage::new()), Machine::new(7), firm());
+    let (mut vault, _) = new_vault(&machine, storage.clone());
+    vault.backup(&source, &options(), Progress::none()).unwrap();
+    let increments = |storage: &MemoryStorage| storage.list("locator").unwrap();
+    for listed in increments(&storage) {
+        storage.remove_raw(&listed.name);
+    }
+    let report = vault.backup(&source, &options(), Progress::none()).unwrap();
+    assert_eq!((report.counts.new_chunks, increments(&storage).len()), (0, 1));
+    vault.backup(&source, &options(), Progress::none()).unwrap();
+    assert_eq!(increments(&storage).len(), 1, "once is enough");
+}

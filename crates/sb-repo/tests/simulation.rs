@@ -255,9 +255,9 @@ fn history(seed: u64) {
                 let failure = if roll(2) == 0 { Failure::Io } else { Failure::Full };
                 let disk_at = at;
                 if roll(2) == 0 {
-                    disk.fail_at(disk_at, failure)
+                    disk.fail_at(disk_at, failure);
                 } else {
-                    disk.fail_from(disk_at, failure)
+                    disk.fail_from(disk_at, failure);
                 }
                 promises.note(&run(machine, &disk, day), &desk(day));
                 disk.kill();
@@ -275,7 +275,7 @@ fn history(seed: u64) {
     assert!(last.is_ok(), "seed {seed}: {last:?}");
     promises.note(&last, &desk(7));
     promises.check(Arc::new(disk.storage()), &format!("seed {seed}, at the end"));
-    if seed % 3 == 0 {
+    if seed.is_multiple_of(3) {
         two_writers(seed, Some(roll(expected_operations * 2)));
     }
 }

@@ -155,6 +155,7 @@ impl<'a> Run<'a> {
     fn new(tools: Tools<'a>, progress: Progress<'a>, locator: &'a Locator, lease: &'a mut Held, level: i32) -> Self {
         let content = Segmenter::new(tools, ObjectKind::ContentPack, level);
         let meta = Segmenter::new(tools, ObjectKind::MetaPack, level);
+        let (unlocated, entries) = locator.uncovered();
         Self {
             content_ids: tools.keys.chunk_ids(ObjectKind::ContentPack, content.bucket()),
             meta_ids: tools.keys.chunk_ids(ObjectKind::MetaPack, meta.bucket()),
@@ -167,8 +168,8 @@ impl<'a> Run<'a> {
             fresh: HashSet::new(),
             used: HashSet::new(),
             added: Vec::new(),
-            unlocated: Vec::new(),
-            entries: Vec::new(),
+            unlocated,
+            entries,
             counts: Counts::default(),
             documents: TreeHasher::new(),
             problems: Vec::new(),

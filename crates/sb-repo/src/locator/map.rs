@@ -17,6 +17,9 @@ use crate::view::{View, with_twins};
 use crate::wire::locator::{LocatorEntry, PackPlaces, prefix};
 use crate::wire::pack::PackFooter;
 
+/// More packs than this without an increment are worth a word.
+const UNCOVERED_MANY: usize = 100;
+
 /// Where a chunk is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Place {
@@ -36,6 +39,8 @@ pub(crate) struct Locator {
     scope: Scope,
     /// Tables of keys that are there.
     tables: BTreeSet<TableId>,
+    /// Packs from this ordinal on are in no increment.
+    covered: usize,
 }
 
 /// Which packs count.
@@ -76,9 +81,11 @@ impl Locator {
             .filter(|name| locator.may_use(view, name) && !locator.covers(name))
             .map(str::to_owned)
             .collect();
-        if !uncovered.is_empty() {
-            monitor.warning(&format!("reading {} pack footers that no locator covers", uncovered.len()));
+        if uncovered.len() > UNCOVERED_MANY {
+            let count = uncovered.len();
+            monitor.warning(&format!("reading the footers of {count} packs; `db rebuild` makes an index of them"));
         }
+        locator.covered = locator.packs.len();
         for name in uncovered {
             if let Err(error) = locator.add_from_footer(view, keys, &name) {
                 locator.flawed.push(error);
@@ -141,6 +148,14 @@ impl Locator {
             self.packs.push(pack);
             next
         })
+    }
+
+    /// Packs that are in no increment, and their entries, whose ordinals count into them: what a run that was cut left, for
+    /// the next increment.
+    pub(crate) fn uncovered(&self) -> (Vec<PackPlaces>, Vec<LocatorEntry>) {
+        let first = u32::try_from(self.covered).expect("fewer than 2³² packs");
+        let entries = self.sorted.iter().filter(|entry| entry.pack() >= first);
+        (self.packs[self.covered..].to_vec(), entries.map(|entry| entry.with_pack(entry.pack() - first)).collect())
     }
 
     /// All places of a chunk, none if it is not known.

@@ -30,7 +30,9 @@ pub(crate) fn time(time: DateTime<Utc>) -> Value {
 /// Reads a point in time.
 pub(crate) fn read_time(value: Value) -> Result<DateTime<Utc>, Malformed> {
     let [seconds, nanoseconds] = value.tuple()?;
-    DateTime::from_timestamp(seconds.integer()?, nanoseconds.uint32()?).ok_or(Malformed("a time is out of range"))
+    let nanoseconds = Some(nanoseconds.uint32()?).filter(|n| *n < 1_000_000_000);
+    let time = nanoseconds.and_then(|n| DateTime::from_timestamp(seconds.integer().ok()?, n));
+    time.ok_or(Malformed("a time is out of range"))
 }
 
 /// `length` rounded up by Padmé (Nikitin et al., PoPETs 2019(4), §4): at most 12 % more, and few distinct lengths.

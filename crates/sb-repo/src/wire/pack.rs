@@ -101,6 +101,9 @@ fn read_segment(value: Value, offset: u64) -> Result<SegmentContent, Malformed> 
         codec: Codec::from_number(codec.uint()?)?,
     };
     let (lengths, ids) = (lengths.list(Value::uint32)?, ids.bytes()?);
+    if lengths.contains(&0) {
+        return Err(Malformed("an empty chunk"));
+    }
     if ids.len() != lengths.len() * 32 {
         return Err(Malformed("not as many chunk ids as lengths"));
     }
