@@ -79,6 +79,11 @@ impl Context {
     ) -> Result<T, Failure> {
         Ok(progress::watch(&self.output, verb, self.stop, run)?)
     }
+
+    /// Runs an operation whose output itself shows how it goes.
+    pub(crate) fn listen<T>(&self, run: impl FnOnce(Progress<'_>) -> Result<T, CoreError>) -> Result<T, Failure> {
+        Ok(run(Progress { monitor: &progress::Warnings(&self.output), stop: self.stop })?)
+    }
 }
 
 /// The configuration that is meant: the one that was named, or else the usual one if it is there.

@@ -35,6 +35,16 @@ pub(crate) fn watch<T>(
     })
 }
 
+/// Hears warnings only: for operations whose output itself shows how they go.
+#[derive(Debug)]
+pub(crate) struct Warnings<'a>(pub(crate) &'a Output);
+
+impl Monitor for Warnings<'_> {
+    fn warning(&self, text: &str) {
+        self.0.warn(&format!("warning: {text}"));
+    }
+}
+
 /// Hears counts from the threads that work, and tells of them from its own.
 #[derive(Debug)]
 struct Watcher<'a> {
@@ -191,7 +201,7 @@ impl Monitor for Watcher<'_> {
     }
 
     fn warning(&self, text: &str) {
-        self.aside(|| self.output.warn(&format!("warning: {text}")));
+        self.aside(|| Warnings(self.output).warning(text));
     }
 
     fn at(&self, path: &[u8]) {

@@ -186,7 +186,7 @@ fn what_cannot_be_read_makes_a_snapshot_partial() {
     let world = World::bare();
     fs::set_permissions(&world.root, fs::Permissions::from_mode(0o777)).unwrap();
     fs::write(world.path("firm/closed.txt"), "secret").unwrap();
-    fs::set_permissions(world.path("firm/closed.txt"), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(world.path("firm/closed.txt"), fs::Permissions::from_mode(0o000)).unwrap();
     let wrapper: &[&str] = if is_root() { &AS_NOBODY } else { &[] };
     let run = |arguments: &[&str]| ran(&mut world.wrapped(wrapper, arguments));
     assert_eq!(run(&["init"]).code, 0);
@@ -314,6 +314,9 @@ fn a_damaged_snapshot_is_not_passed_over_in_silence() {
     );
     let ls = world.run(&["ls", "latest"]);
     assert!(ls.err.contains("so `latest` may not be what you expect"), "{}", ls.err);
+    let cat = world.run(&["cat", &world.at("firm/note.txt")]);
+    assert_eq!(cat.out, "remember");
+    assert!(cat.err.contains("so `latest` may not be what you expect"), "{}", cat.err);
     assert_eq!(world.run(&["info"]).code, 4);
 }
 

@@ -13,8 +13,8 @@ use sb_core::crypto::{Credential, KeyFile, Lock, SystemRandom, sha256};
 use sb_core::repo::FixedClock;
 use sb_core::{
     BackupOptions, BackupReport, CoreError, InitOptions, InitReport, Item, Location, LsOptions, Monitor, Progress,
-    RebuildOptions, RepoError, RestoreOptions, Session, Silent, SnapshotPath, SnapshotsOptions, SourceOptions, Vault,
-    VerifyLevel, VerifyOptions, chrono,
+    RebuildOptions, RepoError, RestoreOptions, Session, Silent, Snapshot, SnapshotPath, SnapshotsOptions,
+    SourceOptions, Vault, VerifyLevel, VerifyOptions, chrono,
 };
 
 /// A firm, a vault and a machine, in a folder of their own.
@@ -159,7 +159,7 @@ fn snapshots_are_found_by_host_path_tag_and_time() {
     let count = |change: &dyn Fn(&mut SnapshotsOptions)| {
         let mut options = SnapshotsOptions::default();
         change(&mut options);
-        session.snapshots(&options).unwrap().snapshots.iter().map(|s| s.started()).collect::<Vec<_>>()
+        session.snapshots(&options).unwrap().snapshots.iter().map(Snapshot::started).collect::<Vec<_>>()
     };
     assert_eq!(count(&|_| {}), [time(0), time(1), time(2)]);
     assert_eq!(count(&|options| options.latest = Some(2)), [time(1), time(2)]);

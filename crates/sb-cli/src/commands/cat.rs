@@ -30,10 +30,7 @@ pub(crate) fn run(args: &CatArgs, context: &Context) -> Result<Exit, Failure> {
         return Err(Failure::usage(format!("`{text}` names no file")).hint("Write the snapshot, a colon and the path"));
     }
     let session = context.open()?;
-    // The output is the file and nothing but the file, so nobody watches.
-    session.cat(&at, sb_core::Progress { monitor: &sb_core::Silent, stop: context.stop }, &mut |bytes| {
-        context.output.bytes(bytes)
-    })?;
+    context.listen(|progress| session.cat(&at, progress, &mut |bytes| context.output.bytes(bytes)))?;
     Ok(Exit::Done)
 }
 

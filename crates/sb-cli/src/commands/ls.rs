@@ -44,7 +44,7 @@ pub(crate) fn run(args: &LsArgs, context: &Context) -> Result<Exit, Failure> {
     let escapes = output.is_terminal();
     let mut options = LsOptions::default();
     options.recursive = args.recursive;
-    let report = context.watch("listing", |progress| {
+    let report = context.listen(|progress| {
         session.ls(&at, options, progress, &mut |path, entry| print(output, path, entry, args.long, escapes))
     })?;
     output.event(

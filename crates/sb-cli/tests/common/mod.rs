@@ -78,6 +78,10 @@ impl World {
                 command.env(kept, value);
             }
         }
+        if !wrapper.is_empty() {
+            // Another user may not write where coverage is counted.
+            command.env("LLVM_PROFILE_FILE", self.path("other-user-%p.profraw"));
+        }
         command
             .env("HOME", self.path("home"))
             .env("TZ", "UTC")
