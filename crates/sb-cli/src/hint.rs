@@ -15,6 +15,10 @@ pub(crate) fn message(error: &CoreError) -> String {
             format!("only {} are free where the vault is, and a backup needs {}", Size(*free), Size(*needed))
         }
         CoreError::Repo(RepoError::Interrupted) => "interrupted".to_owned(),
+        CoreError::Repo(RepoError::Store(StoreError::Full { .. })) => "the disk with the vault is full".to_owned(),
+        CoreError::Repo(RepoError::Store(StoreError::ReadOnly { source, .. })) => {
+            format!("the vault cannot be written: {source}")
+        }
         error => chain(error),
     }
 }

@@ -383,7 +383,7 @@ fn a_full_disk_and_then_room_again() {
     let full = world.run(&["backup", "-r", "disk/vault", "big"]);
     assert_eq!(full.code, 1);
     assert!(
-        full.err.starts_with("sb: no space left while writing `")
+        full.err.starts_with("sb: the disk with the vault is full")
             && full.err.ends_with("Make room and run it again: what was stored before is kept and used.\n"),
         "{}",
         full.err
@@ -430,7 +430,7 @@ fn a_disk_that_is_read_only() {
     let backup = world.run(&["backup", "-r", "disk/vault", "firm"]);
     assert_eq!(backup.code, 1);
     assert!(
-        backup.err.contains("storage is read-only")
+        backup.err.contains("the vault cannot be written")
             && backup.err.ends_with("Check how the vault's disk is mounted and whose folder it is.\n"),
         "{}",
         backup.err
