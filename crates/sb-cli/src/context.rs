@@ -9,7 +9,7 @@ use sb_core::repo::RepoError;
 use sb_core::{Config, CoreError, Location, Progress, Session, Vault, state_root};
 
 use crate::args::Global;
-use crate::failure::Failure;
+use crate::failure::{Failure, chain};
 use crate::output::Output;
 use crate::{progress, secrets};
 
@@ -65,10 +65,22 @@ impl Context {
         for credential in secrets::credentials(self, &vault)? {
             match vault.open(&credential, fingerprint) {
                 Err(error @ CoreError::Repo(RepoError::NoSuchSlot { .. })) => last = last.or(Some(error)),
-                opened => return Ok(opened?),
+                opened => {
+                    let session = opened?;
+                    self.warn_of_rollback(&session);
+                    return Ok(session);
+                }
             }
         }
         Err(last.expect("at least one credential was tried").into())
+    }
+
+    /// Reading goes on with what a rolled-back vault still has, but nobody should take that for the newest.
+    fn warn_of_rollback(&self, session: &Session) {
+        if let Err(error) = session.vault().check_heads() {
+            let advice = "What is shown may be old; `sb verify` names what is missing.";
+            self.output.warn(&format!("warning: {}. {advice}", chain(&error)));
+        }
     }
 
     /// Runs an operation while somebody watches, and may stop it.

@@ -91,6 +91,7 @@ impl From<CoreError> for Failure {
             CoreError::NoVault { .. } => Exit::NoVault,
             CoreError::Repo(RepoError::WrongCredential | RepoError::NoSuchSlot { .. }) => Exit::WrongKey,
             CoreError::Repo(RepoError::Interrupted) => Exit::Interrupted,
+            CoreError::Repo(RepoError::RootMismatch { .. }) => Exit::Damaged,
             error if error.is_damage() => Exit::Damaged,
             _ => Exit::Failed,
         };

@@ -37,6 +37,9 @@ pub(crate) fn hint(error: &CoreError) -> Option<String> {
         CoreError::VaultExists { .. } => "Use it as it is, or choose another folder for a new one",
         CoreError::NotEmpty { .. } => "Choose an empty folder, or one that does not exist yet",
         CoreError::TargetInVault { .. } => "Choose a folder outside the vault",
+        CoreError::TargetIsFile { .. } => {
+            "--to names the folder to restore into; what is restored keeps its own name in it"
+        }
         CoreError::TargetNotEmpty { .. } | CoreError::TargetExists { .. } => {
             "Restore into a new folder, or give `--overwrite always` to replace files that have the same names"
         }

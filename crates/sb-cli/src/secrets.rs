@@ -1,7 +1,7 @@
 //! Keys and passphrases: where they come from. They are never in arguments, and never in what is printed.
 
 use std::fs;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -20,7 +20,7 @@ pub(crate) fn credentials(context: &Context, vault: &Vault) -> Result<Vec<Creden
         return Ok(vec![Credential::Recovery(recovery_key(global.recovery_key_file.as_deref(), vault)?)]);
     }
     if let Some(file) = &global.rsa_key {
-        let text = Secret::new(read(file)?);
+        let text = Secret::new(read("RSA key", file)?);
         let key = PrivateKey::from_pem(text_of(&text, file)?);
         return Ok(vec![Credential::Rsa(key.map_err(|error| unfit(file, &error))?)]);
     }
@@ -49,7 +49,7 @@ pub(crate) fn key_file(context: &Context) -> Option<&PathBuf> {
 
 /// Reads a key file.
 pub(crate) fn read_key_file(file: &Path) -> Result<KeyFile, Failure> {
-    let text = Secret::new(read(file)?);
+    let text = Secret::new(read("key file", file)?);
     text_of(&text, file)?.parse().map_err(|error| unfit(file, &error))
 }
 
@@ -57,13 +57,13 @@ pub(crate) fn read_key_file(file: &Path) -> Result<KeyFile, Failure> {
 pub(crate) fn given_passphrase(context: &Context) -> Result<Option<Secret>, Failure> {
     let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
     let bytes = if let Some(file) = &context.global.passphrase_file {
-        read(file)?
+        read("passphrase file", file)?
     } else if let Some(passphrase) = variable("SB_PASSPHRASE") {
         passphrase.into_encoded_bytes()
     } else if let Some(command) = variable("SB_PASSPHRASE_COMMAND") {
         run(&command)?
     } else if let Some(file) = &context.config.passphrase_file {
-        read(file)?
+        read("passphrase file", file)?
     } else if let Some(command) = &context.config.passphrase_command {
         run(command.as_ref())?
     } else {
@@ -96,7 +96,7 @@ fn checked(bytes: Vec<u8>) -> Result<Secret, Failure> {
 
 fn recovery_key(file: Option<&Path>, vault: &Vault) -> Result<RecoveryKey, Failure> {
     let bytes = match (file, std::env::var_os("SB_RECOVERY_KEY")) {
-        (Some(file), _) => read(file)?,
+        (Some(file), _) => read("recovery key file", file)?,
         (None, Some(key)) => key.into_encoded_bytes(),
         (None, None) => prompt::ask(&format!("Recovery key of the vault {}", vault.location())).map_err(|_| {
             Failure::usage("no recovery key was given, and there is no terminal to ask at")
@@ -121,8 +121,13 @@ fn run(command: &std::ffi::OsStr) -> Result<Vec<u8>, Failure> {
     if output.status.success() { Ok(output.stdout) } else { Err(failed(format!("failed: {}", output.status))) }
 }
 
-fn read(file: &Path) -> Result<Vec<u8>, Failure> {
-    fs::read(file).map_err(|error| Failure::file("read", file, &error).with_exit(Exit::WrongKey))
+/// A file that is not there is no wrong key.
+fn read(what: &str, file: &Path) -> Result<Vec<u8>, Failure> {
+    fs::read(file).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => Failure::new(format!("the {what} `{}` is not there", file.display()))
+            .hint("Check the path, and whether its disk is mounted"),
+        _ => Failure::file("read", file, &error),
+    })
 }
 
 fn text_of<'a>(secret: &'a Secret, file: &Path) -> Result<&'a str, Failure> {

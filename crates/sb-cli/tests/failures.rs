@@ -81,7 +81,16 @@ fn keys_that_do_not_fit() {
         12,
         "sb: wrong passphrase or key: no slot of this vault opens with it. Try again; if it is lost, the recovery key opens the vault: `sb --recovery-key …`.",
     );
-    world.fails(&["snapshots", "--key-file", "none"], 12, "sb: cannot read `none`: No such file or directory");
+    let absent = "is not there. Check the path, and whether its disk is mounted.";
+    for (option, what) in [
+        ("--key-file", "key file"),
+        ("--passphrase-file", "passphrase file"),
+        ("--recovery-key-file", "recovery key file"),
+        ("--rsa-key", "RSA key"),
+    ] {
+        world.fails(&["snapshots", option, "none"], 1, &format!("sb: the {what} `none` {absent}"));
+    }
+    world.fails(&["snapshots", "--key-file", "firm"], 1, "sb: cannot read `firm`: Is a directory");
     world.fails(
         &["snapshots", "--key-file", "firm/note.txt"],
         12,
@@ -109,7 +118,7 @@ fn keys_that_do_not_fit() {
     );
     world.fails(&["snapshots", "--fingerprint", "12"], 2, "sb: `12` is no fingerprint: it has 64 hexadecimal digits");
     let other = world.run(&["verify", "--public", "--fingerprint", &"0".repeat(64)]);
-    assert_eq!(other.code, 1);
+    assert_eq!(other.code, 4);
     assert!(other.err.contains("this is another vault, or a forged one. Compare the fingerprint"), "{}", other.err);
 }
 
@@ -176,9 +185,14 @@ fn a_restore_in_the_wrong_place() {
         1,
         "sb: `vault/x` lies in the vault at `ROOT/vault`, which nothing can be restored into. Choose a folder outside the vault.",
     );
-    let file = world.run(&["restore", "latest", "--to", "firm/note.txt"]);
-    assert_eq!(file.code, 1);
-    assert!(file.err.ends_with("Choose a folder that you may write to.\n"), "{}", file.err);
+    world.fails(
+        &["restore", "latest", "--to", "firm/note.txt"],
+        1,
+        "sb: `firm/note.txt` is a file, not a folder. --to names the folder to restore into; what is restored keeps its own name in it.",
+    );
+    let below = world.run(&["restore", "latest", "--to", "firm/note.txt/out"]);
+    assert_eq!(below.code, 1);
+    assert!(below.err.ends_with("Choose a folder that you may write to.\n"), "{}", below.err);
 }
 
 #[test]
@@ -207,6 +221,67 @@ fn what_cannot_be_read_makes_a_snapshot_partial() {
     assert_eq!((&problems[0]["cause"], &problems[1]["cause"]), (&"denied".into(), &"vanished".into()));
     let summary = of_type(&messages, "summary")[0];
     assert_eq!((&summary["partial"], &summary["problems"]), (&true.into(), &2.into()));
+
+    let restore = run(&["restore", &world.at("firm"), "--to", "out"]);
+    assert_eq!(restore.code, 3);
+    let partial = "sb: the snapshot is partial: 2 entries could not be read when it was made\n";
+    assert!(restore.err.contains(partial), "{}", restore.err);
+    let messages = json(&run(&["restore", &world.at("firm/note.txt"), "--to", "one", "--json"]).out);
+    let summary = of_type(&messages, "summary")[0];
+    assert_eq!((&summary["snapshot_problems"], &summary["complete"]), (&2.into(), &false.into()));
+}
+
+#[test]
+fn a_source_that_is_a_link_is_not_taken_for_what_it_points_to() {
+    let world = World::new();
+    sh(&world.root, "ln -s firm way && ln -s gone nowhere");
+    let link = world.run(&["backup", "way"]);
+    assert_eq!(
+        (link.code, link.err.as_str()),
+        (
+            0,
+            "sb: warning: `way` is a symbolic link; only the link is backed up, name what it points to, or put a slash after it\n"
+        )
+    );
+    assert_eq!(world.ok(&["ls", "latest"]), format!("{}\n", world.path("way").display()));
+    let messages = json(&world.run(&["backup", "way", "--json"]).err);
+    assert_eq!(of_type(&messages, "warning").len(), 1);
+
+    let followed = world.run(&["backup", "way/"]);
+    assert_eq!((followed.code, followed.err.as_str()), (0, ""));
+    assert_eq!(world.ok(&["cat", &world.at("firm/note.txt")]), "remember");
+    let gone = world.run(&["backup", "nowhere/", "firm"]);
+    assert_eq!(gone.code, 3);
+    assert!(gone.err.contains(&format!("`{}`", world.path("gone").display())), "{}", gone.err);
+}
+
+#[test]
+fn excludes_that_name_a_source_are_not_ignored_in_silence() {
+    let world = World::new();
+    let pattern = world.path("firm/miller").display().to_string();
+    let backup = world.run(&["backup", "firm", "--exclude", &pattern, "--exclude", "*.tmp"]);
+    let expected = format!(
+        "sb: warning: the pattern `{pattern}` begins with the path of a source, but is matched below it, where it hardly leaves out anything\n"
+    );
+    assert_eq!((backup.code, backup.err), (0, expected));
+}
+
+#[test]
+fn a_file_that_changed_while_it_was_backed_up_does_not_end_well() {
+    let world = World::new();
+    // Appending keeps on until the backup is over, so no attempt at reading sees the file at rest.
+    let script = "i=0; while [ ! -e stop ] && [ $i -lt 3000 ]; do echo x >> firm/busy; i=$((i + 1)); sleep 0.01; done";
+    fs::File::create(world.path("firm/busy")).unwrap().set_len(1 << 30).unwrap();
+    let mut writer = std::process::Command::new("sh").args(["-c", script]).current_dir(&world.root).spawn().unwrap();
+    let backup = world.run(&["backup", "firm"]);
+    fs::write(world.path("stop"), "").unwrap();
+    writer.wait().unwrap();
+    assert_eq!(backup.code, 3, "{}", backup.err);
+    let restore = world.run(&["restore", &world.at("firm"), "--to", "out"]);
+    assert_eq!(restore.code, 3);
+    let changed = format!("`{}` changed while it was backed up", world.path("firm/busy").display());
+    assert!(restore.err.contains(&changed), "{}", restore.err);
+    assert!(restore.err.contains("the snapshot is partial: 1 entry could not be read"), "{}", restore.err);
 }
 
 #[test]
@@ -321,11 +396,26 @@ fn a_damaged_snapshot_is_not_passed_over_in_silence() {
 }
 
 #[test]
-fn a_rolled_back_vault_is_not_written_to() {
+fn a_rolled_back_vault_is_read_with_a_warning_and_not_written_to() {
     let world = World::backed_up();
     sh(&world.root, "cp -a vault old");
     world.ok(&["backup", "firm"]);
     sh(&world.root, "rm -r vault && mv old vault");
+    let list = world.run(&["snapshots"]);
+    assert_eq!((list.code, list.out.lines().count()), (0, 2));
+    assert!(
+        list.err.starts_with("sb: warning: journal entry ")
+            && list
+                .err
+                .ends_with("rolled back or damaged. What is shown may be old; `sb verify` names what is missing.\n"),
+        "{}",
+        list.err
+    );
+    let messages = json(&world.run(&["cat", &world.at("firm/note.txt"), "--json"]).err);
+    assert_eq!(of_type(&messages, "warning").len(), 1);
+    let verify = world.run(&["verify"]);
+    assert_eq!(verify.code, 4);
+    assert!(verify.out.contains("which this machine has seen, is missing"), "{}", verify.out);
     let backup = world.run(&["backup", "firm"]);
     assert_eq!(backup.code, 4);
     assert!(

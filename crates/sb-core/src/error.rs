@@ -51,6 +51,12 @@ pub enum CoreError {
         /// The vault.
         location: Location,
     },
+    /// The place to restore to is taken by something that is no folder.
+    #[error("`{}` is a file, not a folder", path.display())]
+    TargetIsFile {
+        /// What is there.
+        path: PathBuf,
+    },
     /// The restore would mix with what is in the folder.
     #[error("`{}` is not empty", folder.display())]
     TargetNotEmpty {

@@ -77,6 +77,7 @@ pub fn create(
         generation: 0,
         added,
         removed: Vec::new(),
+        authority: None,
     };
     write_entry(&*around.storage, payload.vault, &author, &entry)?;
     let vault = Vault::open(around, &Credential::Recovery(recovery.clone()), Some(root.public().fingerprint()))?;

@@ -211,6 +211,12 @@ pub enum Flaw {
     /// The storage could not read it.
     #[error("cannot be read: {0}")]
     Unreadable(String),
+    /// A journal entry removes or redacts, and nobody who may has signed for that; it does not count.
+    #[error("removes or redacts what only a user may, and does not count")]
+    NotEntitled,
+    /// This many entries of a journal are missing from here on.
+    #[error("missing, with the {0} entries after it")]
+    MissingEntries(u64),
     /// The chain of a journal is broken here.
     #[error("does not follow from the entry before it")]
     BrokenChain,

@@ -10,6 +10,7 @@ use crate::ids::KeyId;
 use crate::name::{ObjectKind, ParsedName, Stem};
 use crate::state::{Head, Remembered};
 use crate::trust::Trust;
+use crate::wire::cbor::Malformed;
 use crate::wire::journal::JournalEntry;
 
 /// Every name and size in a storage.
@@ -67,7 +68,12 @@ impl Live {
                 match read_entry(storage, trust, name, parsed) {
                     Ok(entry) => {
                         self.check_chain(name, writer, &entry, next, &before);
-                        self.apply(entry);
+                        if trust.authorises(&entry, writer) {
+                            self.apply(entry);
+                        } else {
+                            self.intruders.push((name.clone(), Flaw::NotEntitled));
+                            self.apply(entry.stripped());
+                        }
                         self.heads.insert(writer, Head { sequence, digest });
                     }
                     // Damage changes bytes, and then they do not fit the name.
@@ -95,8 +101,7 @@ impl Live {
     /// Entries between the last and this one are missing; the newest of them is known by its hash.
     fn check_chain(&mut self, name: &str, writer: KeyId, entry: &JournalEntry, next: u64, before: &[Digest]) {
         if entry.sequence > next {
-            let gap = next..entry.sequence - 1;
-            self.flaws.extend(gap.map(|sequence| (missing_entry(writer, sequence), Flaw::Missing)));
+            self.report_gap(writer, entry.sequence - 1, next);
             let last = entry.previous.map_or_else(
                 || missing_entry(writer, entry.sequence - 1),
                 |digest| Stem::journal(writer, entry.sequence - 1).name(&digest).to_string(),
@@ -112,7 +117,12 @@ impl Live {
     }
 
     fn report_gap(&mut self, writer: KeyId, sequence: u64, next: u64) {
-        self.flaws.extend((next..sequence).map(|missing| (missing_entry(writer, missing), Flaw::Missing)));
+        let flaw = match sequence.saturating_sub(next) {
+            0 => return,
+            1 => Flaw::Missing,
+            more => Flaw::MissingEntries(more - 1),
+        };
+        self.flaws.push((missing_entry(writer, next), flaw));
     }
 
     /// Takes an entry's changes in.
@@ -190,10 +200,17 @@ fn read_entry(storage: &dyn Storage, trust: &Trust, name: &str, parsed: &ParsedN
     Ok(entry)
 }
 
+/// Objects that are read whole are far smaller than this; a journal entry of 100 TB of packs has 300 MB.
+const WHOLE_MAX: u64 = 512 << 20;
+
 /// Reads a whole object; that it can't be read is a flaw.
 pub(crate) fn read(storage: &dyn Storage, name: &str) -> Result<Vec<u8>, Flaw> {
     let unreadable = |error: &dyn std::fmt::Display| Flaw::Unreadable(error.to_string());
     let name = ObjectName::new(name).map_err(|error| unreadable(&error))?;
+    let size = storage.size(&name).map_err(|error| unreadable(&error))?;
+    if size > WHOLE_MAX {
+        return Err(Malformed("too large for what it is").into());
+    }
     storage.read(&name).map_err(|error| unreadable(&error))
 }
 

@@ -221,7 +221,8 @@ impl ParsedName {
                 let writer = KeyId::from_hex(directory.strip_prefix("journal/")?)?;
                 let (sequence, hash) = file.split_once('.')?;
                 let number: u64 = sequence.parse().ok()?;
-                (sequence == format!("{number:010}")).then_some((Stem::journal(writer, number), hash))?
+                (sequence.len() == 10 && sequence == format!("{number:010}"))
+                    .then_some((Stem::journal(writer, number), hash))?
             }
             ObjectKind::Config => {
                 let (stem, hash) = mutable(directory, file)?;

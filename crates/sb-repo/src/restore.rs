@@ -203,7 +203,15 @@ impl Restore<'_> {
         if let Some((first, sha256)) = file.link_group.and_then(|group| self.links.get(&group))
             && *sha256 == file.sha256
         {
-            return Ok(self.target.hard_link(first, place).map(|()| self.count_file(0)));
+            match self.target.hard_link(first, place) {
+                Ok(()) => {
+                    self.count_file(0);
+                    return Ok(Ok(()));
+                }
+                // Not every file system has links; a copy has the same content.
+                Err(TargetError::Failed { .. } | TargetError::Denied { .. } | TargetError::Unsupported { .. }) => {}
+                Err(error) => return Ok(Err(error)),
+            }
         }
         match self.write(path, place, entry, file) {
             Ok(()) => {

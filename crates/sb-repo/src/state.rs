@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use sb_crypto::{Digest, Key, SigningKey};
 
 use crate::error::RepoError;
-use crate::ids::{KeyId, RunId};
+use crate::ids::{KeyId, RunId, VaultId};
 
 /// The newest entry of one journal that this machine has seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +34,7 @@ pub(crate) struct Remembered {
 pub struct State(Arc<Place>);
 
 enum Place {
+    Among(PathBuf),
     Folder(PathBuf),
     Memory { inner: Mutex<Inner>, journal: Mutex<()> },
 }
@@ -81,6 +82,28 @@ impl State {
         Ok(Self(Arc::new(Place::Folder(folder.to_owned()))))
     }
 
+    /// The memory of whichever vault is opened, in a folder of its own below `root`. Which vault that is, is known once a slot
+    /// has been opened, and by nothing that anybody could have put into the storage.
+    pub fn among(root: &Path) -> Self {
+        Self(Arc::new(Place::Among(root.to_owned())))
+    }
+
+    /// This memory, of this vault.
+    pub(crate) fn bound(&self, vault: VaultId) -> Result<Self, RepoError> {
+        match &*self.0 {
+            Place::Among(root) => Ok(Self(Arc::new(Place::Folder(root.join(vault.to_string()))))),
+            _ => Ok(self.clone()),
+        }
+    }
+
+    /// True if this machine knows a vault of this id. Whoever has not said among which, knows any.
+    pub(crate) fn knows(&self, vault: VaultId) -> bool {
+        match &*self.0 {
+            Place::Among(root) => root.join(vault.to_string()).join("heads").is_file(),
+            _ => true,
+        }
+    }
+
     /// A memory that ends with the process.
     pub fn in_memory() -> Self {
         Self(Arc::new(Place::Memory { inner: Mutex::default(), journal: Mutex::default() }))
@@ -90,7 +113,7 @@ impl State {
     pub(crate) fn log_key(&self) -> Result<Option<SigningKey>, RepoError> {
         match &*self.0 {
             Place::Memory { inner, .. } => Ok(locked(inner).log_seed.as_ref().map(SigningKey::from_seed)),
-            Place::Folder(folder) => {
+            Place::Folder(folder) | Place::Among(folder) => {
                 let path = folder.join("log.key");
                 match fs::read(&path) {
                     Ok(bytes) => {
@@ -114,7 +137,7 @@ impl State {
                 locked(inner).log_seed = Some(*seed.as_bytes());
                 Ok(())
             }
-            Place::Folder(folder) => replace(&folder.join("log.key"), seed.as_bytes()),
+            Place::Folder(folder) | Place::Among(folder) => replace(&folder.join("log.key"), seed.as_bytes()),
         }
     }
 
@@ -122,6 +145,7 @@ impl State {
     pub(crate) fn remembered(&self) -> Result<Remembered, RepoError> {
         match &*self.0 {
             Place::Memory { inner, .. } => Ok(locked(inner).remembered.clone()),
+            Place::Among(_) => Ok(Remembered::default()),
             Place::Folder(folder) => {
                 let path = folder.join("heads");
                 match fs::read_to_string(&path) {
@@ -142,7 +166,9 @@ impl State {
                 locked(inner).remembered = remembered.clone();
                 Ok(())
             }
-            Place::Folder(folder) => replace(&folder.join("heads"), print(remembered).as_bytes()),
+            Place::Folder(folder) | Place::Among(folder) => {
+                replace(&folder.join("heads"), print(remembered).as_bytes())
+            }
         }
     }
 
@@ -150,7 +176,7 @@ impl State {
     pub(crate) fn lock_journal(&self) -> Result<Guard<'_>, RepoError> {
         match &*self.0 {
             Place::Memory { journal, .. } => Ok(Guard::Journal { _guard: locked(journal) }),
-            Place::Folder(folder) => {
+            Place::Folder(folder) | Place::Among(folder) => {
                 let path = folder.join("journal.lock");
                 let file = open_lock(&path).and_then(|file| file.lock().map(|()| file));
                 Ok(Guard::File { _lock: file.map_err(|source| failed("lock", &path, source))?, remove: None })
@@ -165,7 +191,7 @@ impl State {
                 locked(inner).runs.insert(run);
                 Ok(Guard::Run { state: self, run })
             }
-            Place::Folder(folder) => {
+            Place::Folder(folder) | Place::Among(folder) => {
                 let path = folder.join(format!("{run}.run"));
                 let file = open_lock(&path).and_then(|file| file.lock().map(|()| file));
                 let file = file.map_err(|source| failed("lock", &path, source))?;
@@ -178,7 +204,7 @@ impl State {
     pub(crate) fn is_alive(&self, run: RunId) -> Result<bool, RepoError> {
         match &*self.0 {
             Place::Memory { inner, .. } => Ok(locked(inner).runs.contains(&run)),
-            Place::Folder(folder) => {
+            Place::Folder(folder) | Place::Among(folder) => {
                 let path = folder.join(format!("{run}.run"));
                 match File::open(&path) {
                     Ok(file) => match file.try_lock() {
@@ -200,7 +226,7 @@ impl State {
 impl fmt::Debug for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &*self.0 {
-            Place::Folder(folder) => f.debug_tuple("State").field(folder).finish(),
+            Place::Folder(folder) | Place::Among(folder) => f.debug_tuple("State").field(folder).finish(),
             Place::Memory { .. } => f.write_str("State(in memory)"),
         }
     }
@@ -254,13 +280,15 @@ fn private() -> OpenOptions {
 }
 
 fn open_lock(path: &Path) -> std::io::Result<File> {
+    create_private_folder(path.parent().expect("a file in the state folder"))?;
     private().truncate(false).open(path)
 }
 
 /// Replaces a small file atomically and durably.
 fn replace(path: &Path, bytes: &[u8]) -> Result<(), RepoError> {
     let temporary = path.with_extension(format!("{}.new", std::process::id()));
-    let written = private().truncate(true).open(&temporary).and_then(|mut file| {
+    let folder = create_private_folder(path.parent().expect("a file in the state folder"));
+    let written = folder.and_then(|()| private().truncate(true).open(&temporary)).and_then(|mut file| {
         file.write_all(bytes)?;
         file.sync_all()?;
         fs::rename(&temporary, path)?;

@@ -9,6 +9,7 @@ use crate::ids::{KeyId, RunId, VaultId};
 use crate::name::{ObjectKind, ParsedName};
 use crate::wire::certificate::{UserCertificate, WriterCertificate};
 use crate::wire::frame::{Frame, Header, Trailer};
+use crate::wire::journal::JournalEntry;
 
 /// The key id of a verifying key.
 pub(crate) fn key_id(key: &VerifyingKey) -> KeyId {
@@ -70,12 +71,26 @@ impl Trust {
         if trailer.is_by(&key, signed, &name.stem) { Ok(trailer.run) } else { Err(Flaw::BadSignature) }
     }
 
+    /// True if a user or the root key answers for what this entry removes or redacts; the root key for the removal of keys,
+    /// certificates and config.
+    pub(crate) fn authorises(&self, entry: &JournalEntry, writer: KeyId) -> bool {
+        let Some(by) = &entry.authority else { return !entry.needs_authority() };
+        let is_root = by.signer == key_id(&self.root);
+        let key = if is_root { Some(self.root) } else { self.users.get(&by.signer).map(|user| user.key) };
+        let roots_own = |name: &str| {
+            let kind = ParsedName::parse(name).map(|parsed| parsed.kind);
+            matches!(kind, Some(ObjectKind::Config | ObjectKind::User | ObjectKind::Writer | ObjectKind::Slot))
+        };
+        let may = is_root || !entry.removed.iter().any(|(name, _)| roots_own(name));
+        may && key.is_some_and(|key| key.verify(&entry.authority_message(self.vault, writer), &by.signature).is_ok())
+    }
+
     fn signer(&self, kind: ObjectKind, name: &ParsedName, signer: KeyId) -> Option<VerifyingKey> {
         let root = (signer == key_id(&self.root)).then_some(self.root);
         let user = self.users.get(&signer).map(|user| user.key);
         match kind {
             ObjectKind::Config | ObjectKind::User => root,
-            ObjectKind::Slot => user.or(root),
+            ObjectKind::Slot | ObjectKind::Redaction => user.or(root),
             ObjectKind::Writer => user,
             ObjectKind::Journal if name.stem.folder() != format!("journal/{signer}") => None,
             _ => self.writers.get(&signer).map(|writer| writer.key),

@@ -13,13 +13,13 @@ use crate::live::{Listing, list, read};
 use crate::name::{ObjectKind, ParsedName, Stem};
 use crate::sessions::{KeyFinder, write_twice};
 use crate::state::{Head, Remembered, State};
-use crate::trust::key_id;
-use crate::view::{View, with_twins};
+use crate::trust::{Trust, key_id};
+use crate::view::{View, candidates, with_twins};
 use crate::wire::cbor::Malformed;
 use crate::wire::certificate::WriterCertificate;
 use crate::wire::config::Epoch;
 use crate::wire::frame::{Author, Frame, Header};
-use crate::wire::journal::{Added, JournalEntry};
+use crate::wire::journal::{Added, Authority, JournalEntry};
 use crate::wire::slot::Slot;
 
 /// What a vault needs of the world around it.
@@ -66,16 +66,20 @@ impl Vault {
     /// storage and state.
     pub fn open(around: Surroundings, credential: &Credential, expected: Option<Digest>) -> Result<Self, RepoError> {
         let listing = list(&*around.storage)?;
-        let remembered = around.state.remembered()?;
-        let expected = expected.or(remembered.root);
-        let door = Door { around: &around, listing, remembered, credential, expected };
+        let expected = expected.or(around.state.remembered()?.root);
+        let trusts = candidates(&*around.storage, &listing, None);
+        let door = Door { around: &around, listing, trusts, credential, expected };
         let (slot, keyring, view) = door.open()?;
+        let around = Surroundings { state: around.state.bound(keyring.vault)?, ..around };
         let compartment = view.config.compartments.first().ok_or(RepoError::NoReadingKey { what: "this vault" })?;
         let keys = keyring.compartment(compartment.id, view.config.hash, view.config.recipient)?;
         let finder = KeyFinder::new(&view);
         let mut vault = Self { view, around, keyring, keys: Arc::new(keys), finder, slot };
-        vault.remember()?;
-        Ok(vault)
+        match vault.remember() {
+            // Reading needs no memory; who writes will be told.
+            Ok(()) | Err(RepoError::State { .. }) => Ok(vault),
+            Err(error) => Err(error),
+        }
     }
 
     /// Looks at the storage anew.
@@ -226,7 +230,7 @@ impl Vault {
         let writer = key_id(&key.public());
         let remembered = state.remembered()?.heads.get(&writer).copied();
         let newest = newest_entry(&self.view, writer, remembered)?;
-        let entry = JournalEntry {
+        let mut entry = JournalEntry {
             sequence: newest.map_or(0, |head| head.sequence + 1),
             previous: newest.map(|head| head.digest),
             time: self.around.clock.now(),
@@ -234,11 +238,18 @@ impl Vault {
             generation: self.view.live.generation,
             added: change.added,
             removed: change.removed,
+            authority: None,
         };
+        if entry.needs_authority() {
+            let signature = self.keyring.signing.sign(&entry.authority_message(self.id(), writer));
+            entry.authority = Some(Authority { signer: key_id(&self.keyring.signing.public()), signature });
+        }
         let head = write_entry(&*self.view.storage, self.id(), &Author { key, run }, &entry)?;
         self.view.take_in(entry, writer, head);
         self.finder = KeyFinder::new(&self.view);
-        self.remember_locked()
+        // It is acknowledged whether or not this machine can remember it; if not, the next run will.
+        let _ = self.remember_locked();
+        Ok(())
     }
 }
 
@@ -296,7 +307,8 @@ fn newest_entry(view: &View, writer: KeyId, remembered: Option<Head>) -> Result<
 struct Door<'a> {
     around: &'a Surroundings,
     listing: Listing,
-    remembered: Remembered,
+    /// Whoever says to be this vault's root, and the users he vouches for.
+    trusts: Vec<Trust>,
     credential: &'a Credential,
     expected: Option<Digest>,
 }
@@ -323,7 +335,8 @@ impl Door<'_> {
                 continue;
             }
             let Ok(bytes) = read(storage, name) else { continue };
-            if !parsed.fits(&sb_crypto::sha256(&bytes)) {
+            // Before anything is derived, which is slow by intention: whose slot is it?
+            if !self.trusts.iter().any(|trust| trust.check(&parsed, &bytes).is_ok()) {
                 continue;
             }
             tried = Some(parsed.stem.clone());
@@ -347,9 +360,11 @@ impl Door<'_> {
         };
         let malformed = |flaw: Malformed| RepoError::Damaged { name: name.to_owned(), flaw: flaw.into() };
         let keyring = Keyring::open(&payload).map_err(malformed)?;
-        check_root(&slot.sealed.method, &keyring, self.expected)?;
+        let remembered = self.around.state.bound(keyring.vault)?.remembered()?;
+        let expected = self.expected.or(remembered.root);
+        check_root(&slot.sealed.method, &keyring, expected)?;
         let (storage, root) = (self.around.storage.clone(), Some(keyring.root));
-        let view = View::assemble(storage, self.listing.clone(), self.remembered.clone(), root, self.expected)?;
+        let view = View::assemble(storage, self.listing.clone(), remembered, root, expected)?;
         // A slot that was taken away opens nothing any more, even if somebody puts it back.
         let counts =
             view.id() == keyring.vault && !view.live.is_removed(name) && view.trust.check(parsed, bytes).is_ok();

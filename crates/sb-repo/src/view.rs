@@ -41,7 +41,13 @@ impl View {
     /// of the config is good, and errors of storage and state. Other damage is not an error here: `verify` reports it.
     pub fn open(storage: Arc<dyn Storage>, state: &State, expected: Option<Digest>) -> Result<Self, RepoError> {
         let listing = list(&*storage)?;
-        let remembered = state.remembered()?;
+        let said = candidates(&*storage, &listing, expected);
+        // Of several vaults that the storage says it is, the one that this machine knows.
+        let vault = said.iter().find(|trust| state.knows(trust.vault)).or(said.first()).map(|trust| trust.vault);
+        let remembered = match vault {
+            Some(vault) => state.bound(vault)?.remembered()?,
+            None => Remembered::default(),
+        };
         let expected = expected.or(remembered.root);
         Self::assemble(storage, listing, remembered, None, expected)
     }
@@ -130,6 +136,26 @@ pub(crate) fn with_twins<'a>(listing: &'a Listing, folder: &'a str) -> Vec<&'a s
         .take_while(|name| name.starts_with(&twin))
         .collect();
     names_in(listing, folder).chain(twins).collect()
+}
+
+/// Every root key that a config in this storage names, unless it is not the expected one, with the users it vouches for.
+/// Anybody can add another; which one to believe, a slot says, or whoever remembers.
+pub(crate) fn candidates(storage: &dyn Storage, listing: &Listing, expected: Option<Digest>) -> Vec<Trust> {
+    let mut trusts: Vec<Trust> = Vec::new();
+    for name in with_twins(listing, "config/") {
+        let Ok((vault, config)) = read_config(storage, name, None, expected) else { continue };
+        if trusts.iter().any(|known| known.root == config.root && known.vault == vault) {
+            continue;
+        }
+        let mut trust = Trust::new(vault, config.root);
+        for name in with_twins(listing, "users/") {
+            if let (Some(parsed), Ok(bytes)) = (ParsedName::parse(name), read(storage, name)) {
+                let _ = trust.add_user(&parsed, &bytes);
+            }
+        }
+        trusts.push(trust);
+    }
+    trusts
 }
 
 fn find_config(

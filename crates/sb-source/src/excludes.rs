@@ -8,28 +8,44 @@ use crate::{SelectionError, SourceOptions, platform};
 
 /// The patterns of a [`SourceOptions`], compiled.
 #[derive(Debug)]
-pub(crate) struct Excludes(Gitignore);
+pub(crate) struct Excludes {
+    compiled: Gitignore,
+    patterns: Vec<String>,
+}
 
 impl Excludes {
     pub(crate) fn new(options: &SourceOptions) -> Result<Self, SelectionError> {
         let mut builder = GitignoreBuilder::new("");
-        let mut add = |pattern: &str| match builder.add_line(None, pattern) {
-            Ok(_) => Ok(()),
-            Err(source) => Err(SelectionError::Pattern { pattern: pattern.to_owned(), source: Box::new(source) }),
+        let mut patterns = Vec::new();
+        let mut add = |pattern: &str| {
+            patterns.push(pattern.to_owned());
+            match builder.add_line(None, pattern) {
+                Ok(_) => Ok(()),
+                Err(source) => Err(SelectionError::Pattern { pattern: pattern.to_owned(), source: Box::new(source) }),
+            }
         };
         options.excludes.iter().try_for_each(|pattern| add(pattern))?;
         for file in &options.exclude_files {
             let unreadable = |source| SelectionError::ExcludeFile { file: file.clone(), source };
-            let patterns = fs::read_to_string(file).map_err(unreadable)?;
-            patterns.lines().try_for_each(&mut add)?;
+            let lines = fs::read_to_string(file).map_err(unreadable)?;
+            lines.lines().try_for_each(&mut add)?;
         }
         let set = |source| SelectionError::Pattern { pattern: options.excludes.join("\n"), source: Box::new(source) };
-        Ok(Self(builder.build().map_err(set)?))
+        Ok(Self { compiled: builder.build().map_err(set)?, patterns })
+    }
+
+    /// The patterns that begin with this path.
+    pub(crate) fn beginning_with(&self, path: &[u8]) -> impl Iterator<Item = &str> {
+        let begins = move |pattern: &&String| {
+            let rest = pattern.trim_start_matches('!').as_bytes().strip_prefix(path);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
+        };
+        self.patterns.iter().filter(begins).map(String::as_str)
     }
 
     /// Whether to leave out what is at `path`, counted from its source, without a slash in front.
     pub(crate) fn leave_out(&self, path: &[u8], folder: bool) -> bool {
-        platform::os_str(path).is_ok_and(|path| self.0.matched(path, folder).is_ignore())
+        platform::os_str(path).is_ok_and(|path| self.compiled.matched(path, folder).is_ignore())
     }
 }
 
@@ -82,6 +98,13 @@ mod tests {
         assert!(excludes.leave_out(b"a.tmp", false));
         assert!(!excludes.leave_out(b"keep.tmp", false));
         assert!(excludes.leave_out(b"x/keep.tmp", false));
+    }
+
+    #[test]
+    fn patterns_that_begin_with_a_path_are_found() {
+        let excludes = excludes(&["/a/b", "/a/b/*.tmp", "!/a/b/c", "/a/bc", "/a", "b", "*/a/b"]);
+        let found: Vec<&str> = excludes.beginning_with(b"/a/b").collect();
+        assert_eq!(found, ["/a/b", "/a/b/*.tmp", "!/a/b/c"]);
     }
 
     #[test]

@@ -53,6 +53,8 @@ pub struct FileSource {
     accounts: Accounts,
     /// All sources given, also those inside another.
     named: Vec<EntryPath>,
+    /// The same as they were spelled, links on the way and all.
+    spelled: Vec<PathBuf>,
 }
 
 impl FileSource {
@@ -83,7 +85,32 @@ impl FileSource {
             }
         }
         let (excludes, accounts) = (Excludes::new(&options)?, Accounts::read(Path::new("/etc")));
-        Ok(Self { plan: Plan::new(&roots), roots, options, excludes, accounts, named })
+        let spelled = paths.iter().filter_map(|path| std::path::absolute(path).ok()).collect();
+        Ok(Self { plan: Plan::new(&roots), roots, options, excludes, accounts, named, spelled })
+    }
+
+    /// The patterns that begin with the absolute path of a source. Patterns are matched *below* the sources, so these most
+    /// likely leave out nothing, and somebody should be told.
+    ///
+    /// ```
+    /// use sb_source::{FileSource, SourceOptions};
+    ///
+    /// # let folder = tempfile::tempdir()?;
+    /// # let folder = folder.path();
+    /// let meant = format!("{}/cache", folder.display());
+    /// let source = FileSource::new([folder], SourceOptions::default().exclude("*.tmp").exclude(&meant))?;
+    /// assert_eq!(source.misplaced_excludes(), [meant]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn misplaced_excludes(&self) -> Vec<&str> {
+        let spelled = self.spelled.iter().map(|path| path.as_os_str().as_encoded_bytes());
+        let paths = self.named.iter().map(EntryPath::as_bytes).chain(spelled);
+        // Below the root, an absolute path is as good as any.
+        let paths = paths.map(|path| path.strip_suffix(b"/").unwrap_or(path)).filter(|path| !path.is_empty());
+        let mut patterns: Vec<&str> = paths.flat_map(|path| self.excludes.beginning_with(path)).collect();
+        patterns.sort_unstable();
+        patterns.dedup();
+        patterns
     }
 
     /// The file systems a walk may visit; `None` for all.

@@ -19,7 +19,7 @@ pub enum TargetError {
         /// The error behind it.
         source: io::Error,
     },
-    /// The file system is full, or a quota or size limit is reached.
+    /// The file system is full, or a quota is reached: nothing else can be written either.
     #[error("no space left for `{path}`: {source}")]
     Full {
         /// What was being written.
@@ -81,7 +81,7 @@ pub enum TargetError {
         /// The entry.
         path: EntryPath,
     },
-    /// The device or file system failed.
+    /// The device or file system failed, or cannot hold a file so large.
     #[error("cannot write `{path}`: {source}")]
     Failed {
         /// What was being written.
@@ -94,7 +94,7 @@ pub enum TargetError {
 impl TargetError {
     pub(crate) fn new(path: EntryPath, source: io::Error) -> Self {
         match source.kind() {
-            ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => Self::Full { path, source },
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Self::Full { path, source },
             ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => Self::Denied { path, source },
             ErrorKind::NotADirectory => Self::NotAFolder { path },
             ErrorKind::IsADirectory => Self::IsAFolder { path },
@@ -120,6 +120,7 @@ mod tests {
             (ErrorKind::IsADirectory, "`/a` is a folder and stays one"),
             (ErrorKind::NotFound, "`/a` does not exist"),
             (ErrorKind::Unsupported, "`/a` is of a kind that cannot be restored here"),
+            (ErrorKind::FileTooLarge, "cannot write `/a`: file too large"),
             (ErrorKind::TimedOut, "cannot write `/a`: timed out"),
         ];
         for (kind, message) in cases {

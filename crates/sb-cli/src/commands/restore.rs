@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
 use sb_core::source::MetadataProblem;
-use sb_core::{RestoreOptions, RestoreProblem, RestoreReport, Size};
+use sb_core::{CoreError, RestoreOptions, RestoreProblem, RestoreReport, Size};
 use serde_json::json;
 
 use crate::commands::cat::snapshot_path;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::text::{count, duration};
+use crate::text::{count, duration, number};
 
 /// So many problems are listed unless more is asked for.
 const PROBLEMS_SHOWN: usize = 20;
@@ -28,7 +28,8 @@ Examples:
   sb restore 3fa9 --to /mnt/new                              everything, under its absolute paths
 
 Every file is compared with its SHA-256 before it gets its name. Nothing is written outside DIR, and no link is followed. \
-Ends with 4 if the vault has lost something, with 3 if something could not be put back as it was.")]
+Ends with 4 if the vault has lost something, with 3 if something could not be put back as it was or the snapshot itself is \
+partial.")]
 pub(crate) struct RestoreArgs {
     /// Which snapshot, and what of it
     #[arg(value_name = "SNAP[:PATH]")]
@@ -53,30 +54,33 @@ pub(crate) fn run(args: &RestoreArgs, context: &Context) -> Result<Exit, Failure
     options.overwrite = matches!(args.overwrite, Some(Overwrite::Always));
     let began = Instant::now();
     let report = context.watch("restoring", |progress| session.restore(&at, &args.to, options, progress))?;
-    let exit = exit(&report);
-    tell(args, context, &report, began.elapsed(), exit)?;
+    let missing = session.vault().find_snapshot(&at.snapshot).map_err(CoreError::from)?.problem_count();
+    let exit = exit(&report, missing);
+    tell(args, context, &report, missing, (began.elapsed(), exit))?;
     Ok(exit)
 }
 
-/// Disposed documents are gone by right, and what was inconsistent when it was backed up is restored as it was.
-fn exit(report: &RestoreReport) -> Exit {
-    let is_wrong =
-        |problem| !matches!(problem, &RestoreProblem::Disposed { .. } | &RestoreProblem::Inconsistent { .. });
+/// How to end where so many entries are `missing` from the snapshot itself. Disposed documents are gone by right.
+fn exit(report: &RestoreReport, missing: u64) -> Exit {
     if report.is_damaged() {
         Exit::Damaged
-    } else if report.problems.iter().any(is_wrong) {
+    } else if missing > 0 || !is_as_it_was(report) {
         Exit::Partial
     } else {
         Exit::Done
     }
 }
 
+fn is_as_it_was(report: &RestoreReport) -> bool {
+    report.problems.iter().all(|problem| matches!(problem, RestoreProblem::Disposed { .. }))
+}
+
 fn tell(
     args: &RestoreArgs,
     context: &Context,
     report: &RestoreReport,
-    time: Duration,
-    exit: Exit,
+    missing: u64,
+    (time, exit): (Duration, Exit),
 ) -> Result<(), Failure> {
     let output = &context.output;
     for problem in &report.problems {
@@ -93,13 +97,17 @@ fn tell(
         duration(time),
         Size(report.bytes)
     ))?;
+    if missing > 0 && !output.json {
+        let entries = if missing == 1 { "1 entry".to_owned() } else { format!("{} entries", number(missing)) };
+        output.warn(&format!("the snapshot is partial: {entries} could not be read when it was made"));
+    }
     match exit {
         _ if output.json => {}
         Exit::Damaged => output.warn(
             "damage found: what is listed as lost is not in the vault any more, everything else was restored whole. \
              `sb verify` shows all that is damaged.",
         ),
-        Exit::Partial => output.warn("not everything could be put back as it was: see above"),
+        Exit::Partial if !is_as_it_was(report) => output.warn("not everything could be put back as it was: see above"),
         _ => {}
     }
     Ok(output.event(
@@ -110,8 +118,9 @@ fn tell(
             "others": report.others,
             "bytes": report.bytes,
             "problems": report.problems.len(),
+            "snapshot_problems": missing,
             "damaged": report.is_damaged(),
-            "complete": report.problems.is_empty(),
+            "complete": report.problems.is_empty() && missing == 0,
             "seconds": time.as_secs_f64(),
         }),
     )?)

@@ -1,6 +1,6 @@
 //! Backing up.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use sb_repo::{BackupReport, Progress};
 use sb_source::{FileSource, SourceOptions};
@@ -13,7 +13,8 @@ use crate::size::Size;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct BackupOptions {
-    /// Folders and files. Default: none, which is an error.
+    /// Folders and files. Of a symbolic link the link alone is backed up, unless a slash at its end says that what it points
+    /// to is meant. Default: none, which is an error.
     pub paths: Vec<PathBuf>,
     /// What to leave out. The vault itself and the state folder are never backed up. Default: nothing.
     pub source: SourceOptions,
@@ -43,6 +44,7 @@ impl Default for BackupOptions {
 
 impl Session {
     /// Makes a snapshot, which is safe when this returns. What could not be read is in the report, and makes it partial.
+    /// `progress` is warned of sources and patterns that hardly mean what they say.
     ///
     /// # Errors
     /// [`CoreError::Selection`] before anything is read; in [`CoreError::Repo`] a full or failing storage, a vault that was
@@ -52,12 +54,37 @@ impl Session {
         if let Some(folder) = self.place.location.folder() {
             without = without.skip_folder(folder);
         }
-        let source = FileSource::new(&options.paths, without)?;
+        let paths: Vec<PathBuf> = options.paths.iter().map(|path| followed(path)).collect();
+        let source = FileSource::new(&paths, without)?;
+        warn_of_misunderstandings(&paths, &source, progress);
         let mut settings = sb_repo::BackupOptions::default();
         settings.host.clone_from(&options.host);
         settings.tags.clone_from(&options.tags);
         settings.level = options.compression_level;
         settings.free_min = options.free_minimum.0;
         Ok(self.vault.backup(&source, &settings, progress)?)
+    }
+}
+
+/// A link with a slash at its end means what it points to; any other path means itself.
+fn followed(path: &Path) -> PathBuf {
+    let bare: PathBuf = path.components().collect();
+    // The system follows a link before a slash, too, so it is one only without it.
+    if path.is_symlink() || !bare.is_symlink() {
+        return path.to_owned();
+    }
+    // What is not there is reported under the path where it should be.
+    let target = || Some(bare.parent()?.join(bare.read_link().ok()?));
+    path.canonicalize().ok().or_else(target).unwrap_or_else(|| path.to_owned())
+}
+
+fn warn_of_misunderstandings(paths: &[PathBuf], source: &FileSource, progress: Progress<'_>) {
+    for path in paths.iter().filter(|path| path.is_symlink()) {
+        let text = "is a symbolic link; only the link is backed up, name what it points to, or put a slash after it";
+        progress.monitor.warning(&format!("`{}` {text}", path.display()));
+    }
+    for pattern in source.misplaced_excludes() {
+        let text = "begins with the path of a source, but is matched below it, where it hardly leaves out anything";
+        progress.monitor.warning(&format!("the pattern `{pattern}` {text}"));
     }
 }

@@ -24,8 +24,8 @@ impl Session {
     /// here gets the metadata of the folder restored.
     ///
     /// # Errors
-    /// [`CoreError::TargetNotEmpty`] or [`CoreError::TargetExists`] unless `overwrite` is set, [`CoreError::TargetInVault`]; in [`CoreError::Repo`] no such
-    /// snapshot or path, a target that is full or can't be used, and interruption. What else goes wrong is in the report.
+    /// [`CoreError::TargetNotEmpty`] or [`CoreError::TargetExists`] unless `overwrite` is set, [`CoreError::TargetIsFile`],
+    /// [`CoreError::TargetInVault`]; in [`CoreError::Repo`] no such snapshot or path, a target that is full or can't be used, and interruption. What else goes wrong is in the report.
     pub fn restore(
         &self,
         at: &SnapshotPath,
@@ -36,6 +36,9 @@ impl Session {
         if self.place.contains(to) {
             let location = self.place.location.clone();
             return Err(CoreError::TargetInVault { folder: to.to_owned(), location });
+        }
+        if to.exists() && !to.is_dir() {
+            return Err(CoreError::TargetIsFile { path: to.to_owned() });
         }
         let snapshot = self.find(&at.snapshot, progress)?;
         let path = at.path.as_deref().unwrap_or(b"/");

@@ -37,6 +37,13 @@ impl Vault {
         // What became visible without being acknowledged may not be durable yet; after this it is.
         self.around.storage.sweep()?;
         self.view.listing = list(&*self.around.storage)?;
+        if self.view.live.is_incomplete() {
+            // What the lost entries removed can't be told from what nobody has entered yet.
+            progress
+                .monitor
+                .warning("journals are damaged, so nothing that interrupted runs left is used; `verify` names them");
+            return Ok(0);
+        }
         let leases = self.live_leases(writer)?;
         let mut orphans = self.orphans(&leases, progress)?;
         self.drop_packs_without_keys(&mut orphans)?;
@@ -175,5 +182,6 @@ fn provisional(added: &[Added], vault: &Vault) -> JournalEntry {
         generation: 0,
         added: added.to_vec(),
         removed: Vec::new(),
+        authority: None,
     }
 }

@@ -1,7 +1,7 @@
 //! The lease of a run: says that it is going on, for as long as it is.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use sb_store::ObjectName;
+use sb_store::{ObjectName, StoreError};
 
 use crate::error::RepoError;
 use crate::ids::SnapshotId;
@@ -55,7 +55,11 @@ impl Held {
         self.lease.expires = now + TERM;
         self.renewal = now + RENEWAL;
         let old = std::mem::replace(&mut self.name, write(around, author, self.header, &self.lease)?);
-        Ok(around.storage.remove(&old)?)
+        match around.storage.remove(&old) {
+            // Somebody tidied up, which changes nothing.
+            Ok(()) | Err(StoreError::NotFound { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Gives the lease back. One that can't be removed will expire.

@@ -74,7 +74,7 @@ impl Vault {
         let state = self.around.state.clone();
         let _alive = state.hold(run)?;
         let author = Author { key: writer, run };
-        let base = self.newest_like(source, options)?;
+        let base = self.newest_like(source, options, progress)?;
         let mut lease = Held::take(self, &author, base.as_ref().map(|base| base.id))?;
         let outcome = self.gather_and_commit(&author, source, options, progress, &mut lease, base.as_ref());
         // Whether it went well or not, the run is over.
@@ -140,12 +140,22 @@ impl Vault {
     }
 
     /// The newest snapshot of the same machine and the same sources.
-    fn newest_like(&self, source: &dyn Source, options: &BackupOptions) -> Result<Option<Snapshot>, RepoError> {
+    fn newest_like(
+        &self,
+        source: &dyn Source,
+        options: &BackupOptions,
+        progress: Progress<'_>,
+    ) -> Result<Option<Snapshot>, RepoError> {
         if !self.keys.reads_meta() {
             return Ok(None);
         }
         let sources: Vec<_> = source.roots().iter().map(|root| root.as_bytes().to_vec()).collect();
         let mut snapshots = self.snapshots()?.snapshots;
+        if snapshots.last().is_some_and(|newest| newest.started() > self.around.clock.now()) {
+            progress
+                .monitor
+                .warning("the clock is behind the newest snapshot; `latest` goes by the clock, so set it right");
+        }
         snapshots.retain(|snapshot| snapshot.host() == options.host && snapshot.sources() == sources);
         Ok(snapshots.pop())
     }

@@ -27,8 +27,15 @@ struct Open<'v> {
     pages: PageWriter,
 }
 
-/// Files with several links that have been read: device and inode → what was read, and the group.
-type Links = HashMap<(u64, u64), (FileContent, DocumentId)>;
+/// Files with several links that have been read, by device and inode.
+type Links = HashMap<(u64, u64), Linked>;
+
+/// What was read of a file with several links, kept until the last of them.
+struct Linked {
+    content: FileContent,
+    group: DocumentId,
+    links_left: u64,
+}
 
 impl Run<'_> {
     /// Goes through the source; the root node of its tree.
@@ -99,18 +106,14 @@ impl Run<'_> {
         links: &mut Links,
     ) -> Result<Option<Entry>, RepoError> {
         let document = self.tools.keys.document(found.path.as_bytes());
-        let inode = (found.metadata.device, found.metadata.inode);
-        let known = links.get(&inode).filter(|_| found.metadata.links > 1);
-        let known = known.filter(|(content, _)| {
-            content.metadata.mtime == found.metadata.mtime && content.metadata.size == found.metadata.size
-        });
-        let (content, group) = match known.cloned() {
+        let (content, group) = match take_link(links, &found.metadata) {
             Some((content, group)) => (content, Some(group)),
             None => {
                 let Some(content) = self.read_file(source, found)? else { return Ok(None) };
-                let group = (content.metadata.links > 1).then_some(document);
+                let (inode, links_left) = (inode(&content.metadata), content.metadata.links.saturating_sub(1));
+                let group = (links_left > 0).then_some(document);
                 if group.is_some() {
-                    links.insert(inode, (content.clone(), document));
+                    links.insert(inode, Linked { content: content.clone(), group: document, links_left });
                 }
                 (content, group)
             }
@@ -198,4 +201,23 @@ impl Run<'_> {
             items.truncate(items.len() / 2);
         }
     }
+}
+
+fn inode(metadata: &sb_source::Metadata) -> (u64, u64) {
+    (metadata.device, metadata.inode)
+}
+
+/// What was read by way of another link to the same, unchanged file; forgotten after the last of them.
+fn take_link(links: &mut Links, metadata: &sb_source::Metadata) -> Option<(FileContent, DocumentId)> {
+    let std::collections::hash_map::Entry::Occupied(mut known) = links.entry(inode(metadata)) else { return None };
+    let linked = known.get_mut();
+    if linked.content.metadata.mtime != metadata.mtime || linked.content.metadata.size != metadata.size {
+        return None;
+    }
+    linked.links_left -= 1;
+    if linked.links_left > 0 {
+        return Some((linked.content.clone(), linked.group));
+    }
+    let linked = known.remove();
+    Some((linked.content, linked.group))
 }

@@ -100,7 +100,9 @@ impl Locator {
         match &self.scope {
             Scope::Reading => view.live.is_readable(name),
             Scope::Writing { condemned } => {
-                view.live.contains(name) && view.listing.contains_key(name) && !condemned.contains(name)
+                // One that is shorter than it was holds less than it says.
+                let size = view.live.get(name).map(|recorded| recorded.size);
+                size.is_some() && view.listing.get(name).copied() == size && !condemned.contains(name)
             }
         }
     }

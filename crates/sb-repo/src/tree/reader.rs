@@ -14,6 +14,7 @@ use crate::name::{ObjectKind, ParsedName};
 use crate::view::View;
 use crate::wire::cbor::{Malformed, Value};
 use crate::wire::entry::{Entry, Inline, Item, Xattr, order_key, read_holes, read_xattrs};
+use crate::wire::frame::Frame;
 use crate::wire::node::{Child, Node, Part, Reference, read_parts};
 use crate::wire::redaction::{INFO, Redaction};
 
@@ -30,8 +31,15 @@ impl Redactions {
         for name in there.chain(recorded).collect::<BTreeSet<_>>() {
             let Some(parsed) = ParsedName::parse(name) else { continue };
             let damaged = |flaw: Flaw| RepoError::Damaged { name: name.to_owned(), flaw };
-            let bytes = read(&*view.storage, name).map_err(damaged)?;
-            let frame = view.trust.check(&parsed, &bytes).map_err(damaged)?;
+            let checked = read(&*view.storage, name);
+            let checked = checked.and_then(|bytes| view.trust.check(&parsed, &bytes).map(drop).map(|()| bytes));
+            let bytes = match checked {
+                Ok(bytes) => bytes,
+                Err(flaw) if view.live.contains(name) => return Err(damaged(flaw)),
+                // No user's: anybody may have put it there.
+                Err(_) => continue,
+            };
+            let frame = Frame::parse(&bytes).map_err(|flaw| damaged(flaw.into()))?;
             let private = keys.private(ObjectKind::Redaction, frame.header.key)?;
             let plain = open_with(private, INFO, &frame.header.to_bytes(), frame.body)
                 .map_err(|_| damaged(Malformed("does not open with the compartment's key").into()))?;

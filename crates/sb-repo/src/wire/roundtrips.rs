@@ -15,7 +15,7 @@ use super::certificate::{UserCertificate, WriterCertificate};
 use super::config::{CompartmentPublic, Config, Epoch, Tier};
 use super::container::SEGMENTS_START;
 use super::entry::{Entry, FileItem, Inline, Item};
-use super::journal::{Added, JournalEntry};
+use super::journal::{Added, Authority, JournalEntry};
 use super::lease::{Condemned, Fence, Lease};
 use super::locator::{Block, LocatorEntry, LocatorFooter, PackPlaces, prefix};
 use super::node::{Child, Node, Part, Reference};
@@ -165,8 +165,16 @@ fn journal() -> impl Strategy<Value = JournalEntry> {
     let added = (".*", any::<u64>(), option::of(digest()));
     let added = added.prop_map(|(name, size, digest)| Added { name, size, digest });
     let lists = (vec(added, 0..5), vec((".*", any::<u64>()), 0..5));
-    (any::<u64>(), option::of(digest()), time(), ".*", any::<u64>(), lists).prop_map(
-        |(sequence, previous, time, operation, generation, (added, removed))| JournalEntry {
+    let authority = option::of((any::<[u8; 16]>(), any::<[u8; 32]>()));
+    let authority = authority.prop_map(|by| {
+        by.map(|(signer, half)| {
+            let mut signature = [0; 64];
+            signature[..32].copy_from_slice(&half);
+            Authority { signer: KeyId::new(signer), signature }
+        })
+    });
+    (any::<u64>(), option::of(digest()), time(), ".*", any::<u64>(), lists, authority).prop_map(
+        |(sequence, previous, time, operation, generation, (added, removed), authority)| JournalEntry {
             sequence,
             previous,
             time,
@@ -174,6 +182,7 @@ fn journal() -> impl Strategy<Value = JournalEntry> {
             generation,
             added,
             removed,
+            authority,
         },
     )
 }

@@ -229,3 +229,23 @@ fn positions_of_files_are_of_no_account() {
     assert_eq!(content.read(&mut buffer).unwrap(), 4);
     assert_eq!(&buffer[..4], b"file");
 }
+
+#[test]
+fn excludes_that_name_a_source_are_told() {
+    let temp = tempfile::tempdir().unwrap();
+    let real = temp.path().canonicalize().unwrap();
+    fs::create_dir_all(real.join("real/firm/cache")).unwrap();
+    symlink("real", real.join("way")).unwrap();
+    let at = |rest: &str| real.join(rest).display().to_string();
+    let misplaced = |source: &str, pattern: &str| {
+        let options = SourceOptions::default().exclude(pattern).exclude("*.tmp");
+        FileSource::new([real.join(source)], options).unwrap().misplaced_excludes().len()
+    };
+    assert_eq!(misplaced("real/firm", &at("real/firm/cache")), 1);
+    assert_eq!(misplaced("way/firm/", &at("way/firm/cache")), 1, "as it was spelled");
+    assert_eq!(misplaced("way/firm", &at("real/firm")), 1, "as it really is");
+    assert_eq!(misplaced("real/firm", &at("real/other")), 0);
+    assert_eq!(misplaced("real/firm", "/cache"), 0);
+    let everything = FileSource::new(["/"], SourceOptions::default().exclude("/proc/*")).unwrap();
+    assert!(everything.misplaced_excludes().is_empty(), "below the root an absolute path is right");
+}
