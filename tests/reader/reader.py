@@ -608,6 +608,8 @@ class Vault:
             public = root
         elif kind == Type.WRITER:
             public = user.get(2)
+        elif kind == Type.REDACTION:
+            public = root or user.get(2)
         elif kind == Type.SLOT:
             public = root or (user.get(2) if user.get(1) == decode(item.body)[2] else None)
         else:
@@ -670,12 +672,32 @@ class Vault:
             if (name.number, entry.get(2, b"").hex()) != expected.get(name.owner, (0, "")):
                 self.note(f"{name.text}: the chain is broken before it")
             expected[name.owner] = name.number + 1, name.hash
+            entry = self._authorised(name, entry)
             for text, size, *digest in entry[6]:
                 added[text] = size, digest[0].hex() if digest else Name.parse(text).hash
             self.removed.update(text for text, *_ in entry[7])
         if len(self.problems) > problems:
             self._add_unknown(added)
         self.live = {text: known for text, known in added.items() if text not in self.removed}
+
+    def _authorised(self, name: Name, entry: Fields) -> Fields:
+        """The entry, without its removals and redactions if nobody who may has signed for them (§10)."""
+        is_redaction = lambda text: text.startswith("redactions/")
+        if not entry[7] and not any(is_redaction(text) for text, *_ in entry[6]):
+            return entry
+        signer, signature = entry.get(8, (b"", b""))
+        public = self.root if signer == sha256(self.root)[:16] else self.users.get(signer, {}).get(2)
+        lists = sha256(cbor2.dumps(entry[6], canonical=True)) + sha256(cbor2.dumps(entry[7], canonical=True))
+        text = b"sbv1/authority\0" + self.vault_id + bytes.fromhex(name.owner) + entry[1].to_bytes(8, "big") + lists
+        roots_own = ("config/", "users/", "writers/", "keys/", "twin/config/", "twin/users/", "twin/writers/", "twin/keys/")
+        try:
+            require(public, "signed by nobody who may")
+            require(public == self.root or not any(n.startswith(roots_own) for n, _ in entry[7]), "not root's")
+            Ed25519PublicKey.from_public_bytes(public).verify(signature, text)
+            return entry
+        except (VaultError, InvalidSignature):
+            self.note(f"{name.text}: removes or redacts what only a user may")
+            return entry | {6: [item for item in entry[6] if not is_redaction(item[0])], 7: []}
 
     def _add_unknown(self, added: dict[str, tuple[int, str]]) -> None:
         """Where journals are damaged, well-signed objects that none of them knows are used too (§10)."""

@@ -52,8 +52,8 @@ impl Vault {
     /// to everything that says what the vault is, and failures of storage and state.
     pub fn open(&self, credential: &Credential, fingerprint: Option<Digest>) -> Result<Session, CoreError> {
         let storage = self.storage()?;
-        let id = self.look(storage.clone(), &State::in_memory(), fingerprint)?.id();
-        let state = State::open(&self.state_folder(id))?;
+        // Which vault it is, and so which state folder is its, only the slot can say: anybody could add a config.
+        let state = State::among(&self.state_root);
         let vault = sb_repo::Vault::open(self.surroundings(storage, state), credential, fingerprint)
             .map_err(|error| CoreError::from(error).at(&self.location))?;
         Ok(Session { vault, place: self.clone(), method: method(credential) })
@@ -61,14 +61,8 @@ impl Vault {
 
     /// What anybody can see of the vault without a key, compared with what this machine remembers of it.
     pub(crate) fn view(&self, fingerprint: Option<Digest>) -> Result<View, CoreError> {
-        let storage = self.storage()?;
-        let view = self.look(storage.clone(), &State::in_memory(), fingerprint)?;
-        let folder = self.state_folder(view.id());
-        if folder.is_dir() { self.look(storage, &State::open(&folder)?, fingerprint) } else { Ok(view) }
-    }
-
-    fn look(&self, storage: Arc<dyn Storage>, state: &State, fingerprint: Option<Digest>) -> Result<View, CoreError> {
-        View::open(storage, state, fingerprint).map_err(|error| CoreError::from(error).at(&self.location))
+        View::open(self.storage()?, &State::among(&self.state_root), fingerprint)
+            .map_err(|error| CoreError::from(error).at(&self.location))
     }
 
     fn storage(&self) -> Result<Arc<dyn Storage>, CoreError> {

@@ -260,7 +260,7 @@ fn a_restore_replaces_nothing_unless_told_to() {
         assert!(matches!(error, CoreError::TargetInVault { .. }), "{error}");
     }
     let error = restore(&world.at("firm"), "firm/note.txt", true).unwrap_err();
-    assert!(matches!(error, CoreError::Repo(RepoError::Target(_))), "{error}");
+    assert!(matches!(&error, CoreError::TargetIsFile { path } if path.ends_with("firm/note.txt")), "{error}");
 }
 
 #[test]
@@ -379,4 +379,35 @@ fn excludes_and_sizes_reach_the_source() {
         })
         .unwrap();
     assert_eq!(kinds, [true]);
+}
+
+#[test]
+fn sources_that_are_links_and_misplaced_patterns_are_warned_of() {
+    #[derive(Debug, Default)]
+    struct Warned(Mutex<Vec<String>>);
+    impl Monitor for Warned {
+        fn warning(&self, text: &str) {
+            self.0.lock().unwrap().push(text.to_owned());
+        }
+    }
+    let world = World::new();
+    std::os::unix::fs::symlink("firm", world.root.join("way")).unwrap();
+    let backup = |path: &str, pattern: &str| {
+        let (monitor, stop) = (Warned::default(), AtomicBool::new(false));
+        let mut options = world.options();
+        options.paths = vec![world.root.join(path)];
+        options.source = SourceOptions::default().exclude(pattern);
+        world.open().backup(&options, Progress { monitor: &monitor, stop: &stop }).unwrap();
+        (monitor.0.into_inner().unwrap(), listed(&world.open(), &everything(), false).len())
+    };
+    let (warnings, entries) = backup("way", "*.tmp");
+    assert!(
+        matches!(&warnings[..], [text] if text.contains("way` is a symbolic link")) && entries == 1,
+        "{warnings:?}"
+    );
+    let (warnings, entries) = backup("way/", "*.tmp");
+    assert!(warnings.is_empty() && entries == 3, "{warnings:?}");
+    let pattern = world.root.join("firm/miller").display().to_string();
+    let (warnings, entries) = backup("firm", &pattern);
+    assert!(matches!(&warnings[..], [text] if text.contains(&pattern)) && entries == 3, "{warnings:?}");
 }

@@ -202,6 +202,30 @@ pub fn specimens(vault: &Vault) -> Result<Vec<(&'static str, Vec<u8>)>, RepoErro
     Ok(found)
 }
 
+/// Appends a journal entry as somebody could who has read this machine's log key and nothing else: without an authority.
+///
+/// # Errors
+/// Those of the storage.
+///
+/// # Panics
+/// If the machine has no journal yet.
+pub fn forge_entry(vault: &mut Vault, added: &[String], removed: &[String]) -> Result<(), RepoError> {
+    let writer = vault.writer()?;
+    let head = vault.view.live.heads[&crate::trust::key_id(&writer.public())];
+    let entry = crate::wire::journal::JournalEntry {
+        sequence: head.sequence + 1,
+        previous: Some(head.digest),
+        time: vault.around.clock.now(),
+        operation: "forged".to_owned(),
+        generation: 0,
+        added: added.iter().map(|name| Added { name: name.clone(), size: 1, digest: None }).collect(),
+        removed: removed.iter().map(|name| (name.clone(), 1)).collect(),
+        authority: None,
+    };
+    let author = Author { key: &writer, run: RunId::random(&*vault.around.random) };
+    crate::vault::write_entry(&*vault.around.storage, vault.id(), &author, &entry).map(drop)
+}
+
 /// Condemns objects, as a collector does before it deletes them.
 ///
 /// # Errors

@@ -303,6 +303,14 @@ fn newest_entry(view: &View, writer: KeyId, remembered: Option<Head>) -> Result<
     Ok(Some(head))
 }
 
+/// A well-signed slot, and which vault it is of.
+struct Candidate<'n> {
+    parsed: ParsedName,
+    name: &'n str,
+    bytes: Vec<u8>,
+    vault: VaultId,
+}
+
 /// What stands between a credential and a vault.
 struct Door<'a> {
     around: &'a Surroundings,
@@ -317,7 +325,6 @@ impl Door<'_> {
     /// Tries the credential on every slot it could belong to, newest generation first. A slot that does not count is passed
     /// over, for anybody may have put it there.
     fn open(&self) -> Result<(ParsedName, Keyring, View), RepoError> {
-        let storage = &*self.around.storage;
         let names = with_twins(&self.listing, "keys/").into_iter();
         let mut names: Vec<_> = names.filter_map(|name| Some((ParsedName::parse(name)?, name))).collect();
         names.sort_by_key(|(parsed, _)| {
@@ -329,14 +336,12 @@ impl Door<'_> {
         } else {
             RepoError::NoSuchSlot { credential: describe(self.credential) }
         };
-        for (parsed, name) in names {
+        let mut slots: Vec<_> = names.into_iter().filter_map(|(parsed, name)| self.counting(parsed, name)).collect();
+        // A credential may open another vault, too, whose config and slots somebody has put here.
+        slots.sort_by_key(|slot| !self.around.state.knows(slot.vault));
+        for Candidate { parsed, name, bytes, .. } in slots {
             // The twin of a slot that was whole needs no second derivation.
             if tried.as_ref() == Some(&parsed.stem) {
-                continue;
-            }
-            let Ok(bytes) = read(storage, name) else { continue };
-            // Before anything is derived, which is slow by intention: whose slot is it?
-            if !self.trusts.iter().any(|trust| trust.check(&parsed, &bytes).is_ok()) {
                 continue;
             }
             tried = Some(parsed.stem.clone());
@@ -347,6 +352,13 @@ impl Door<'_> {
             }
         }
         Err(trouble)
+    }
+
+    /// The slot, if it is a slot of somebody's: asked before anything is derived, which is slow by intention.
+    fn counting<'n>(&self, parsed: ParsedName, name: &'n str) -> Option<Candidate<'n>> {
+        let bytes = read(&*self.around.storage, name).ok()?;
+        let vault = self.trusts.iter().find(|trust| trust.check(&parsed, &bytes).is_ok())?.vault;
+        Some(Candidate { parsed, name, bytes, vault })
     }
 
     fn try_slot(&self, parsed: &ParsedName, name: &str, bytes: &[u8]) -> Result<(Keyring, View), RepoError> {
