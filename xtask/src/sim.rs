@@ -1,7 +1,8 @@
 //! `cargo xtask sim`: the vault under simulated power cuts, faults and rival writers.
 //!
 //! The runs are in `sb-repo`'s `tests/simulation.rs`: the ignored test `seeds_from_environment` tries `SB_SIM_SEEDS`
-//! seeds from `SB_SIM_FROM` on and prints the seed that fails.
+//! seeds from `SB_SIM_FROM` on and prints the seed that fails; `every_operation` cuts and fails each single operation, and
+//! comes first unless one seed is to be replayed.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
@@ -12,17 +13,25 @@ use crate::program;
 use crate::workspace::Workspace;
 
 const SEEDS: u64 = 10_000;
-const TEST: &str = "seeds_from_environment";
+const HISTORIES: &str = "seeds_from_environment";
+const EVERY_OPERATION: &str = "every_operation";
 
 pub(crate) fn run(mut options: Options) -> Result<(), Failure> {
     let (from, seeds) = range(&mut options)?;
     options.finish()?;
     let workspace = Workspace::load()?;
+    if seeds > 1 {
+        simulate(&workspace, EVERY_OPERATION, from, seeds)?;
+    }
     println!("simulating {seeds} seeds from {from}");
+    simulate(&workspace, HISTORIES, from, seeds)
+}
+
+fn simulate(workspace: &Workspace, test: &str, from: u64, seeds: u64) -> Result<(), Failure> {
     let mut command = program::cargo();
     command
         .args(["test", "--package=sb-repo", "--all-features", "--profile=sim", "--test=simulation"])
-        .args(["--", "--ignored", "--exact", TEST, "--nocapture"])
+        .args(["--", "--ignored", "--exact", test, "--nocapture"])
         .current_dir(&workspace.root)
         .env("SB_SIM_FROM", from.to_string())
         .env("SB_SIM_SEEDS", seeds.to_string());

@@ -77,10 +77,10 @@ fn stride(operations: u64, runs: u64) -> usize {
     usize::try_from((operations / runs).max(1)).unwrap()
 }
 
-#[test]
-fn power_lost_at_any_operation_of_a_backup_costs_nothing_promised() {
+/// Cuts a backup at its operations, about `runs` of them.
+fn cut_backups(runs: u64) {
     let operations = operations_of_a_backup();
-    for k in (0..operations).step_by(stride(operations, 120)) {
+    for k in (0..operations).step_by(stride(operations, runs)) {
         for cut in [Cut::Before, Cut::After] {
             let machine = Machine::new(7);
             let (disk, mut promises) = begin(&machine);
@@ -99,11 +99,11 @@ fn power_lost_at_any_operation_of_a_backup_costs_nothing_promised() {
     }
 }
 
-#[test]
-fn any_operation_of_a_backup_may_fail() {
+/// Lets operations of a backup fail, about `runs` of them.
+fn fail_backups(runs: u64) {
     let operations = operations_of_a_backup();
     for failure in [Failure::Io, Failure::Full] {
-        for k in (0..operations).step_by(stride(operations, 80)) {
+        for k in (0..operations).step_by(stride(operations, runs)) {
             let machine = Machine::new(7);
             let (disk, mut promises) = begin(&machine);
             disk.fail_at(disk.operations() + k, failure);
@@ -118,8 +118,8 @@ fn any_operation_of_a_backup_may_fail() {
     }
 }
 
-#[test]
-fn an_adoption_may_be_cut_at_any_operation() {
+/// Cuts an adoption of orphans at its operations, and lets them fail, about `runs` of them.
+fn trouble_adoptions(runs: u64) {
     // A run that is killed just before it is acknowledged leaves everything but the journal entry.
     let leave_orphans = |machine: &Machine| {
         let (disk, mut promises) = begin(machine);
@@ -138,27 +138,52 @@ fn an_adoption_may_be_cut_at_any_operation() {
         assert_eq!(report.counts.new_chunks, 0, "what had been stored is not stored again");
         disk.operations() - before
     };
-    for k in (0..operations).step_by(stride(operations, 100)) {
-        let machine = Machine::new(8);
-        let (disk, mut promises) = leave_orphans(&machine);
-        disk.crash_at(disk.operations() + k);
-        promises.note(&run(&machine, &disk, 2), &desk(2));
-        disk.power_loss(k);
-        let context = format!("adoption cut at operation {k}");
-        promises.check(Arc::new(disk.storage()), &context);
-        promises.note(&run(&machine, &disk, 3), &desk(3));
-        promises.check(Arc::new(disk.storage()), &context);
+    for k in (0..operations).step_by(stride(operations, runs)) {
+        for trouble in [Trouble::Cut, Trouble::Fail(Failure::Io), Trouble::Fail(Failure::Full)] {
+            let machine = Machine::new(8);
+            let (disk, mut promises) = leave_orphans(&machine);
+            trouble.at(&disk, disk.operations() + k);
+            promises.note(&run(&machine, &disk, 2), &desk(2));
+            trouble.over(&disk, k);
+            let context = format!("adoption, {trouble:?} at operation {k}");
+            promises.check(Arc::new(disk.storage()), &context);
+            promises.note(&run(&machine, &disk, 3), &desk(3));
+            promises.check(Arc::new(disk.storage()), &context);
+        }
     }
 }
 
-/// Two machines back up at once, in an order that the seed decides, and the power fails at operation `crash` of that.
-fn two_writers(seed: u64, crash: Option<u64>) -> u64 {
+/// What happens at an operation.
+#[derive(Clone, Copy, Debug)]
+enum Trouble {
+    Cut,
+    Fail(Failure),
+}
+
+impl Trouble {
+    fn at(self, disk: &SimDisk, k: u64) {
+        match self {
+            Self::Cut => disk.crash_at(k),
+            Self::Fail(failure) => disk.fail_at(k, failure),
+        }
+    }
+
+    fn over(self, disk: &SimDisk, seed: u64) {
+        match self {
+            Self::Cut => disk.power_loss(seed),
+            Self::Fail(_) => disk.kill(),
+        }
+    }
+}
+
+/// Two machines back up at once, in an order that the seed decides, and there is trouble at one operation of that.
+fn two_writers(seed: u64, trouble: Option<(Trouble, u64)>) -> u64 {
     let (a, b) = (Machine::new(seed), Machine::new(seed + 1000));
     let (disk, mut promises) = begin(&a);
     promises.note(&run(&b, &disk, 1), &desk(1));
     let before = disk.operations();
-    if let Some(k) = crash {
-        disk.crash_at(before + k);
+    if let Some((trouble, k)) = trouble {
+        trouble.at(&disk, before + k);
     }
     let storage: Arc<dyn Storage> = Arc::new(disk.storage());
     let schedule = Schedule::new(seed, 2);
@@ -175,12 +200,12 @@ fn two_writers(seed: u64, crash: Option<u64>) -> u64 {
     schedule.run(vec![participant(0, a.clone()), participant(1, b.clone())]);
     let operations = disk.operations() - before;
     for (outcome, day) in told.into_inner().unwrap() {
-        assert!(crash.is_some() || outcome.is_ok(), "seed {seed}: {outcome:?}");
+        assert!(trouble.is_some() || outcome.is_ok(), "seed {seed}: {outcome:?}");
         promises.note(&outcome, &desk(day));
     }
-    let context = format!("two writers, seed {seed}, cut at {crash:?}");
-    if crash.is_some() {
-        disk.power_loss(seed);
+    let context = format!("two writers, seed {seed}, {trouble:?}");
+    if let Some((trouble, _)) = trouble {
+        trouble.over(&disk, seed);
     }
     promises.check(Arc::new(disk.storage()), &context);
     for machine in [&a, &b] {
@@ -192,12 +217,45 @@ fn two_writers(seed: u64, crash: Option<u64>) -> u64 {
     operations
 }
 
-#[test]
-fn two_writers_at_once_may_be_cut_at_any_operation() {
+/// Cuts two writers at their operations, and lets them fail, about `runs` of them.
+fn trouble_two_writers(runs: u64) {
     let operations = two_writers(1, None);
-    for k in (0..operations).step_by(stride(operations, 60)) {
-        two_writers(k + 1, Some(k));
+    for k in (0..operations).step_by(stride(operations, runs)) {
+        two_writers(k + 1, Some((Trouble::Cut, k)));
+        two_writers(k + 1, Some((Trouble::Fail(Failure::Io), k)));
+        two_writers(k + 1, Some((Trouble::Fail(Failure::Full), k)));
     }
+}
+
+#[test]
+fn power_lost_in_a_backup_costs_nothing_promised() {
+    cut_backups(130);
+}
+
+#[test]
+fn operations_of_a_backup_may_fail() {
+    fail_backups(60);
+}
+
+#[test]
+fn an_adoption_may_be_cut_or_fail() {
+    trouble_adoptions(40);
+}
+
+#[test]
+fn two_writers_at_once_may_be_cut_or_fail() {
+    trouble_two_writers(25);
+}
+
+#[test]
+#[ignore = "long: cargo xtask sim"]
+fn every_operation() {
+    std::thread::scope(|scope| {
+        for part in [cut_backups, fail_backups, trouble_adoptions, trouble_two_writers] {
+            scope.spawn(move || part(u64::MAX));
+        }
+    });
+    println!("every operation of a backup, of an adoption and of two writers may be cut or fail");
 }
 
 #[test]
@@ -276,7 +334,7 @@ fn history(seed: u64) {
     promises.note(&last, &desk(7));
     promises.check(Arc::new(disk.storage()), &format!("seed {seed}, at the end"));
     if seed.is_multiple_of(3) {
-        two_writers(seed, Some(roll(expected_operations * 2)));
+        two_writers(seed, Some((Trouble::Cut, roll(expected_operations * 2))));
     }
 }
 
