@@ -1,7 +1,6 @@
 //! Making a vault.
 
 use std::fs;
-use std::path::Path;
 
 use sb_crypto::{Digest, Lock, RecipientAlgorithm, RecoveryKey};
 use sb_repo::{CreateOptions, RunId, State, VaultId, create};
@@ -58,11 +57,8 @@ impl Vault {
         })?;
         let (id, root_fingerprint) = (vault.id(), vault.view().root_fingerprint());
         drop(vault);
-        rename(&unnamed, &self.state_folder(id))?;
+        // Whatever becomes of the state, the recovery key must be shown: a machine without state enrols anew.
+        let _ = fs::rename(&unnamed, self.state_folder(id));
         Ok(InitReport { vault: id, root_fingerprint, recovery })
     }
-}
-
-fn rename(from: &Path, to: &Path) -> Result<(), CoreError> {
-    fs::rename(from, to).map_err(|source| CoreError::StateFolder { action: "rename", folder: from.to_owned(), source })
 }
