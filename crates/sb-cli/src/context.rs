@@ -67,7 +67,7 @@ impl Context {
                 Err(error @ CoreError::Repo(RepoError::NoSuchSlot { .. })) => last = last.or(Some(error)),
                 opened => {
                     let session = opened?;
-                    self.warn_of_rollback(&session);
+                    self.warn_of_flaws(&session);
                     return Ok(session);
                 }
             }
@@ -75,11 +75,15 @@ impl Context {
         Err(last.expect("at least one credential was tried").into())
     }
 
-    /// Reading goes on with what a rolled-back vault still has, but nobody should take that for the newest.
-    fn warn_of_rollback(&self, session: &Session) {
-        if let Err(error) = session.vault().check_heads() {
-            let advice = "What is shown may be old; `sb verify` names what is missing.";
-            self.output.warn(&format!("warning: {}. {advice}", chain(&error)));
+    /// Reading goes on with what a rolled-back or damaged vault still has, but nobody should take that for the newest.
+    fn warn_of_flaws(&self, session: &Session) {
+        let (vault, advice) = (session.vault(), "`sb verify` names what is missing");
+        match (vault.check_heads(), vault.view().journal_flaws()) {
+            (Err(error), _) => {
+                self.output.warn(&format!("warning: {}. What is shown may be old; {advice}.", chain(&error)));
+            }
+            (Ok(()), 0) => {}
+            (Ok(()), _) => self.output.warn(&format!("warning: the vault's journals are damaged; {advice}.")),
         }
     }
 

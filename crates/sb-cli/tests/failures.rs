@@ -396,6 +396,21 @@ fn a_damaged_snapshot_is_not_passed_over_in_silence() {
 }
 
 #[test]
+fn a_damaged_journal_is_warned_of() {
+    let world = World::backed_up();
+    world.ok(&["backup", "firm"]);
+    let damage = "j=$(ls vault/journal/*/0000000001.*); chmod u+w $j; printf x | dd of=$j bs=1 seek=100 conv=notrunc";
+    assert_eq!(sh(&world.root, damage).code, 0);
+    let list = world.run(&["snapshots"]);
+    assert_eq!((list.code, list.out.lines().count()), (0, 3), "the snapshots are there: {list:?}");
+    assert_eq!(list.err, "sb: warning: the vault's journals are damaged; `sb verify` names what is missing.\n");
+    assert_eq!(world.run(&["verify"]).code, 4);
+    let backup = world.run(&["backup", "firm"]);
+    assert_eq!(backup.code, 0);
+    assert!(backup.err.contains("journals are damaged"), "{}", backup.err);
+}
+
+#[test]
 fn a_rolled_back_vault_is_read_with_a_warning_and_not_written_to() {
     let world = World::backed_up();
     sh(&world.root, "cp -a vault old");

@@ -99,6 +99,11 @@ impl View {
         self.config.root.fingerprint()
     }
 
+    /// How many journal entries are damaged, missing or out of order, so that what the journals say is not all they said once.
+    pub fn journal_flaws(&self) -> usize {
+        self.live.flaws.len()
+    }
+
     /// Objects and bytes that the journals say must be there, by folder.
     pub fn usage(&self) -> BTreeMap<&str, (u64, u64)> {
         let mut usage = BTreeMap::new();
