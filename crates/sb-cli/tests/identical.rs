@@ -116,3 +116,18 @@ fn access_control_lists() {
     "#;
     compare(extra, &["getfacl -R -P -n -p ."]);
 }
+
+#[test]
+#[ignore = "needs the corpus"]
+fn real_documents() {
+    let corpus = std::env::var("SB_CORPUS").unwrap();
+    let home = tempfile::tempdir().unwrap();
+    sb(home.path(), &["try", &corpus]);
+    sb(home.path(), &["init"]);
+    sb(home.path(), &["backup", "--quiet", &corpus]);
+    sb(home.path(), &["verify", "--quiet", "--level", "restore"]);
+    let restored = home.path().join("restored");
+    sb(home.path(), &["restore", "--quiet", &format!("latest:{corpus}"), "--to", restored.to_str().unwrap()]);
+    let diff = format!("diff -r --no-dereference '{corpus}' . && echo same");
+    assert_eq!(sh(&restored, &diff), "same\n");
+}
