@@ -161,8 +161,10 @@ fn at_terminal(world: &World, arguments: &str, lines: &[&str]) -> String {
     let environment: Vec<_> =
         command.get_envs().map(|(k, v)| (k.to_owned(), v.unwrap_or_default().to_owned())).collect();
     command = Command::new("script");
-    let program = format!("{} {arguments}; echo code $?; stty -a", env!("CARGO_BIN_EXE_sb"));
-    command.args(["-qec", &program, "/dev/null"]).envs(environment).env_remove("SB_KEY_FILE").env("TERM", "xterm");
+    // The trap lets the shell outlive a ^C meant for the program.
+    let program = format!("trap : INT; {} {arguments}; echo code $?; stty -a", env!("CARGO_BIN_EXE_sb"));
+    command.args(["-qec", &program, "/dev/null"]).envs(environment).env_remove("SB_KEY_FILE");
+    command.env("TERM", "xterm").env("SHELL", "/bin/sh");
     let mut child = command.current_dir(&world.root).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let mut typing = child.stdin.take().unwrap();
     let mut screen = child.stdout.take().unwrap();
