@@ -90,13 +90,18 @@ fn cut_backups(runs: u64) {
             promises.note(&outcome, &desk(2));
             disk.power_loss(k);
             let context = format!("power lost {cut:?} operation {k}");
-            promises.check(Arc::new(disk.storage()), &context);
-            let next = run(&machine, &disk, 3);
-            assert!(next.is_ok(), "{context}, then {next:?}");
-            promises.note(&next, &desk(3));
-            promises.check(Arc::new(disk.storage()), &context);
+            goes_on(&machine, &disk, promises, &context);
         }
     }
+}
+
+/// Everything acknowledged restores, and the next run works, after trouble.
+fn goes_on(machine: &Machine, disk: &SimDisk, mut promises: Promises, context: &str) {
+    promises.check(Arc::new(disk.storage()), context);
+    let next = run(machine, disk, 3);
+    assert!(next.is_ok(), "{context}, then {next:?}");
+    promises.note(&next, &desk(3));
+    promises.check(Arc::new(disk.storage()), context);
 }
 
 /// Lets operations of a backup fail, about `runs` of them.
@@ -109,11 +114,7 @@ fn fail_backups(runs: u64) {
             disk.fail_at(disk.operations() + k, failure);
             promises.note(&run(&machine, &disk, 2), &desk(2));
             let context = format!("operation {k} failed with {failure:?}");
-            promises.check(Arc::new(disk.storage()), &context);
-            let next = run(&machine, &disk, 3);
-            assert!(next.is_ok(), "{context}, then {next:?}");
-            promises.note(&next, &desk(3));
-            promises.check(Arc::new(disk.storage()), &context);
+            goes_on(&machine, &disk, promises, &context);
         }
     }
 }

@@ -14,10 +14,7 @@ mod options;
 mod selection;
 mod walk;
 
-mod file_writer;
-mod restored;
-mod target;
-mod target_error;
+mod restore;
 
 mod platform;
 #[cfg(test)]
@@ -34,7 +31,4 @@ pub use memory::{Fault, MemorySource};
 pub use options::SourceOptions;
 pub use selection::SelectionError;
 
-pub use file_writer::FileWriter;
-pub use restored::{Attribute, MetadataProblem};
-pub use target::Target;
-pub use target_error::TargetError;
+pub use restore::{Attribute, FileWriter, MetadataProblem, Target, TargetError};

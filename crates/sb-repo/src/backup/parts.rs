@@ -61,37 +61,23 @@ impl PartsBuilder {
 mod tests {
     use super::*;
     use crate::ids::ChunkId;
+    use crate::tree::memory::MemorySink;
     use crate::wire::cbor::Value;
     use crate::wire::node::{Reference, read_parts};
     use sb_crypto::sha256;
-    use std::collections::HashMap;
 
-    /// Chunks by id.
-    #[derive(Default)]
-    struct Memory(HashMap<ChunkId, Vec<u8>>);
-
-    impl ChunkSink for Memory {
-        fn store(&mut self, chunk: Vec<u8>) -> Result<Reference, RepoError> {
-            let reference = Reference { id: ChunkId::of(sha256(&chunk)), length: u32::try_from(chunk.len()).unwrap() };
-            self.0.insert(reference.id, chunk);
-            Ok(reference)
+    fn leaves(memory: &MemorySink, parts: &[Part], depth: u64) -> Vec<Part> {
+        if depth == 0 {
+            return parts.to_vec();
         }
-    }
-
-    impl Memory {
-        fn leaves(&self, parts: &[Part], depth: u64) -> Vec<Part> {
-            if depth == 0 {
-                return parts.to_vec();
-            }
-            let below = |part: &Part| {
-                let list = Value::decode(&self.0[&part.reference.id]).unwrap();
-                let parts = read_parts(list, depth - 1).unwrap();
-                assert!(parts.len() <= LIST_MAX);
-                assert_eq!(parts.iter().map(|part| part.content).sum::<u64>(), part.content);
-                self.leaves(&parts, depth - 1)
-            };
-            parts.iter().flat_map(below).collect()
-        }
+        let below = |part: &Part| {
+            let list = Value::decode(&memory.0[&part.reference.id]).unwrap();
+            let parts = read_parts(list, depth - 1).unwrap();
+            assert!(parts.len() <= LIST_MAX);
+            assert_eq!(parts.iter().map(|part| part.content).sum::<u64>(), part.content);
+            leaves(memory, &parts, depth - 1)
+        };
+        parts.iter().flat_map(below).collect()
     }
 
     fn part(number: u64) -> Part {
@@ -99,8 +85,8 @@ mod tests {
         Part { reference: Reference { id, length: 1000 }, content: 1000 }
     }
 
-    fn build(numbers: impl Iterator<Item = u64>) -> (Memory, Vec<Part>, u64) {
-        let (mut memory, mut builder) = (Memory::default(), PartsBuilder::default());
+    fn build(numbers: impl Iterator<Item = u64>) -> (MemorySink, Vec<Part>, u64) {
+        let (mut memory, mut builder) = (MemorySink::default(), PartsBuilder::default());
         numbers.for_each(|number| builder.push(part(number), &mut memory).unwrap());
         let (parts, depth) = builder.finish(&mut memory).unwrap();
         assert!(parts.len() <= DIRECT_MAX);
@@ -113,7 +99,7 @@ mod tests {
         for (count, least_depth) in expected {
             let (memory, parts, depth) = build(0..count);
             assert_eq!(depth, least_depth, "{count}");
-            assert_eq!(memory.leaves(&parts, depth), (0..count).map(part).collect::<Vec<_>>());
+            assert_eq!(leaves(&memory, &parts, depth), (0..count).map(part).collect::<Vec<_>>());
         }
     }
 
@@ -127,11 +113,11 @@ mod tests {
 
     #[test]
     fn lists_end_when_they_are_full_whatever_the_content() {
-        let (mut memory, mut builder) = (Memory::default(), PartsBuilder::default());
+        let (mut memory, mut builder) = (MemorySink::default(), PartsBuilder::default());
         let plain = Part { reference: Reference { id: ChunkId::new([1; 32]), length: 9 }, content: 9 };
         (0..LIST_MAX * 70).for_each(|_| builder.push(plain, &mut memory).unwrap());
         let (parts, depth) = builder.finish(&mut memory).unwrap();
         assert_eq!((parts.len(), depth), (1, 2));
-        assert_eq!(memory.leaves(&parts, depth).len(), LIST_MAX * 70);
+        assert_eq!(leaves(&memory, &parts, depth).len(), LIST_MAX * 70);
     }
 }

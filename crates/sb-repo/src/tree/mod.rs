@@ -1,6 +1,8 @@
 //! Trees: folders as pages of entries, written depth first and read the same way.
 
 mod leaf;
+#[cfg(test)]
+pub(crate) mod memory;
 mod pages;
 mod reader;
 mod walk;

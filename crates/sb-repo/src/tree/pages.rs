@@ -80,68 +80,40 @@ impl PageWriter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::ChunkId;
-    use crate::wire::cbor::Fields;
-    use crate::wire::entry::{Inline, Item};
-    use sb_crypto::{HashAlgorithm, Key, sha256};
-    use sb_source::Timestamp;
-    use std::collections::{BTreeSet, HashMap};
+    use crate::tree::memory::MemorySink;
+    use crate::wire::entry::Inline;
+    use sb_crypto::{HashAlgorithm, Key};
+    use std::collections::BTreeSet;
 
-    #[derive(Default)]
-    struct Memory(HashMap<ChunkId, Vec<u8>>);
-
-    impl ChunkSink for Memory {
-        fn store(&mut self, chunk: Vec<u8>) -> Result<Reference, RepoError> {
-            let reference = Reference { id: ChunkId::of(sha256(&chunk)), length: u32::try_from(chunk.len()).unwrap() };
-            self.0.insert(reference.id, chunk);
-            Ok(reference)
-        }
-    }
-
-    impl Memory {
-        fn names(&self, node: Reference, last: Option<(&[u8], u64)>) -> Vec<Vec<u8>> {
-            let names: Vec<Vec<u8>> = match Node::decode(&self.0[&node.id]).unwrap() {
-                Node::Leaf(entries) => {
-                    assert!(entries.len() <= PAGE_ENTRIES_MAX);
-                    entries.into_iter().map(|entry| entry.name).collect()
-                }
-                Node::Inner(children) => {
-                    assert!(children.len() <= CHILDREN_MAX);
-                    let below = |child: &Child| self.names(child.node, Some((&child.last, child.entries)));
-                    children.iter().flat_map(below).collect()
-                }
-            };
-            if let Some((last, entries)) = last {
-                assert_eq!((names.last().unwrap().as_slice(), names.len() as u64), (last, entries));
+    fn read(memory: &MemorySink, node: Reference, last: Option<(&[u8], u64)>) -> Vec<Vec<u8>> {
+        let names: Vec<Vec<u8>> = match Node::decode(&memory.0[&node.id]).unwrap() {
+            Node::Leaf(entries) => {
+                assert!(entries.len() <= PAGE_ENTRIES_MAX);
+                entries.into_iter().map(|entry| entry.name).collect()
             }
-            names
+            Node::Inner(children) => {
+                assert!(children.len() <= CHILDREN_MAX);
+                let below = |child: &Child| read(memory, child.node, Some((&child.last, child.entries)));
+                children.iter().flat_map(below).collect()
+            }
+        };
+        if let Some((last, entries)) = last {
+            assert_eq!((names.last().unwrap().as_slice(), names.len() as u64), (last, entries));
         }
+        names
     }
 
-    fn entry(name: String, xattr: usize) -> Entry {
-        Entry {
-            name: name.into_bytes(),
-            item: Item::Fifo,
-            mode: 0,
-            uid: 0,
-            gid: 0,
-            user: None,
-            group: None,
-            mtime: Timestamp { seconds: 0, nanoseconds: 0 },
-            xattrs: Inline::Here(vec![(b"user.x".to_vec(), vec![7; xattr])]),
-            extra: Fields::new(),
-        }
-    }
-
-    fn write(names: &BTreeSet<String>, xattr: usize) -> (Memory, Reference) {
+    fn write(names: &BTreeSet<String>, xattr: usize) -> (MemorySink, Reference) {
         let boundaries = KeyedHash::new(HashAlgorithm::Blake3, &Key::from_bytes([3; 32]));
-        let (mut memory, mut pages) = (Memory::default(), PageWriter::default());
+        let (mut memory, mut pages) = (MemorySink::default(), PageWriter::default());
+        let xattrs = Inline::Here(vec![(b"user.x".to_vec(), vec![7; xattr])]);
         for name in names {
-            pages.add(&entry(name.clone(), xattr), &boundaries, &mut memory).unwrap();
+            let entry = Entry { xattrs: xattrs.clone(), ..Entry::plain(name.as_bytes()) };
+            pages.add(&entry, &boundaries, &mut memory).unwrap();
         }
         let root = pages.finish(&mut memory).unwrap();
         let expected: Vec<Vec<u8>> = names.iter().map(|name| name.clone().into_bytes()).collect();
-        assert_eq!(memory.names(root, None), expected);
+        assert_eq!(read(&memory, root, None), expected);
         (memory, root)
     }
 
@@ -171,7 +143,7 @@ mod tests {
         let (memory, _) = write(&names(300), 20_000);
         assert!(memory.0.len() > 10, "pages end by size, too");
         let (memory, root) = write(&names(1100), PAGE_BYTES_MAX);
-        assert_eq!(memory.names(root, None).len(), 1100);
+        assert_eq!(read(&memory, root, None).len(), 1100);
         let Node::Inner(children) = Node::decode(&memory.0[&root.id]).unwrap() else { panic!("not inner") };
         assert_eq!(children.iter().map(|child| child.entries).collect::<Vec<_>>(), [1024, 76], "two levels of lists");
     }

@@ -161,6 +161,23 @@ impl Entry {
         })
     }
 
+    /// Something of this name with nothing special about it.
+    #[cfg(test)]
+    pub(crate) fn plain(name: &[u8]) -> Self {
+        Self {
+            name: name.to_vec(),
+            item: Item::Fifo,
+            mode: 0,
+            uid: 0,
+            gid: 0,
+            user: None,
+            group: None,
+            mtime: Timestamp { seconds: 0, nanoseconds: 0 },
+            xattrs: Inline::default(),
+            extra: Fields::new(),
+        }
+    }
+
     pub(crate) fn encode(&self) -> Value {
         let mut fields = self.extra.clone();
         fields.insert(1, self.name.as_slice().into());

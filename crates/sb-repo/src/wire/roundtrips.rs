@@ -386,41 +386,26 @@ proptest! {
     }
 }
 
-fn plain_entry(name: &[u8]) -> Entry {
-    Entry {
-        name: name.to_vec(),
-        item: Item::Fifo,
-        mode: 0,
-        uid: 0,
-        gid: 0,
-        user: None,
-        group: None,
-        mtime: Timestamp { seconds: 0, nanoseconds: 0 },
-        xattrs: Inline::default(),
-        extra: Fields::new(),
-    }
-}
-
 #[test]
 fn names_that_would_lead_out_of_a_folder_are_refused() {
     for name in [&b""[..], b".", b"..", b"a/b", b"/", b"a\0"] {
-        assert!(Node::decode(&leaf(&plain_entry(name))).is_err(), "{name:?}");
+        assert!(Node::decode(&leaf(&Entry::plain(name))).is_err(), "{name:?}");
     }
     let redacted = Item::Redacted { leaves: Vec::new() };
-    assert!(Node::decode(&leaf(&Entry { item: redacted.clone(), ..plain_entry(b"named") })).is_err());
-    assert!(Node::decode(&leaf(&Entry { item: redacted, ..plain_entry(b"") })).is_ok());
+    assert!(Node::decode(&leaf(&Entry { item: redacted.clone(), ..Entry::plain(b"named") })).is_err());
+    assert!(Node::decode(&leaf(&Entry { item: redacted, ..Entry::plain(b"") })).is_ok());
     for name in [&b"..."[..], b".a", b"\xff\xfe", b"a b\n"] {
-        assert!(Node::decode(&leaf(&plain_entry(name))).is_ok(), "{name:?}");
+        assert!(Node::decode(&leaf(&Entry::plain(name))).is_ok(), "{name:?}");
     }
 }
 
 #[test]
 fn entries_out_of_order_or_out_of_range_are_refused() {
-    let leaf = |names: &[&[u8]]| Node::encode_leaf(names.iter().map(|name| plain_entry(name).encode()).collect());
+    let leaf = |names: &[&[u8]]| Node::encode_leaf(names.iter().map(|name| Entry::plain(name).encode()).collect());
     assert!(Node::decode(&leaf(&[b"a", b"b"])).is_ok());
     assert!(Node::decode(&leaf(&[b"b", b"a"])).is_err());
     assert!(Node::decode(&leaf(&[b"a", b"a"])).is_err());
-    let Value::Map(fields) = plain_entry(b"a").encode() else { panic!("an entry is a map") };
+    let Value::Map(fields) = Entry::plain(b"a").encode() else { panic!("an entry is a map") };
     let with = |key, value: Value| Entry::decode(fields.clone().with(key, value));
     assert!(with(2, Value::Uint(9)).is_err(), "an unknown kind");
     assert!(with(8, vec![0u64.into(), Value::Uint(1_000_000_000)].into()).is_err(), "a second and more");
@@ -449,7 +434,7 @@ fn files_whose_parts_do_not_add_up_are_refused() {
         link_group: None,
         inconsistent: false,
     };
-    let read = |file| Node::decode(&leaf(&Entry { item: Item::File(Box::new(file)), ..plain_entry(b"a") }));
+    let read = |file| Node::decode(&leaf(&Entry { item: Item::File(Box::new(file)), ..Entry::plain(b"a") }));
     assert!(read(file(7, 0, vec![part(3), part(4)])).is_ok());
     assert!(read(file(8, 0, vec![part(3), part(4)])).is_err());
     assert!(read(file(0, 0, Vec::new())).is_ok());

@@ -1,12 +1,14 @@
 use std::fs;
+use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
 use super::*;
+use crate::platform::{self, Node};
 use crate::testing::{access_list, content, deep, entries, folder, path, plant, restore, source, without_privileges};
-use crate::{Attribute, MemorySource, Timestamp};
+use crate::{Entry, EntryPath, Kind, MemorySource, Metadata, Timestamp};
 
 fn target() -> (TempDir, PathBuf, Target) {
     let temp = tempfile::tempdir().unwrap();
@@ -300,7 +302,7 @@ fn impossible_metadata_are_problems_not_errors() {
 
 #[test]
 fn without_the_rights_of_root_the_rest_comes_back() {
-    without_privileges("target::tests::without_the_rights_of_root_the_rest_comes_back", |temp| {
+    without_privileges("restore::tests::without_the_rights_of_root_the_rest_comes_back", |temp| {
         let target = Target::create(&temp.join("target")).unwrap();
         let foreign = Metadata { uid: 0, gid: 0, xattrs: vec![(b"trusted.note".to_vec(), vec![])], ..plain(0o6755) };
         let file = target.file(&path("/file"), 0).unwrap();

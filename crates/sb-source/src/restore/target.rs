@@ -4,8 +4,9 @@ use std::hash::{BuildHasher, RandomState};
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
+use super::metadata;
 use crate::platform::{self, Blocked, Node};
-use crate::{Entry, EntryPath, FileWriter, Kind, Metadata, MetadataProblem, TargetError, restored};
+use crate::{Entry, EntryPath, FileWriter, Kind, Metadata, MetadataProblem, TargetError};
 
 /// A folder to restore into, from which nothing gets out.
 ///
@@ -155,7 +156,7 @@ impl Target {
         if present != *kind {
             return Err(TargetError::WrongKind { path: path.clone() });
         }
-        Ok(restored::apply(&node, path, kind, metadata))
+        Ok(metadata::apply(&node, path, kind, metadata))
     }
 
     /// What is at `path`; `None` when nothing is there. Owners come without names.
@@ -241,7 +242,3 @@ fn make_temp<T>(path: &EntryPath, make: impl Fn(&[u8]) -> io::Result<T>) -> Resu
         }
     }
 }
-
-#[cfg(test)]
-#[cfg(target_os = "linux")]
-mod tests;

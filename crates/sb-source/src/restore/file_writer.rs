@@ -2,8 +2,9 @@
 
 use std::fs::File;
 
+use super::metadata;
 use crate::platform::{self, Node};
-use crate::{EntryPath, Kind, Metadata, MetadataProblem, TargetError, restored};
+use crate::{EntryPath, Kind, Metadata, MetadataProblem, TargetError};
 
 /// A file being restored. It has a temporary name until [`commit`](Self::commit) gives it its own; dropped before,
 /// it is removed.
@@ -52,7 +53,7 @@ impl FileWriter {
     pub fn commit(mut self, metadata: &Metadata) -> Result<Vec<MetadataProblem>, TargetError> {
         let file = self.file.take().expect("only this method takes the file and it consumes the writer");
         let node = Node::of_file(file, &self.folder, &self.temp);
-        let problems = restored::apply(&node, &self.path, &Kind::File, metadata);
+        let problems = metadata::apply(&node, &self.path, &Kind::File, metadata);
         drop(node);
         self.folder.rename(&self.temp, self.path.file_name()).map_err(|error| self.failed(error))?;
         self.temp.clear();
