@@ -414,9 +414,12 @@ class Layout:
         padded = self.size % 65_536 == 0 if self.size >= 1 << 22 else padme(self.size) == self.size
         require(padded, f"{self.name.text}: wrongly padded")
 
+    def commits_to(self, key: bytes) -> bool:
+        return self.commitment == kdf(key, "commit", self.salt)
+
     def piece(self, key: bytes, label: str, number: int, data: bytes, offset: int, length: int) -> bytes:
         """The text of a segment or block of the object whose bytes are `data`."""
-        require(self.commitment == kdf(key, "commit", self.salt), f"{self.name.text}: of another key")
+        require(self.commits_to(key), f"{self.name.text}: of another key")
         require(104 <= offset <= offset + length <= self.footer_start, f"{self.name.text}: a piece lies outside")
         context = self.salt + struct.pack(">I", number)
         return open_seal(self.algorithm, key, label, context, self.aad, data[offset : offset + length])
@@ -590,8 +593,7 @@ class Vault:
 
     def _newest(self, kind: Type, identity: str = "") -> Object:
         """The one that counts of a mutable object: the good one with the highest generation (§3)."""
-        session = kind == Type.SESSIONS  # of which only those in the live set count
-        good = [item for item in self._good(kind, identity) if not session or item.name.text in self.live]
+        good = list(self._good(kind, identity))
         require(good, f"{kind.name.lower()} {identity}: none is good")
         return max(good, key=lambda item: item.name.number)
 
@@ -729,13 +731,25 @@ class Vault:
         return {old: new for fields in found for old, new in fields[1]}
 
     @lru_cache
-    def sessions(self, table: str) -> list[bytes | None]:
-        """The pack keys of a session table (§7)."""
-        item = self._newest(Type.SESSIONS, table)
-        _, fields = self.open_sealed(item, "session")
-        same = (fields[1].hex(), fields[2], fields[3].hex()) == (table, item.name.number, item.name.owner)
-        require(same and len(fields[4]) <= 64, f"{item.name.text}: the table is another one")
-        return fields[4]
+    def sessions(self, table: str) -> list[list[bytes | None]]:
+        """The pack keys of the live session tables with this id, highest generation first (§7)."""
+        live = [item for item in self._good(Type.SESSIONS, table) if item.name.text in self.live]
+        tables = []
+        for item in sorted(live, key=lambda item: item.name.number, reverse=True):
+            _, fields = self.open_sealed(item, "session")
+            same = (fields[1].hex(), fields[2], fields[3].hex()) == (table, item.name.number, item.name.owner)
+            require(same and len(fields[4]) <= 64, f"{item.name.text}: the table is another one")
+            tables.append(fields[4])
+        require(tables, f"session table {table}: none is good")
+        return tables
+
+    def _pack_key(self, pack: Pack) -> bytes:
+        """The first key with the pack's key id that the pack commits to (§7)."""
+        table, index, text = pack.key_id[:8].hex(), int.from_bytes(pack.key_id[8:10], "big"), pack.name.text
+        require(pack.key_id[10:] == bytes(6), f"{text}: its key id is wrong")
+        keys = [keys[index] for keys in self.sessions(table) if index < len(keys) and keys[index]]
+        require(keys, f"{text}: its key is in no table, or was destroyed")
+        return next((key for key in keys if pack.commits_to(key)), keys[0])
 
     def open_layout(self, layout: type[Any], item: Object) -> Any:
         """The item as a Pack or Layout, of the compartment whose index key opens it."""
@@ -763,10 +777,7 @@ class Vault:
     def segment(self, name: Name, number: int) -> dict[bytes, bytes]:
         """The chunks of a segment of a pack."""
         pack = self.packs[name]
-        keys, index = self.sessions(pack.key_id[:8].hex()), int.from_bytes(pack.key_id[8:10], "big")
-        require(index < len(keys) and pack.key_id[10:] == bytes(6), f"{name.text}: its key is not in the table")
-        require(keys[index], f"{name.text}: its key was destroyed")
-        return pack.open_segment(keys[index], number, self.load(name).data)
+        return pack.open_segment(self._pack_key(pack), number, self.load(name).data)
 
     def chunk(self, kind: Type, chunk_id: bytes, length: int) -> bytes:
         """A chunk, from the first pack that yields it."""

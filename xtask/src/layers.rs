@@ -1,4 +1,4 @@
-//! `cargo xtask layers`: the crates' dependencies against the allowed ones of `docs/architecture.md`.
+//! `cargo xtask layers`: the crates' dependencies against the allowed ones, which are listed here.
 
 use serde_json::Value;
 

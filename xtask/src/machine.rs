@@ -9,8 +9,8 @@ use std::process::{Command, Stdio};
 use crate::program;
 
 /// Programs that tests need, and the Debian packages that have them.
-const PACKAGES: [(&str, &str); 4] =
-    [("getfattr", "attr"), ("setfattr", "attr"), ("getfacl", "acl"), ("setfacl", "acl")];
+const PACKAGES: [(&str, &str); 5] =
+    [("getfattr", "attr"), ("setfattr", "attr"), ("getfacl", "acl"), ("setfacl", "acl"), ("openssl", "openssl")];
 
 /// The machine the tests run on.
 #[derive(Debug)]
@@ -19,6 +19,8 @@ pub(crate) struct Machine {
     may_install: bool,
     lists_are_fresh: bool,
     installed: HashMap<String, bool>,
+    /// Whether a file system can be mounted, once that was tried.
+    mounts: Option<bool>,
 }
 
 impl Machine {
@@ -28,7 +30,7 @@ impl Machine {
         let beside = root.join("../shared/corpus");
         let corpus = env::var_os("SB_CORPUS").map_or(beside, PathBuf::from).canonicalize().ok();
         let may_install = is_root() && (told_to_install || env::var_os("CI").is_some_and(|value| value == "true"));
-        Self { corpus, may_install, lists_are_fresh: false, installed: HashMap::new() }
+        Self { corpus, may_install, lists_are_fresh: false, installed: HashMap::new(), mounts: None }
     }
 
     /// The folder with real documents, if it is there.
@@ -36,14 +38,15 @@ impl Machine {
         self.corpus.as_deref()
     }
 
-    /// Whether the reason a test is ignored for, `needs …`, holds no longer; installs what is missing if it may.
+    /// Whether the reason a test is ignored for, `needs … and …`, holds no longer; installs what is missing if it may.
     pub(crate) fn satisfies(&mut self, reason: &str) -> bool {
-        match reason.strip_prefix("needs ") {
-            Some("the corpus") => self.corpus.is_some(),
-            Some("root") => is_root(),
-            Some(program) => self.has_program(program),
-            None => false,
-        }
+        let Some(needs) = reason.strip_prefix("needs ") else { return false };
+        needs.split(" and ").all(|need| match need {
+            "the corpus" => self.corpus.is_some(),
+            "root" => is_root(),
+            "mounting" => *self.mounts.get_or_insert_with(mounts),
+            program => self.has_program(program),
+        })
     }
 
     fn has_program(&mut self, program: &str) -> bool {
@@ -76,6 +79,22 @@ fn apt(arguments: &[&str]) -> bool {
     command.stdin(Stdio::null()).stdout(Stdio::null()).status().is_ok_and(|status| status.success())
 }
 
+/// Tries it: root in a container often may not.
+fn mounts() -> bool {
+    let folder = env::temp_dir().join(format!("xtask-mount-{}", std::process::id()));
+    let run = |program: &str, arguments: &[&str]| {
+        let mut command = Command::new(program);
+        command.args(arguments).arg(&folder).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.status().is_ok_and(|status| status.success())
+    };
+    let mounted = std::fs::create_dir(&folder).is_ok()
+        && run("mount", &["-t", "tmpfs", "-o", "size=1m", "none"])
+        && run("umount", &[]);
+    // Fails, as it should, on what is still mounted.
+    let _ = std::fs::remove_dir(&folder);
+    mounted
+}
+
 fn is_root() -> bool {
     std::fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0)
 }
@@ -85,7 +104,7 @@ mod tests {
     use super::*;
 
     fn bare() -> Machine {
-        Machine { corpus: None, may_install: false, lists_are_fresh: false, installed: HashMap::new() }
+        Machine { corpus: None, may_install: false, lists_are_fresh: false, installed: HashMap::new(), mounts: None }
     }
 
     #[test]
@@ -96,8 +115,22 @@ mod tests {
         assert!(!machine.satisfies("needs the corpus"));
         assert!(!machine.satisfies("needs no-such-program-anywhere"));
         assert!(!machine.satisfies("long: cargo xtask sim"));
+        assert!(machine.satisfies("needs sh and ls"));
+        assert!(!machine.satisfies("needs sh and no-such-program-anywhere"));
+        assert!(!machine.satisfies("needs no-such-program-anywhere and sh"));
         machine.corpus = Some(PathBuf::from("/"));
         assert!(machine.satisfies("needs the corpus"));
+    }
+
+    #[test]
+    fn mounting_is_tried_once_and_leaves_nothing() {
+        let mut machine = bare();
+        let mounts = machine.satisfies("needs mounting");
+        assert_eq!(machine.mounts, Some(mounts));
+        assert!(is_root() || !mounts);
+        assert!(!env::temp_dir().join(format!("xtask-mount-{}", std::process::id())).exists());
+        machine.mounts = Some(!mounts);
+        assert_eq!(machine.satisfies("needs mounting"), !mounts);
     }
 
     #[test]

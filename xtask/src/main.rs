@@ -39,8 +39,9 @@ layers                   compare the crates' dependencies with the allowed ones
 tidy                     house rules no compiler checks
 ci                       what .ci/run does: fmt, clippy, doc, layers, tidy, deny, test
 
-A test marked `#[ignore = \"needs X\"]` runs where X is there: `the corpus` (../shared/corpus or $SB_CORPUS),
-`root`, or a program on the path. As root with CI=true, missing Debian packages are installed.
+A test marked `#[ignore = \"needs X and Y\"]` runs where X and Y are there: `the corpus` (../shared/corpus or
+$SB_CORPUS), `root`, `mounting`, or a program on the path. As root with CI=true, these Debian packages are
+installed where they are missing and needed: attr, acl, openssl, python3-venv and, for coverage, LLVM's.
 ";
 
 fn main() -> ExitCode {

@@ -61,7 +61,7 @@ fn environment(folder: &Path, machine: &mut Machine, log: &Path) -> Result<Optio
     let python = folder.join("bin/python");
     let stamp = folder.join("requirements");
     let wanted = REQUIREMENTS.join("\n");
-    if fs::read_to_string(&stamp).is_ok_and(|made| made == wanted) {
+    if is_usable(&python, &stamp, &wanted) {
         return Ok(Some(python));
     }
     let make = || {
@@ -77,6 +77,11 @@ fn environment(folder: &Path, machine: &mut Machine, log: &Path) -> Result<Optio
     }
     fs::write(&stamp, wanted).map_err(|source| Failure::Io { path: stamp, source })?;
     Ok(Some(python))
+}
+
+/// Whether the environment has what is wanted, and the Python that it was made with is still there to be linked to.
+fn is_usable(python: &Path, stamp: &Path, wanted: &str) -> bool {
+    python.is_file() && fs::read_to_string(stamp).is_ok_and(|made| made == wanted)
 }
 
 #[cfg(test)]
@@ -112,6 +117,18 @@ mod tests {
             panic!("it fails")
         };
         assert!(output.contains("torn segment"));
+    }
+
+    #[test]
+    fn an_environment_whose_python_is_gone_is_made_anew() {
+        let workspace = workspace("gone");
+        let (python, stamp) = (workspace.root.join("python"), workspace.root.join("requirements"));
+        fs::write(&stamp, "a").unwrap();
+        std::os::unix::fs::symlink(workspace.root.join("upgraded-away"), &python).unwrap();
+        assert!(!is_usable(&python, &stamp, "a"));
+        fs::write(workspace.root.join("upgraded-away"), "").unwrap();
+        assert!(is_usable(&python, &stamp, "a") && !is_usable(&python, &stamp, "b"));
+        fs::remove_dir_all(&workspace.root).unwrap();
     }
 
     #[test]

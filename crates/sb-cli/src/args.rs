@@ -3,9 +3,11 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{ArgAction, Args, Parser, Subcommand};
+use clap::builder::Resettable;
+use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::commands;
+use crate::platform::variable;
 
 /// Backups for accounting firms: encrypted, deduplicated, and proved to be restorable.
 #[derive(Debug, Parser)]
@@ -17,7 +19,7 @@ use crate::commands;
 Begin with `sb try`: a whole life on a throw-away vault, in a minute.
 
 Exit codes: 0 done, 1 failed, 2 usage, 3 partial (something could not be read, or not be put back), 4 damage found, \
-5 denied, 10 no vault there, 11 an exclusive step is running elsewhere, 12 wrong passphrase or key, 130 interrupted."
+5 denied (later), 10 no vault there, 11 an exclusive step is running elsewhere (later), 12 wrong passphrase or key, 130 interrupted."
 )]
 pub(crate) struct Cli {
     #[command(flatten)]
@@ -26,15 +28,23 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
+impl Cli {
+    /// Reads the command line, and for what is not in it the environment.
+    pub(crate) fn read() -> Result<Self, clap::Error> {
+        let command = Self::command().mut_args(|argument| {
+            let is_set = argument.get_env().and_then(|name| variable(name.to_str()?)).is_some();
+            if is_set { argument } else { argument.env(Resettable::Reset) }
+        });
+        Self::from_arg_matches(&command.try_get_matches()?)
+    }
+}
+
 /// What every command takes.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Global {
     /// Where the vault is: a path or a URL
     #[arg(short = 'r', long, global = true, env = "SB_VAULT", hide_env_values = true, value_name = "URL", help_heading = VAULT)]
     pub(crate) vault: Option<OsString>,
-    /// Who you are; one vault has one user so far
-    #[arg(long, global = true, env = "SB_USER", hide_env_values = true, value_name = "NAME", hide = true)]
-    pub(crate) user: Option<String>,
     /// Configuration file; without it, securebackup/config.toml in the folder for configurations, if there is one
     #[arg(long, global = true, env = "SB_CONFIG", hide_env_values = true, value_name = "FILE", help_heading = VAULT)]
     pub(crate) config: Option<PathBuf>,
@@ -99,7 +109,6 @@ pub(crate) enum Command {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_command_line_makes_sense() {

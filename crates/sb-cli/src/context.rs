@@ -6,11 +6,12 @@ use std::sync::atomic::AtomicBool;
 
 use sb_core::crypto::Digest;
 use sb_core::repo::RepoError;
-use sb_core::{Config, CoreError, Location, Progress, Session, Vault, state_root};
+use sb_core::{Config, CoreError, Location, Progress, Session, Vault, fingerprint, state_root};
 
 use crate::args::Global;
 use crate::failure::{Failure, chain};
 use crate::output::Output;
+use crate::platform::variable;
 use crate::{progress, secrets};
 
 /// What a command works with.
@@ -40,7 +41,6 @@ impl Context {
     }
 
     fn state_root(&self) -> Result<PathBuf, Failure> {
-        let variable = |name: &str| std::env::var_os(name);
         // The environment goes first, then the configuration, then the usual places.
         let configured = self.config.state_dir.clone().filter(|_| variable("SB_STATE_DIR").is_none());
         configured.or_else(|| state_root(&variable)).ok_or_else(|| {
@@ -52,9 +52,8 @@ impl Context {
     /// The fingerprint that the vault's root key must have, if one was given.
     pub(crate) fn fingerprint(&self) -> Result<Option<Digest>, Failure> {
         let Some(text) = self.global.fingerprint.as_ref().or(self.config.fingerprint.as_ref()) else { return Ok(None) };
-        let digits: String = text.chars().filter(|c| !c.is_whitespace()).collect();
         let wrong = |_| Failure::usage(format!("`{text}` is no fingerprint: it has 64 hexadecimal digits"));
-        digits.parse().map(Some).map_err(wrong)
+        fingerprint(text).map(Some).map_err(wrong)
     }
 
     /// The vault, opened with whatever was given for it.
@@ -115,7 +114,7 @@ pub(crate) fn read_config(named: Option<&Path>) -> Result<Config, Failure> {
 
 /// Where a configuration is looked for (XDG Base Directory Specification 0.8).
 pub(crate) fn usual_config() -> Option<PathBuf> {
-    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let set = |name| variable(name).map(PathBuf::from);
     let folder = set("XDG_CONFIG_HOME").or_else(|| Some(set("HOME")?.join(".config"))).or_else(|| set("APPDATA"))?;
     Some(folder.join("securebackup/config.toml"))
 }

@@ -52,6 +52,17 @@ impl Failure {
         }
     }
 
+    /// The same with something to know besides its next step.
+    pub(crate) fn also(self, fact: &str) -> Self {
+        match self {
+            Self::Told { exit, message, hint } => {
+                let hint = hint.map_or_else(|| fact.to_owned(), |hint| format!("{hint}. {fact}"));
+                Self::Told { exit, message, hint: Some(hint) }
+            }
+            other => other,
+        }
+    }
+
     /// A file of the user's that cannot be read or written.
     pub(crate) fn file(action: &str, path: &std::path::Path, error: &dyn Error) -> Self {
         Self::new(format!("cannot {action} `{}`: {}", path.display(), chain(error)))

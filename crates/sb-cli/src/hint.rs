@@ -4,9 +4,10 @@ use sb_core::crypto::CryptoError;
 use sb_core::repo::RepoError;
 use sb_core::source::{SelectionError, TargetError};
 use sb_core::store::StoreError;
-use sb_core::{CoreError, LocationError, Size};
+use sb_core::{ConfigError, CoreError, LocationError, Size};
 
 use crate::failure::chain;
+use crate::text::quoted;
 
 /// The thing and the cause.
 pub(crate) fn message(error: &CoreError) -> String {
@@ -28,13 +29,18 @@ pub(crate) fn hint(error: &CoreError) -> Option<String> {
     let text = match error {
         CoreError::Repo(error) => return repo(error).map(str::to_owned),
         CoreError::NoVault { location } => {
-            return Some(format!("Make one with `sb init {location}`, or name another place with --vault or SB_VAULT"));
+            let place = quoted(&location.to_string());
+            return Some(format!("Make one with `sb init {place}`, or name another place with --vault or SB_VAULT"));
         }
         CoreError::Location(LocationError::Later { .. }) => {
             "Use a folder; a share or another machine's folder can be mounted and used like one"
         }
+        CoreError::Location(LocationError::Ambiguous { text }) => {
+            return Some(format!("If it is a folder here, write `{}`", quoted(&format!("./{text}"))));
+        }
         CoreError::Location(_) => "Write a path, or a URL such as `file:///mnt/backup`",
         CoreError::VaultExists { .. } => "Use it as it is, or choose another folder for a new one",
+        CoreError::NoFolder { .. } => "Name a folder that is empty or does not exist yet",
         CoreError::NotEmpty { .. } => "Choose an empty folder, or one that does not exist yet",
         CoreError::TargetInVault { .. } => "Choose a folder outside the vault",
         CoreError::TargetIsFile { .. } => {
@@ -44,6 +50,9 @@ pub(crate) fn hint(error: &CoreError) -> Option<String> {
             "Restore into a new folder, or give `--overwrite always` to replace files that have the same names"
         }
         CoreError::StateFolder { .. } => "SB_STATE_DIR can name another folder for local state",
+        CoreError::Config(ConfigError::Unreadable { .. }) => {
+            "Check the path; `sb config sample` prints a configuration to begin with"
+        }
         CoreError::Config(_) => "`sb config sample` prints one that is right",
         CoreError::Selection(error) => return selection(error).map(str::to_owned),
         _ => return None,
@@ -82,7 +91,7 @@ fn repo(error: &RepoError) -> Option<&'static str> {
         RepoError::RootNotPinned => "Give the root fingerprint that `sb init` printed, with --fingerprint",
         RepoError::UnsupportedFeature { .. } => "Install a newer version of sb",
         RepoError::Damaged { .. } | RepoError::MissingChunk { .. } | RepoError::WrongContent { .. } => {
-            "`sb verify` shows all that is damaged, and which documents it touches"
+            "`sb verify` shows all that is damaged or cannot be read, and which documents that touches"
         }
         RepoError::RolledBack { .. } => {
             "If you yourself have put back an older copy of the vault, `sb db rebuild --accept-rollback` takes it as it is; \

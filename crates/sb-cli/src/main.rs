@@ -24,7 +24,6 @@ mod commands;
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use clap::error::ErrorKind;
 
 use args::{Cli, Command};
@@ -35,7 +34,7 @@ use output::Output;
 
 fn main() -> ExitCode {
     platform::guard_memory();
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::read() {
         Ok(cli) => cli,
         Err(error) => return misused(&error),
     };
@@ -66,8 +65,10 @@ fn misused(error: &clap::Error) -> ExitCode {
     let wants_json = std::env::args_os().any(|argument| argument == "--json");
     let is_help = !error.use_stderr() || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
     if wants_json && !is_help {
+        // What follows the first paragraph is the usage and other hints.
         let text = error.to_string();
-        let message = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+        let paragraph = text.lines().take_while(|line| !line.is_empty()).map(str::trim).collect::<Vec<_>>().join(" ");
+        let message = paragraph.trim_start_matches("error: ");
         Output::new(true, false, 0).failure(&Failure::usage(message).hint("`sb --help` shows how"));
     } else {
         // A closed pipe is no reason to complain.

@@ -1,4 +1,5 @@
-//! What is printed: results and JSON Lines on standard output, warnings and errors on standard error.
+//! What is printed: results and JSON Lines on standard output, warnings and errors on standard error. Names from a storage may
+//! be in any of it, so nothing for people gets by here with control characters.
 
 use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -7,7 +8,7 @@ use base64ct::{Base64, Encoding};
 use serde_json::{Map, Value, json};
 
 use crate::failure::Failure;
-use crate::text::{shown, without_codes};
+use crate::text::{harmless, harmless_line, shown, without_codes};
 
 /// Where everything that a command prints goes through.
 #[derive(Debug)]
@@ -70,7 +71,7 @@ impl Output {
         let line = if self.json {
             typed("warning", json!({ "message": text })).to_string()
         } else {
-            format!("sb: {}", without_codes(text))
+            format!("sb: {}", harmless_line(&without_codes(text)))
         };
         let _ = writeln!(io::stderr(), "{line}");
     }
@@ -83,14 +84,14 @@ impl Output {
             typed("error", json!({ "code": *exit as u8, "message": message, "hint": hint })).to_string()
         } else {
             let text = hint.as_ref().map_or_else(|| message.clone(), |hint| format!("{message}. {hint}."));
-            format!("sb: {}", without_codes(&text))
+            format!("sb: {}", harmless_line(&without_codes(&text)))
         };
         let _ = writeln!(io::stderr(), "{line}");
     }
 
     fn line(&self, line: &str) -> Result<(), Failure> {
         let mut out = self.locked();
-        writeln!(out, "{line}")?;
+        writeln!(out, "{}", harmless(line))?;
         Ok(out.flush()?)
     }
 

@@ -1,4 +1,11 @@
-//! What differs between operating systems.
+//! What the operating system says of itself, and what differs between systems.
+
+use std::ffi::OsString;
+
+/// An environment variable; an empty one counts as not set.
+pub(crate) fn variable(name: &str) -> Option<OsString> {
+    std::env::var_os(name).filter(|value| !value.is_empty())
+}
 
 #[cfg(unix)]
 mod unix {
@@ -10,6 +17,12 @@ mod unix {
     /// A new file that its owner alone may read.
     pub(crate) fn create_private(path: &Path) -> io::Result<File> {
         OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
+    }
+
+    /// Makes the name of a new file survive a power cut.
+    pub(crate) fn sync_folder_of(path: &Path) -> io::Result<()> {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        File::open(folder)?.sync_all()
     }
 
     /// Keeps keys out of core dumps, and other processes of the same user out of our memory.
@@ -36,6 +49,11 @@ mod other {
         OpenOptions::new().write(true).create_new(true).open(path)
     }
 
+    /// Folders of this system cannot be synced.
+    pub(crate) fn sync_folder_of(_path: &Path) -> io::Result<()> {
+        Ok(())
+    }
+
     /// Nothing to do.
     pub(crate) fn guard_memory() {}
 
@@ -46,6 +64,6 @@ mod other {
 }
 
 #[cfg(not(unix))]
-pub(crate) use other::{create_private, guard_memory, host_name};
+pub(crate) use other::{create_private, guard_memory, host_name, sync_folder_of};
 #[cfg(unix)]
-pub(crate) use unix::{create_private, guard_memory, host_name};
+pub(crate) use unix::{create_private, guard_memory, host_name, sync_folder_of};

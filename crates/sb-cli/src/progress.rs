@@ -193,7 +193,7 @@ impl Monitor for Watcher<'_> {
     }
 
     fn problem(&self, problem: &Problem) {
-        let fields = json!({ "cause": cause(problem), "detail": problem.detail });
+        let fields = json!({ "kind": kind(problem), "detail": problem.detail });
         let event = || drop(self.output.event("problem", with_path(fields, "path", problem.path.as_bytes())));
         if self.output.json {
             event();
@@ -214,7 +214,7 @@ impl Monitor for Watcher<'_> {
 }
 
 /// The kind of trouble, as programs are told.
-pub(crate) fn cause(problem: &Problem) -> &'static str {
+fn kind(problem: &Problem) -> &'static str {
     use sb_core::source::Cause;
     match problem.cause {
         Cause::Vanished => "vanished",

@@ -6,6 +6,7 @@ mod unix {
     use std::io::{self, Read, Write};
     use std::sync::{Mutex, PoisonError};
 
+    use crate::text::harmless_line;
     use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 
     /// The terminal as it was, while it does not show what is typed.
@@ -20,7 +21,7 @@ mod unix {
         *HIDDEN.lock().unwrap_or_else(PoisonError::into_inner) = Some((terminal.try_clone()?, before));
         let answer = (|| {
             tcsetattr(&terminal, OptionalActions::Flush, &hidden)?;
-            write!(terminal, "{question}: ")?;
+            write!(terminal, "{}: ", harmless_line(question))?;
             // A terminal gives one line at a time, and no longer ones.
             let mut line = vec![0; 4096];
             let length = terminal.read(&mut line)?;

@@ -11,7 +11,8 @@ use sb_core::{Vault, passphrase};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::{platform, prompt};
+use crate::platform::{self, variable};
+use crate::prompt;
 
 /// What to open the vault with, the most likely first. Only one kind will fit.
 pub(crate) fn credentials(context: &Context, vault: &Vault) -> Result<Vec<Credential>, Failure> {
@@ -55,7 +56,6 @@ pub(crate) fn read_key_file(file: &Path) -> Result<KeyFile, Failure> {
 
 /// A passphrase that need not be asked for.
 pub(crate) fn given_passphrase(context: &Context) -> Result<Option<Secret>, Failure> {
-    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
     let bytes = if let Some(file) = &context.global.passphrase_file {
         read("passphrase file", file)?
     } else if let Some(passphrase) = variable("SB_PASSPHRASE") {
@@ -95,7 +95,7 @@ fn checked(bytes: Vec<u8>) -> Result<Secret, Failure> {
 }
 
 fn recovery_key(file: Option<&Path>, vault: &Vault) -> Result<RecoveryKey, Failure> {
-    let bytes = match (file, std::env::var_os("SB_RECOVERY_KEY")) {
+    let bytes = match (file, variable("SB_RECOVERY_KEY")) {
         (Some(file), _) => read("recovery key file", file)?,
         (None, Some(key)) => key.into_encoded_bytes(),
         (None, None) => prompt::ask(&format!("Recovery key of the vault {}", vault.location())).map_err(|_| {
@@ -156,6 +156,7 @@ impl NewSecretFile {
     /// Writes a line, durably.
     pub(crate) fn write(&mut self, line: &str) -> Result<(), Failure> {
         let written = writeln!(self.file, "{line}").and_then(|()| self.file.sync_all());
+        let written = written.and_then(|()| platform::sync_folder_of(&self.path));
         written.map_err(|error| Failure::file("write", &self.path, &error))
     }
 

@@ -52,6 +52,20 @@ pub(crate) fn shown(bytes: &[u8]) -> String {
     text
 }
 
+/// Text for a terminal: what could control it is escaped, line ends are not.
+pub(crate) fn harmless(text: &str) -> String {
+    let mut harmless = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() && c != '\n' { harmless.extend(c.escape_default()) } else { harmless.push(c) }
+    }
+    harmless
+}
+
+/// The same on one line.
+pub(crate) fn harmless_line(text: &str) -> String {
+    harmless(text).replace('\n', r"\n")
+}
+
 /// A word for a shell: in quotes if it needs them.
 pub(crate) fn quoted(word: &str) -> String {
     let is_plain = |c: char| c.is_alphanumeric() || "/._-:=+@,%".contains(c);
@@ -110,6 +124,12 @@ mod tests {
     fn names_cannot_control_the_terminal() {
         assert_eq!(shown("bü\u{1b}[31m\\".as_bytes()), r"bü\u{1b}[31m\\");
         assert_eq!(shown(b"a\xffb\n"), r"a\xffb\n");
+    }
+
+    #[test]
+    fn text_cannot_control_the_terminal() {
+        assert_eq!(harmless("a\\b\n\u{1b}[31m\r\u{9b}ü"), "a\\b\n\\u{1b}[31m\\r\\u{9b}ü");
+        assert_eq!(harmless_line("a\nb\t"), r"a\nb\t");
     }
 
     #[test]

@@ -8,7 +8,7 @@ mod common;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use common::{World, ran, sh};
+use common::{World, json, of_type, ran, sh};
 
 #[test]
 fn a_vault_is_made_and_what_matters_is_shown_once() {
@@ -89,6 +89,10 @@ fn an_rsa_key_opens_where_the_fingerprint_is_known() {
         "openssl genpkey -quiet -algorithm RSA -pkeyopt rsa_keygen_bits:4096 -out k.pem && openssl pkey -in k.pem -pubout -out p.pem",
     );
     assert_eq!(made.code, 0, "{made:?}");
+    let alone = ran(world.command(&["init", "alone", "--recipient", "p.pem"]).env_remove("SB_KEY_FILE"));
+    assert!(alone.code == 0 && alone.out.contains("alone --rsa-key PRIVATE.pem PATH…\n"), "{alone:?}");
+    world.ok(&["backup", "-r", "alone", "--rsa-key", "k.pem", "firm"]);
+    assert_eq!(world.run(&["snapshots", "-r", "alone"]).code, 1, "there is no key file");
     let said = world.ok(&["init", "--recipient", "p.pem", "--algorithm", "p256"]);
     let fingerprint = said.lines().find(|line| line.trim().len() == 64).unwrap().trim().to_owned();
     assert_eq!(world.ok(&["snapshots", "--rsa-key", "k.pem"]), "no snapshots\n");
@@ -115,7 +119,10 @@ fn a_backup_says_what_it_did() {
             && lines[1].contains(", 1 other (links, devices and the like): 11.7 KiB"),
         "{said}"
     );
-    assert!(lines[2].starts_with("  new     11.7 KiB; the vault grew by "), "{said}");
+    assert!(
+        lines[2].starts_with("  new     11.7 KiB; the vault grew by ") && lines[2].ends_with(" in packs"),
+        "{said}"
+    );
     assert_eq!(lines.len(), 3);
     let list = world.ok(&["list"]);
     assert!(list.starts_with("id        begun                       host    files      size  sources\n"), "{list}");
@@ -188,6 +195,9 @@ fn a_configuration_stands_in_for_options() {
         (2, "sb: `backup.paths` names `/nowhere/at/all`, which does not exist\n")
     );
     assert_eq!(check.out, "no vault is named, so each command needs --vault or SB_VAULT\n");
+    fs::write(&file, "fingerprint = '12'").unwrap();
+    let wrong = format!("sb: `{}`: `fingerprint` must have 64 hexadecimal digits. ", file.display());
+    assert!(bare(&["config", "check"]).err.starts_with(&wrong) && bare(&["snapshots"]).err.starts_with(&wrong));
     fs::write(&file, "vault = 's3://x'").unwrap();
     assert_eq!(bare(&["config", "check"]).err, "sb: `s3://x` cannot be reached by this version: `s3` comes later\n");
     fs::write(&file, "\nvalut = 's3://x'").unwrap();
@@ -195,6 +205,34 @@ fn a_configuration_stands_in_for_options() {
     assert_eq!(broken.code, 2);
     assert!(broken.err.contains("line 2: unknown field `valut`, expected one of"), "{}", broken.err);
     assert!(bare(&["config", "sample"]).out.contains("[backup]\n"), "commands that need no configuration go on");
+    world.fails(
+        &["snapshots", "--config", "nosuch"],
+        2,
+        "sb: cannot read the configuration `nosuch`: No such file or directory. Check the path; `sb config sample` prints a configuration to begin with.",
+    );
+}
+
+#[test]
+fn variables_that_are_empty_count_as_not_set() {
+    let world = World::backed_up();
+    fs::write(world.path("sb.toml"), "vault = 'vault'\nkey-file = 'sb.key'\nstate-dir = 'state'").unwrap();
+    let variables = [
+        "SB_VAULT",
+        "SB_KEY_FILE",
+        "SB_PASSPHRASE_FILE",
+        "SB_PASSPHRASE",
+        "SB_PASSPHRASE_COMMAND",
+        "SB_FINGERPRINT",
+        "SB_STATE_DIR",
+    ];
+    let empty = variables.map(|name| (name, ""));
+    let list = ran(world.command(&["snapshots", "--config", "sb.toml"]).envs(empty));
+    assert_eq!((list.code, list.out.lines().count(), list.err.as_str()), (0, 2, ""), "{list:?}");
+    let list = ran(world.command(&["snapshots"]).env("SB_CONFIG", ""));
+    assert_eq!((list.code, list.err.as_str()), (0, ""), "{list:?}");
+    let typed = ran(world.command(&["snapshots", "--recovery-key"]).env("SB_RECOVERY_KEY", ""));
+    assert!(typed.err.contains("no recovery key was given, and there is no terminal"), "{typed:?}");
+    assert_eq!(world.run(&["snapshots", "--key-file", ""]).code, 2, "an empty argument is a mistake");
 }
 
 #[test]
@@ -210,8 +248,10 @@ fn snapshots_are_picked_by_time_and_path() {
     world.fails(
         &["snapshots", "--since", "soon"],
         2,
-        "sb: `soon` is no time. Write 2026-03-31, 2026-03-31 14:05, yesterday or 10d.",
+        "sb: `soon` is no time. Write 2026-03-31, 2026-03-31 14:05, RFC 3339, today, yesterday, now, or 3h, 10d, 2w for that long ago.",
     );
+    let months = world.run(&["snapshots", "--since", "6m"]);
+    assert!(months.code == 2 && months.err.contains("`6m` is no time. Write "), "{}", months.err);
 }
 
 #[test]
@@ -272,6 +312,23 @@ fn a_good_vault_verifies_at_every_level() {
     let public = ran(public.env_remove("SB_KEY_FILE"));
     assert_eq!(public.code, 0);
     assert!(public.out.contains("with no key: contents were not opened"), "{}", public.out);
+    assert!(!public.out.contains("recovery sheet"), "this machine remembers the vault: {}", public.out);
+    world.ok(&["verify", "--public", "--level", "objects"]);
+    world.fails(
+        &["verify", "--public", "--level", "data"],
+        2,
+        "sb: with no key, nothing deeper than the level `objects` can be verified. Leave out --public, or --level.",
+    );
+
+    let auditor = |arguments: &[&str]| ran(world.command(arguments).env("SB_STATE_DIR", world.path("auditor")));
+    let messages = json(&auditor(&["verify", "--public", "--json"]).out);
+    let summary = of_type(&messages, "summary")[0];
+    let fingerprint = summary["root_fingerprint"].as_str().unwrap();
+    assert_eq!(summary["root_known"], false);
+    let said = auditor(&["verify", "--public"]).out;
+    assert!(said.contains(&format!("with --fingerprint:\n    {fingerprint}\n")), "{said}");
+    let said = auditor(&["verify", "--public", "--fingerprint", fingerprint]).out;
+    assert!(!said.contains("recovery sheet"), "{said}");
 }
 
 #[test]
@@ -279,6 +336,7 @@ fn a_vault_is_described() {
     let world = World::backed_up();
     let info = world.ok(&["info"]);
     for part in [
+        "\nrecorded in journals  objects ",
         "root fingerprint  ",
         "opened by         key file (keys/",
         ", owner\n",

@@ -8,7 +8,8 @@ mod common;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use common::{AS_NOBODY, World, flip, is_root, json, of_type, ran, sh};
+use common::{AS_NOBODY, META_PACK, World, flip, is_root, json, of_type, ran, sh};
+use serde_json::Value;
 
 #[test]
 fn where_no_vault_is() {
@@ -34,6 +35,20 @@ fn where_no_vault_is() {
         2,
         "sb: `sftp://host/x` cannot be reached by this version: `sftp` comes later. Use a folder; a share or another machine's folder can be mounted and used like one.",
     );
+    world.fails(
+        &["init", "user@host:/x y"],
+        2,
+        "sb: `user@host:/x y` is neither an absolute path nor a URL, and could be meant for a place on another machine. If it is a folder here, write `'./user@host:/x y'`.",
+    );
+    assert!(!world.path("user@host:").exists());
+    let spaced = world.run(&["info", "--public", "-r", "my vault"]);
+    assert!(
+        spaced.err.contains(
+            "Make one with `sb init 'ROOT/my vault'`".replace("ROOT", &world.root.display().to_string()).as_str()
+        ),
+        "{}",
+        spaced.err
+    );
     world.fails(&["init", "what://x"], 2, "sb: `what://x` is no vault location: nothing is known of `what`. Write a path, or a URL such as `file:///mnt/backup`.");
 }
 
@@ -44,6 +59,11 @@ fn an_init_that_fails_leaves_nothing() {
         &["init"],
         1,
         "sb: there is a vault at `ROOT/vault` already. Use it as it is, or choose another folder for a new one.",
+    );
+    world.fails(
+        &["init", "firm/note.txt", "--key-file", "new.key"],
+        1,
+        "sb: a vault needs a folder, and `ROOT/firm/note.txt` is a file. Name a folder that is empty or does not exist yet.",
     );
     let ran = world.run(&["init", "firm", "--key-file", "new.key", "--recovery-key-out", "paper"]);
     assert_eq!(ran.code, 1);
@@ -218,7 +238,8 @@ fn what_cannot_be_read_makes_a_snapshot_partial() {
     let messages = json(&run(&["backup", "firm", "gone", "--json"]).out);
     let problems = of_type(&messages, "problem");
     assert_eq!(problems.len(), 2);
-    assert_eq!((&problems[0]["cause"], &problems[1]["cause"]), (&"denied".into(), &"vanished".into()));
+    assert_eq!((&problems[0]["kind"], &problems[1]["kind"]), (&"denied".into(), &"vanished".into()));
+    assert_eq!(problems[0]["path"], firm.join("closed.txt").to_str().unwrap());
     let summary = of_type(&messages, "summary")[0];
     assert_eq!((&summary["partial"], &summary["problems"]), (&true.into(), &2.into()));
 
@@ -299,7 +320,8 @@ fn many_problems_are_not_all_listed() {
 #[ignore = "needs root"]
 fn what_cannot_be_put_back_makes_a_restore_partial() {
     let world = World::new();
-    sh(&world.root, "chmod 777 . && for n in 1 2 3 4; do touch firm/$n; done; chmod -R a+rX firm");
+    let script = "chmod 777 . && for n in 1 2 3 4 \"$(printf '\\374')\"; do touch firm/$n; done; chmod -R a+rX firm";
+    sh(&world.root, script);
     world.ok(&["backup", "firm"]);
     sh(&world.root, "mkdir out && chown -R 65534 out vault state sb.key");
     let run = |arguments: &[&str]| ran(&mut world.wrapped(&AS_NOBODY, arguments));
@@ -313,7 +335,11 @@ fn what_cannot_be_put_back_makes_a_restore_partial() {
     assert!(restore.err.ends_with("not everything could be put back as it was: see above\n"));
     assert!(run(&["restore", &world.at("firm"), "--to", "out/b", "-v"]).err.lines().count() > 6);
     let messages = json(&run(&["restore", &world.at("firm"), "--to", "out/c", "--json"]).out);
-    assert!(of_type(&messages, "problem").iter().all(|problem| problem["kind"] == "metadata"));
+    let problems = of_type(&messages, "problem");
+    assert!(problems.iter().all(|problem| problem["kind"] == "metadata" && problem["detail"].is_string()));
+    let paths: Vec<_> = problems.iter().map(|problem| (&problem["path"], &problem["path_base64"])).collect();
+    assert!(paths.contains(&(&"/1".into(), &Value::Null)), "{paths:?}");
+    assert!(paths.contains(&(&"/\\xfc".into(), &"L/w=".into())), "{paths:?}");
     let trial = run(&["try", &world.path("firm").display().to_string()]);
     assert_eq!(trial.code, 0);
     assert!(trial.out.contains("owner or attributes that only root may set were left out for "), "{}", trial.out);
@@ -348,27 +374,33 @@ fn damage_is_named_and_costs_what_it_holds_only() {
     let messages = json(&world.run(&["verify", "--json"]).out);
     let finding = of_type(&messages, "finding")[0];
     assert_eq!(finding["documents"][0]["path"], later.as_str());
-    assert_eq!(of_type(&messages, "summary")[0]["good"], false);
+    assert_eq!(finding["documents"][0]["folder"], false);
+    let summary = of_type(&messages, "summary")[0];
+    assert_eq!((&summary["good"], &summary["loss_is_all_told"]), (&false.into(), &true.into()));
+    assert_eq!((&summary["lost_documents"], &summary["lost_folders"]), (&1.into(), &0.into()));
+    let messages = json(&world.run(&["verify", "--public", "--json"]).out);
+    let summary = of_type(&messages, "summary")[0];
+    assert_eq!((&summary["lost_documents"], &summary["loss_is_all_told"]), (&Value::Null, &Value::Null));
 
     let restore = world.run(&["restore", &world.at("firm"), "--to", "out"]);
     assert_eq!(restore.code, 4);
     assert!(
         restore.err.starts_with(&format!("sb: `{later}` is lost: "))
-            && restore.err.contains("damage found: what is listed as lost"),
+            && restore.err.contains("damage found: what is listed above could not be read"),
         "{}",
         restore.err
     );
     let diff = sh(&world.root, "diff -rq --no-dereference firm out").out;
     assert_eq!(diff, "Only in firm: later.txt\n");
     let messages = json(&world.run(&["restore", &world.at("firm"), "--to", "out2", "--json"]).out);
-    assert_eq!(
-        (&of_type(&messages, "problem")[0]["kind"], &of_type(&messages, "summary")[0]["damaged"]),
-        (&"lost".into(), &true.into())
-    );
+    let problem = of_type(&messages, "problem")[0];
+    assert_eq!((&problem["kind"], &problem["path"]), (&"lost".into(), &later.as_str().into()));
+    assert_eq!(of_type(&messages, "summary")[0]["damaged"], true);
     let cat = world.run(&["cat", &world.at("firm/later.txt")]);
     assert_eq!((cat.code, cat.out.as_str()), (4, ""));
     assert!(
-        cat.err.ends_with("`sb verify` shows all that is damaged, and which documents it touches.\n"),
+        cat.err
+            .ends_with("`sb verify` shows all that is damaged or cannot be read, and which documents that touches.\n"),
         "{}",
         cat.err
     );
@@ -393,6 +425,45 @@ fn a_damaged_snapshot_is_not_passed_over_in_silence() {
     assert_eq!(cat.out, "remember");
     assert!(cat.err.contains("so `latest` may not be what you expect"), "{}", cat.err);
     assert_eq!(world.run(&["info"]).code, 4);
+
+    let gone = world.path("vault/snapshots").join(&newest);
+    fs::remove_file(&gone).unwrap();
+    let verify = world.run(&["verify"]);
+    assert_eq!(verify.code, 4);
+    assert!(verify.out.contains(&format!("    snapshot {} is lost\n", &newest[..8])), "{}", verify.out);
+    assert!(verify.out.ends_with("DAMAGE FOUND in 1 object: 1 snapshot lost, and perhaps more\n"), "{}", verify.out);
+}
+
+#[test]
+fn what_trees_that_are_gone_held_is_not_said_to_be_safe() {
+    let world = World::backed_up();
+    for pack in world.packs(META_PACK) {
+        fs::remove_file(pack).unwrap();
+    }
+    let verify = world.run(&["verify"]);
+    assert_eq!(verify.code, 4);
+    assert!(verify.out.contains("    lost: all or part of what is below "), "{}", verify.out);
+    assert!(verify.out.ends_with(": 1 folder lost, and perhaps more\n"), "{}", verify.out);
+    let messages = json(&world.run(&["verify", "--json"]).out);
+    let summary = of_type(&messages, "summary")[0];
+    assert_eq!((&summary["lost_documents"], &summary["lost_folders"]), (&0.into(), &1.into()));
+    assert_eq!(summary["loss_is_all_told"], false);
+}
+
+#[test]
+fn names_in_the_storage_cannot_control_the_terminal() {
+    let world = World::backed_up();
+    let odd = "\u{1b}[31mred\nDAMAGE";
+    fs::write(world.path("vault").join(odd), "").unwrap();
+    let verify = world.run(&["verify"]);
+    assert!(verify.code == 4 && verify.out.contains(r"`\u{1b}[31mred\nDAMAGE` does not belong here"), "{}", verify.out);
+    fs::create_dir(world.path(odd)).unwrap();
+    fs::write(world.path(odd).join(odd), "").unwrap();
+    for arguments in [&["init", odd][..], &["ls", odd], &["info", "--public", "-r", odd], &["cat", odd]] {
+        let ran = world.run(arguments);
+        assert!(ran.code > 0 && ran.err.contains(r"\u{1b}[31mred\nDAMAGE"), "{ran:?}");
+        assert!(!ran.err.contains('\u{1b}') && ran.err.lines().count() == 1, "{ran:?}");
+    }
 }
 
 #[test]
@@ -404,7 +475,9 @@ fn a_damaged_journal_is_warned_of() {
     let list = world.run(&["snapshots"]);
     assert_eq!((list.code, list.out.lines().count()), (0, 3), "the snapshots are there: {list:?}");
     assert_eq!(list.err, "sb: warning: the vault's journals are damaged; `sb verify` names what is missing.\n");
-    assert_eq!(world.run(&["verify"]).code, 4);
+    let verify = world.run(&["verify"]);
+    assert_eq!(verify.code, 4);
+    assert!(verify.out.ends_with(": which documents that touches cannot be said\n"), "{}", verify.out);
     let backup = world.run(&["backup", "firm"]);
     assert_eq!(backup.code, 0);
     assert!(backup.err.contains("journals are damaged"), "{}", backup.err);
@@ -449,7 +522,16 @@ fn packs_that_are_gone_are_told_by_rebuild() {
     flip(&world.content_packs()[0], 20);
     let rebuild = world.run(&["db", "rebuild"]);
     assert_eq!(rebuild.code, 4);
-    assert!(rebuild.err.contains("could not be read, and what it holds is lost: "), "{}", rebuild.err);
+    assert!(rebuild.err.contains("cannot be read, so that of the old locator was kept: "), "{}", rebuild.err);
+    let locator = |script: &str| assert_eq!(sh(&world.root, script).code, 0);
+    locator("cp -a vault whole && rm -r vault/locator");
+    let messages = json(&world.run(&["db", "rebuild", "--json"]).out);
+    let summary = of_type(&messages, "summary")[0];
+    assert_eq!((summary["kept"].as_array().unwrap().len(), summary["lost"].as_array().unwrap().len()), (0, 1));
+    locator("rm -r vault && mv whole vault && rm -r vault/locator");
+    let rebuild = world.run(&["db", "rebuild", "--accept-rollback"]);
+    assert_eq!(rebuild.code, 4);
+    assert!(rebuild.err.contains("so what only it holds cannot be restored now: "), "{}", rebuild.err);
 }
 
 #[test]
@@ -482,7 +564,7 @@ impl Drop for Mounted<'_> {
 }
 
 #[test]
-#[ignore = "needs root"]
+#[ignore = "needs root and mounting"]
 fn a_full_disk_and_then_room_again() {
     let world = World::bare();
     let _disk = Mounted::new(&world, 24);
@@ -502,10 +584,13 @@ fn a_full_disk_and_then_room_again() {
     world.ok(&["backup", "-r", "disk/vault", "big"]);
     assert!(world.ok(&["verify", "-r", "disk/vault"]).ends_with("nothing is wrong\n"));
     sh(&world.root, "mount -o remount,size=58m disk; head -c 100000000 /dev/zero > disk/filler");
+    let low = world.run(&["backup", "-r", "disk/vault", "firm"]);
+    assert!(low.code == 1 && low.err.contains("and a backup needs 2.9 MiB."), "a twentieth: {}", low.err);
     let low = world.run(&["backup", "-r", "disk/vault", "firm", "--free-minimum", "1G"]);
     assert_eq!(low.code, 1);
     assert!(
         low.err.starts_with("sb: only ")
+            && low.err.contains("and a backup needs 1.0 GiB.")
             && low.err.ends_with("Make room there, or ask for less with --free-minimum.\n"),
         "{}",
         low.err
@@ -513,7 +598,7 @@ fn a_full_disk_and_then_room_again() {
 }
 
 #[test]
-#[ignore = "needs root"]
+#[ignore = "needs root and mounting"]
 fn a_full_disk_to_restore_to() {
     let world = World::new();
     sh(&world.root, "head -c 3000000 /dev/urandom > firm/big");
@@ -529,7 +614,18 @@ fn a_full_disk_to_restore_to() {
 }
 
 #[test]
-#[ignore = "needs root"]
+#[ignore = "needs root and mounting"]
+fn a_trial_on_a_full_disk() {
+    let world = World::bare();
+    let _disk = Mounted::new(&world, 24);
+    sh(&world.root, "head -c 30000000 /dev/urandom > firm/big");
+    let ran = ran(world.command(&["try", "firm"]).env("TMPDIR", world.path("disk")));
+    assert_eq!(ran.code, 1);
+    assert!(ran.err.contains("Make room and run it again") && ran.err.contains(" Everything is still in "), "{ran:?}");
+}
+
+#[test]
+#[ignore = "needs root and mounting"]
 fn a_disk_that_is_read_only() {
     let world = World::bare();
     let _disk = Mounted::new(&world, 24);

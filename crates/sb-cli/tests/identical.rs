@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 #![cfg(target_os = "linux")]
 
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::Command;
 
@@ -25,7 +26,6 @@ dd if=/dev/zero of=zeros bs=64k count=4 status=none
 mkfifo pipe
 mknod zero c 1 5
 mknod loop b 7 0
-python3 -c 'import socket; socket.socket(socket.AF_UNIX).bind("socket")'
 chown 1234:5678 folder/file folder/deep
 chown -h 4321:8765 folder/deep/link
 chmod 6755 folder/nothing
@@ -61,6 +61,7 @@ fn compare(extra: &str, looks: &[&str]) {
     let tree = home.path().join("tree");
     std::fs::create_dir(&tree).unwrap();
     sh(&tree, TREE);
+    UnixListener::bind(tree.join("socket")).unwrap();
     sh(&tree, extra);
     let restored = home.path().join("restored");
     let before: Vec<String> = looks.iter().map(|look| sh(&tree, look)).collect();
@@ -94,7 +95,7 @@ fn names_kinds_modes_owners_times_links_and_sizes() {
 }
 
 #[test]
-#[ignore = "needs getfattr"]
+#[ignore = "needs root and getfattr"]
 fn extended_attributes() {
     let extra = r#"
         setfattr -n user.client -v acme folder/file
@@ -107,7 +108,7 @@ fn extended_attributes() {
 }
 
 #[test]
-#[ignore = "needs getfacl"]
+#[ignore = "needs root and getfacl"]
 fn access_control_lists() {
     let extra = r#"
         setfacl -m u:1001:rw,g:1002:r,m::rwx folder/file

@@ -59,13 +59,13 @@ fn every_command_ends_with_a_summary() {
     );
     assert_fields(
         &summary(&world, &["verify"]).1,
-        "level public good objects bytes snapshots documents findings lost_documents unfinished seconds",
+        "level public root_fingerprint root_known good objects bytes snapshots documents findings lost_documents lost_folders lost_snapshots loss_is_all_told unfinished seconds",
     );
     assert_fields(
         &summary(&world, &["info"]).1,
         "vault vault_id root_fingerprint free_bytes total_bytes usage method slot user administrator snapshots damaged_snapshots latest",
     );
-    assert_fields(&summary(&world, &["db", "rebuild"]).1, "packs chunks replaced enrolled rollback_accepted lost");
+    assert_fields(&summary(&world, &["db", "rebuild"]).1, "packs chunks replaced enrolled rollback_accepted kept lost");
     fs::write(world.path("sb.toml"), "vault = 'v'").unwrap();
     assert_fields(&summary(&world, &["config", "check", "sb.toml"]).1, "file faults");
     assert_fields(&summary(&world, &["config", "sample"]).1, "sample");
@@ -108,6 +108,7 @@ fn errors_are_json_too() {
     );
     let usage = error(&["restore", "latest"]);
     assert_eq!((&usage["code"], &usage["hint"]), (&2.into(), &"`sb --help` shows how".into()));
+    assert_eq!(usage["message"], "the following required arguments were not provided: --to <DIR>");
     fs::write(world.path("bad.toml"), "x").unwrap();
     assert_eq!(error(&["snapshots", "--config", "bad.toml"])["code"], 2);
 }
@@ -194,6 +195,8 @@ fn passphrases_are_asked_for_and_not_shown() {
         seen.contains("sb: the two passphrases are not the same. Nothing was made; try again.\ncode 2\n"),
         "{seen}"
     );
+    let seen = at_terminal(&world, &format!("{init} --recovery-key-out paper"), &["\u{3}"]);
+    assert!(seen.contains("\ncode 130\n") && !world.path("paper").exists(), "{seen}");
     let seen = at_terminal(&world, init, &["one long secret\n", "one long secret\n"]);
     assert!(seen.starts_with("New passphrase: \nThe same again: \nRecovery key, shown this once"), "{seen}");
     let seen = at_terminal(&world, "snapshots", &["one long secret\n"]);
@@ -262,6 +265,8 @@ fn the_whole_life_is_tried_on_a_folder_that_is_only_read() {
 
     let said = with(&["try", "firm", "--keep"]).out;
     assert!(said.contains("Look around:\n  SB_STATE_DIR="), "{said}");
+    let said = with(&["try", "firm", "--keep", "--quiet"]).out;
+    assert!(said.starts_with("All of it is in ") && said.lines().count() == 1, "{said}");
     let above = with(&["try", &world.root.display().to_string()]);
     assert_eq!(above.code, 2);
     assert!(above.err.ends_with("Try another folder, or let TMPDIR name another place.\n"), "{}", above.err);

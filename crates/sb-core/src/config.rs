@@ -4,10 +4,14 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use sb_crypto::{KeyFile, Secret};
 use sb_source::{FileSource, SelectionError, SourceOptions};
 use serde::Deserialize;
 use thiserror::Error;
 
+use crate::fingerprint::fingerprint;
+use crate::location::{Location, LocationError, may_be_url};
+use crate::passphrase::passphrase;
 use crate::size::Size;
 
 /// A configuration that can be used as it is once the vault and the sources in it are those one wants.
@@ -36,8 +40,6 @@ const LEVELS: std::ops::RangeInclusive<i32> = 1..=19;
 pub struct Config {
     /// Where the vault is: a path or a URL.
     pub vault: Option<String>,
-    /// Who opens it.
-    pub user: Option<String>,
     /// File with the key, or one half of it where there is a passphrase too.
     pub key_file: Option<PathBuf>,
     /// File with the passphrase.
@@ -121,6 +123,19 @@ pub enum ConfigError {
         /// What it names.
         path: PathBuf,
     },
+    /// A file that it names is not what it should be.
+    #[error("`{key}` names `{}`, which cannot be used: {reason}", path.display())]
+    Unfit {
+        /// Under which key.
+        key: &'static str,
+        /// What it names.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The vault cannot be there.
+    #[error(transparent)]
+    Location(#[from] LocationError),
     /// Sources and excludes do not go together.
     #[error(transparent)]
     Selection(#[from] SelectionError),
@@ -148,6 +163,8 @@ impl Config {
             ConfigError::Syntax { file: file.to_owned(), line, message: error.message().to_owned() }
         })?;
         config.check_values().map_err(|(key, reason)| ConfigError::Value { file: file.to_owned(), key, reason })?;
+        // Absolute, so that a colon in the folder's name makes no URL of a path.
+        let file = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
         config.resolve(file.parent().unwrap_or(Path::new("")));
         Ok(config)
     }
@@ -155,10 +172,20 @@ impl Config {
     /// Whether what it names is there and patterns make sense: everything that can be said without opening the vault.
     pub fn check(&self) -> Vec<ConfigError> {
         let mut found = Vec::new();
-        let files = [("key-file", &self.key_file), ("passphrase-file", &self.passphrase_file)];
-        for (key, path) in files.into_iter().filter_map(|(key, path)| Some((key, path.as_ref()?))) {
-            if !path.exists() {
+        found
+            .extend(self.vault.as_ref().and_then(|vault| Location::parse(vault.as_ref()).err()).map(ConfigError::from));
+        let files: [(_, _, Check); 3] = [
+            ("key-file", &self.key_file, check_key_file),
+            ("passphrase-file", &self.passphrase_file, check_passphrase_file),
+            ("state-dir", &self.state_dir, check_state_dir),
+        ];
+        for (key, path, check) in files {
+            let Some(path) = path else { continue };
+            // The state folder is made when it is needed.
+            if !path.exists() && key != "state-dir" {
                 found.push(ConfigError::Missing { key, path: path.clone() });
+            } else if let Err(reason) = check(path) {
+                found.push(ConfigError::Unfit { key, path: path.clone(), reason });
             }
         }
         let sources = &self.backup.paths;
@@ -178,6 +205,9 @@ impl Config {
         let is_wrong = self.backup.compression_level.is_some_and(|level| !LEVELS.contains(&level));
         if is_wrong {
             return Err(("backup.compression-level", "must be from 1 to 19"));
+        }
+        if self.fingerprint.as_ref().is_some_and(|text| fingerprint(text).is_err()) {
+            return Err(("fingerprint", "must have 64 hexadecimal digits"));
         }
         let home = |path: &Path| path.starts_with("~");
         let paths = [
@@ -200,11 +230,29 @@ impl Config {
         for path in single.chain(&mut self.backup.paths).chain(&mut self.backup.exclude_files) {
             *path = folder.join(&*path);
         }
-        if let Some(vault) = self.vault.as_mut().filter(|vault| !vault.contains(':')) {
+        if let Some(vault) = self.vault.as_mut().filter(|vault| !vault.is_empty() && !may_be_url(vault.as_ref())) {
             // Both halves are text, so nothing is lost unless the folder's own name is not.
             *vault = folder.join(&*vault).to_string_lossy().into_owned();
         }
     }
+}
+
+/// Says what is wrong with a file.
+type Check = fn(&Path) -> Result<(), String>;
+
+fn check_key_file(file: &Path) -> Result<(), String> {
+    let text = Secret::new(fs::read(file).map_err(|error| error.to_string())?);
+    let text = std::str::from_utf8(text.as_bytes()).map_err(|_| "it is not text".to_owned())?;
+    text.parse::<KeyFile>().map(drop).map_err(|error| error.to_string())
+}
+
+fn check_passphrase_file(file: &Path) -> Result<(), String> {
+    let bytes = fs::read(file).map_err(|error| error.to_string())?;
+    passphrase(bytes).map(drop).map_err(|error| error.to_string())
+}
+
+fn check_state_dir(folder: &Path) -> Result<(), String> {
+    if folder.exists() && !folder.is_dir() { Err("it is not a folder".to_owned()) } else { Ok(()) }
 }
 
 impl BackupSection {
@@ -246,11 +294,11 @@ mod tests {
             .flat_map(|line| [line, "\n"])
             .collect();
         let all = Config::parse(&uncommented, Path::new("/etc/sb.toml")).unwrap();
-        assert!(all.user.is_some() && all.key_file.is_some() && all.passphrase_file.is_some());
+        assert!(all.key_file.is_some() && all.passphrase_file.is_some());
         assert!(all.passphrase_command.is_some() && all.fingerprint.is_some() && all.state_dir.is_some());
         let (backup, defaults) = (all.backup, crate::BackupOptions::default());
         assert_eq!(backup.compression_level, Some(defaults.compression_level));
-        assert_eq!(backup.free_minimum, Some(defaults.free_minimum));
+        assert_eq!((backup.free_minimum, defaults.free_minimum), (Some(Size(16 << 20)), None));
         assert!(backup.host.is_some() && !backup.tags.is_empty() && !backup.exclude.is_empty());
         assert!(!backup.exclude_files.is_empty() && !backup.exclude_if_present.is_empty());
         assert!(backup.exclude_larger_than.is_some());
@@ -260,7 +308,7 @@ mod tests {
     fn mistakes_are_named_with_their_line() {
         assert!(
             error("vault = '/a'\n\nvualt = 1")
-                .starts_with("`/etc/sb.toml`, line 3: unknown field `vualt`, expected one of `vault`, `user`")
+                .starts_with("`/etc/sb.toml`, line 3: unknown field `vualt`, expected one of `vault`, `key-file`")
         );
         assert!(
             error("[backup]\npath = []")
@@ -276,6 +324,8 @@ mod tests {
             error("backup.compression-level = 20"),
             "`/etc/sb.toml`: `backup.compression-level` must be from 1 to 19"
         );
+        assert_eq!(error("fingerprint = '12'"), "`/etc/sb.toml`: `fingerprint` must have 64 hexadecimal digits");
+        assert!(Config::parse(&format!("fingerprint = '{}'", "0123abcd ".repeat(8)), Path::new("a")).is_ok());
         assert_eq!(
             error("backup.paths = ['/a', '~/b']"),
             "`/etc/sb.toml`: `backup.paths` begins with `~`, which means nothing here: write the whole path"
@@ -291,8 +341,21 @@ mod tests {
         assert_eq!(config.passphrase_file.as_deref(), Some(Path::new("/p")));
         assert_eq!(config.state_dir.as_deref(), Some(Path::new("/etc/s")));
         assert_eq!(config.backup.paths, [Path::new("/etc/a"), Path::new("/b")]);
-        let url = Config::parse("vault = 'file:///v'", Path::new("/etc/sb.toml")).unwrap();
-        assert_eq!(url.vault.as_deref(), Some("file:///v"));
+        let vault = |text: &str| {
+            let config = Config::parse(&format!("vault = '{text}'"), Path::new("/etc/a:b/sb.toml")).unwrap();
+            let location = config.vault.map(|vault| Location::parse(vault.as_ref()).map(|at| at.to_string()));
+            location.unwrap().map_err(|error| error.to_string())
+        };
+        assert_eq!(vault("file:///v"), Ok("/v".to_owned()));
+        assert_eq!(
+            vault("v:w/../x").as_deref().unwrap_err().split_once('`').map(|(_, rest)| &rest[..8]),
+            Some("v:w/../x")
+        );
+        assert_eq!(vault("./2026:vault"), Ok("/etc/a:b/2026:vault".to_owned()));
+        assert_eq!(vault("2026/my:vault"), Ok("/etc/a:b/2026/my:vault".to_owned()));
+        let here = std::env::current_dir().unwrap();
+        let relative = Config::parse("vault = 'v'", Path::new("a:b.toml")).unwrap();
+        assert_eq!(relative.vault.as_deref(), here.join("v").to_str());
     }
 
     #[test]
@@ -305,6 +368,20 @@ mod tests {
         assert!(found[0].starts_with("`key-file` names `") && found[0].ends_with("none`, which does not exist"));
         assert!(found[1].starts_with("`backup.paths` names `") && found[1].contains("gone"));
         assert!(found[2].starts_with("exclude pattern `a{b` is not valid"));
+        fs::write(folder.path().join("empty"), "\n").unwrap();
+        let text = "vault = 's3://x'\nkey-file = 'sb.toml'\npassphrase-file = 'empty'\nstate-dir = 'sb.toml'";
+        fs::write(&file, text).unwrap();
+        let found: Vec<String> = Config::read(&file).unwrap().check().iter().map(ToString::to_string).collect();
+        let reasons = found.iter().map(|fault| fault.rsplit("be used: ").next().unwrap()).collect::<Vec<_>>();
+        assert_eq!(
+            reasons,
+            [
+                "`s3://x` cannot be reached by this version: `s3` comes later",
+                "not a key file: it should begin with `sb-key-1:`",
+                "the passphrase is empty",
+                "it is not a folder"
+            ]
+        );
         fs::write(
             &file,
             "backup.paths = ['sb.toml']\nbackup.exclude-larger-than = '1M'\nbackup.exclude-if-present = ['.nobackup']",

@@ -29,6 +29,12 @@ pub enum CoreError {
         /// Where.
         location: Location,
     },
+    /// A vault cannot be made where a file is.
+    #[error("a vault needs a folder, and `{location}` is a file")]
+    NoFolder {
+        /// Where.
+        location: Location,
+    },
     /// A vault cannot be made among other files.
     #[error("a vault needs an empty folder, and `{location}` holds `{name}`")]
     NotEmpty {

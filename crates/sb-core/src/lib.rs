@@ -2,6 +2,7 @@
 
 mod clock;
 mod error;
+mod fingerprint;
 mod location;
 mod passphrase;
 mod size;
@@ -17,6 +18,7 @@ mod ops;
 
 pub use clock::SystemClock;
 pub use error::CoreError;
+pub use fingerprint::fingerprint;
 pub use location::{Location, LocationError};
 pub use passphrase::{PassphraseError, passphrase};
 pub use size::{Size, SizeError};
@@ -29,12 +31,12 @@ pub use session::Session;
 pub use vault::Vault;
 
 pub use ops::{
-    BackupOptions, CatReport, InfoReport, InitOptions, InitReport, LsOptions, LsReport, Opened, RebuildOptions,
-    RestoreOptions, SnapshotsOptions, Usage, VerifyOptions,
+    BackupOptions, CatReport, InfoReport, InitOptions, InitReport, LsOptions, LsReport, Opened, PublicReport,
+    RebuildOptions, RestoreOptions, SnapshotsOptions, Usage, VerifyOptions,
 };
 pub use sb_repo::{
-    BackupReport, Clock, Counter, Entry, Finding, Item, Monitor, Progress, RebuildReport, RepoError, RestoreProblem,
-    RestoreReport, Silent, Snapshot, SnapshotId, Snapshots, VaultId, VerifyLevel, VerifyReport,
+    BackupReport, Clock, Counter, DocumentRef, Entry, Finding, Flaw, Item, Monitor, Progress, RebuildReport, RepoError,
+    RestoreProblem, RestoreReport, Silent, Snapshot, SnapshotId, Snapshots, VaultId, VerifyLevel, VerifyReport,
 };
 pub use sb_source::{Problem, SourceOptions};
 

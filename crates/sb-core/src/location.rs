@@ -59,6 +59,12 @@ pub enum LocationError {
         /// What is wrong with it.
         reason: &'static str,
     },
+    /// A relative path with a colon before its first slash, which many would take for a place on another machine.
+    #[error("`{text}` is neither an absolute path nor a URL, and could be meant for a place on another machine")]
+    Ambiguous {
+        /// As given.
+        text: String,
+    },
     /// The working directory, to which a relative path belongs, is not known.
     #[error("`{path}` is relative, and there is no current folder")]
     NoCurrentFolder {
@@ -68,16 +74,20 @@ pub enum LocationError {
 }
 
 impl Location {
-    /// Reads a path or a URL. Relative paths are taken from the current folder.
+    /// Reads a path or a URL. Relative paths are taken from the current folder; one with a colon before its first slash must
+    /// begin with `./`.
     ///
     /// # Errors
     /// [`LocationError`], whichever describes the text.
     pub fn parse(url: &OsStr) -> Result<Self, LocationError> {
-        let Some(text) = url.to_str() else { return folder(url) };
+        if !may_be_url(url) {
+            return folder(url);
+        }
+        let text = url.to_string_lossy();
         match text.split_once(':') {
-            Some(("file", rest)) if rest.starts_with("//") => folder(&file_url(text, rest)?),
+            Some(("file", rest)) if rest.starts_with("//") => folder(&file_url(&text, rest)?),
             Some((scheme, rest)) if rest.starts_with("//") || LATER.contains(&scheme) => {
-                let (url, scheme) = (text.to_owned(), scheme.to_owned());
+                let (url, scheme) = (text.to_string(), scheme.to_owned());
                 let is_planned = LATER.contains(&scheme.as_str());
                 Err(if is_planned {
                     LocationError::Later { url, scheme }
@@ -85,7 +95,7 @@ impl Location {
                     LocationError::UnknownScheme { url, scheme }
                 })
             }
-            _ => folder(url),
+            _ => Err(LocationError::Ambiguous { text: text.into_owned() }),
         }
     }
 
@@ -114,6 +124,12 @@ impl fmt::Display for Location {
         let Self::Folder(path) = self;
         path.display().fmt(f)
     }
+}
+
+/// True for what is no plain path: a colon stands before the first slash.
+pub(crate) fn may_be_url(text: &OsStr) -> bool {
+    let first = text.as_encoded_bytes().split(|byte| std::path::is_separator(char::from(*byte))).next();
+    first.is_some_and(|first| first.contains(&b':')) && !Path::new(text).is_absolute()
 }
 
 fn folder(path: &OsStr) -> Result<Location, LocationError> {
@@ -178,7 +194,8 @@ mod tests {
             ("file://localhost/mnt/backup", "/mnt/backup".to_owned()),
             ("file:///mnt/a%20b%C3%BC", "/mnt/a bü".to_owned()),
             ("vault", here.join("vault").display().to_string()),
-            ("a:b", here.join("a:b").display().to_string()),
+            ("./a:b", here.join("a:b").display().to_string()),
+            ("a/b:c", here.join("a/b:c").display().to_string()),
         ] {
             assert_eq!(parse(given), Ok(meant), "{given}");
         }
@@ -195,6 +212,15 @@ mod tests {
                 "file://host/x",
                 "`file://host/x` is no file URL: it must name an absolute path on this machine, as in `file:///mnt/backup`",
             ),
+            (
+                "user@host:/x",
+                "`user@host:/x` is neither an absolute path nor a URL, and could be meant for a place on another machine",
+            ),
+            (
+                "rest:https://host/x",
+                "`rest:https://host/x` is neither an absolute path nor a URL, and could be meant for a place on another machine",
+            ),
+            ("a:b", "`a:b` is neither an absolute path nor a URL, and could be meant for a place on another machine"),
             ("file:///a%2", "`file:///a%2` is no file URL: two hexadecimal digits must follow each `%`"),
             ("file:///a%zz", "`file:///a%zz` is no file URL: two hexadecimal digits must follow each `%`"),
         ] {
@@ -208,6 +234,7 @@ mod tests {
         use std::os::unix::ffi::OsStrExt;
         let path = OsStr::from_bytes(b"/mnt/b\xfcro");
         assert_eq!(Location::parse(path).unwrap().folder(), Some(Path::new(path)));
+        assert!(Location::parse(OsStr::from_bytes(b"b\xfcro:x")).is_err());
         let url = Location::parse("file:///mnt/b%fcro".as_ref()).unwrap();
         assert_eq!(url.folder(), Some(Path::new(path)));
     }

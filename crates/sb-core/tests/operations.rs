@@ -92,6 +92,10 @@ fn a_vault_is_made_once_and_in_an_empty_folder() {
         fs::read_dir(world.root.join("state")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(states, [world.made.vault.to_string().as_str()], "a failed init leaves no state behind");
 
+    let file = world.root.join("firm/note.txt");
+    let file = Vault::new(Location::parse(file.as_os_str()).unwrap(), world.root.join("state"));
+    let error = file.init(&InitOptions::default()).unwrap_err();
+    assert!(matches!(error, CoreError::NoFolder { .. }), "{error}");
     let taken = Vault::new(Location::parse(world.root.join("firm").as_os_str()).unwrap(), world.root.join("state"));
     let error = taken.init(&InitOptions::default()).unwrap_err();
     assert!(
@@ -272,17 +276,22 @@ fn damage_is_found_with_and_without_a_key() {
         options.level = level;
         assert!(world.open().verify(options, Progress::none()).unwrap().is_good());
     }
-    assert!(world.vault.verify_public(None, Progress::none()).unwrap().is_good());
+    let public = world.vault.verify_public(None, Progress::none()).unwrap();
+    assert!(public.verified.is_good() && public.root_known);
+    assert_eq!(public.root_fingerprint, world.made.root_fingerprint);
     let folder = fs::read_dir(world.root.join("vault/packs")).unwrap().next().unwrap().unwrap().path();
     let pack = fs::read_dir(folder).unwrap().next().unwrap().unwrap().path();
     fs::remove_file(&pack).unwrap();
-    assert_eq!(world.vault.verify_public(None, Progress::none()).unwrap().findings.len(), 1);
+    assert_eq!(world.vault.verify_public(None, Progress::none()).unwrap().verified.findings.len(), 1);
     let report = world.open().verify(VerifyOptions::default(), Progress::none()).unwrap();
     let named = pack.file_name().unwrap().to_str().unwrap();
     assert!(report.findings.iter().any(|finding| finding.object.contains(named)), "{report:?}");
     let stranger = vault_at(&world.root);
     let stranger = Vault::new(stranger.location().clone(), world.root.join("elsewhere"));
-    assert_eq!(stranger.verify_public(None, Progress::none()).unwrap().findings.len(), 1);
+    let public = stranger.verify_public(None, Progress::none()).unwrap();
+    assert!(public.verified.findings.len() == 1 && !public.root_known);
+    let given = Some(world.made.root_fingerprint);
+    assert!(stranger.verify_public(given, Progress::none()).unwrap().root_known);
     assert!(!world.root.join("elsewhere").exists(), "looking leaves nothing behind");
 }
 

@@ -75,18 +75,21 @@ impl<'v> ChunkReader<'v> {
     fn read(&self, locator: &Locator, reference: Reference, content: bool) -> Result<Vec<u8>, RepoError> {
         let mut tried = Vec::new();
         for place in locator.places(&reference.id).filter(|place| locator.is_content(place.pack) == content) {
-            match self.segment(locator, place.pack, place.segment) {
+            let pack = name::pack(&locator.pack(place.pack).id).to_string();
+            let why = match self.segment(locator, place.pack, place.segment) {
                 Ok(segment) => {
                     if let Some(chunk) = slice(&segment, place, reference)
                         && self.id(locator, place.pack, content, chunk) == reference.id
                     {
                         return Ok(chunk.to_vec());
                     }
+                    "it holds something else there".to_owned()
                 }
                 Err(error @ (RepoError::NoReadingKey { .. } | RepoError::Interrupted)) => return Err(error),
-                Err(_) => {}
-            }
-            tried.push(name::pack(&locator.pack(place.pack).id).to_string());
+                Err(RepoError::Damaged { name, flaw }) if name == pack => flaw.to_string(),
+                Err(error) => error.to_string(),
+            };
+            tried.push((pack, why));
         }
         Err(RepoError::MissingChunk { id: reference.id, packs: tried })
     }
@@ -137,10 +140,11 @@ impl<'v> ChunkReader<'v> {
         let name = name::pack(&pack.id);
         let damaged = |flaw: Malformed| RepoError::damaged(&name, flaw);
         let opening = Opening::parse(&self.view.storage.read_range(&name, 0, Opening::LENGTH)?).map_err(damaged)?;
-        let key: Key = self.finder.find(self.view, self.keys, opening.header.kind, &opening.header.key)?;
-        if !opening.commits_to(&key) {
-            return Err(damaged(Malformed("sealed under another key than its header says")));
+        if opening.header.kind != pack.kind || opening.header.key != pack.key {
+            return Err(damaged(Malformed("its header is not the one that its footer was written with")));
         }
+        let right = |key: &Key| opening.commits_to(key);
+        let key = self.finder.find(self.view, self.keys, pack.kind, &pack.key, right)?;
         let keys = ContainerKeys::new(self.keys.hash, Messages::Segments, &key, &self.keys.index);
         let open = Arc::new(OpenPack { opening, keys });
         if cache.packs.len() == OPEN_PACKS {

@@ -7,7 +7,7 @@ use sb_crypto::{
 use crate::error::RepoError;
 use crate::ids::{CompartmentId, SlotId, UserId, VaultId};
 use crate::live::list;
-use crate::name::{ObjectKind, ParsedName, Stem};
+use crate::name::{ObjectKind, ParsedName, Stem, twin_of};
 use crate::sessions::write_twice;
 use crate::vault::{Surroundings, Vault, write_entry, write_writer};
 use crate::wire::certificate::UserCertificate;
@@ -66,9 +66,32 @@ pub fn create(
     added.extend(write_writer(&around, payload.vault, &user, &machine)?);
     let author = Author::outside(&machine);
     added.extend(write_reserve(&around, payload.vault, &author, options.reserve)?);
-    // From here on it is a vault.
-    let header = Header::clear(ObjectKind::Config, payload.vault);
-    added.extend(write_twice(&*around.storage, &by_root, header, &config.encode(), &Stem::config(0))?);
+    let begun = begin(&around, &by_root, &author, payload.vault, &config, added);
+    let storage = around.storage.clone();
+    let credential = Credential::Recovery(recovery.clone());
+    match begun.and_then(|()| Vault::open(around, &credential, Some(root.public().fingerprint()))) {
+        Ok(vault) => Ok((vault, recovery)),
+        Err(error) => {
+            // Nobody will ever see its recovery key, so it must not look like a vault.
+            let header = Header::clear(ObjectKind::Config, payload.vault);
+            let name = Stem::config(0).name(&by_root.frame(header, &config.encode(), &Stem::config(0)).1);
+            let _ = (storage.remove(&name), storage.remove(&twin_of(&name)));
+            Err(error)
+        }
+    }
+}
+
+/// Writes config and first journal entry, from where on it is a vault.
+fn begin(
+    around: &Surroundings,
+    root: &Author<'_>,
+    machine: &Author<'_>,
+    vault: VaultId,
+    config: &Config,
+    mut added: Vec<Added>,
+) -> Result<(), RepoError> {
+    let header = Header::clear(ObjectKind::Config, vault);
+    added.extend(write_twice(&*around.storage, root, header, &config.encode(), &Stem::config(0))?);
     let entry = JournalEntry {
         sequence: 0,
         previous: None,
@@ -79,9 +102,7 @@ pub fn create(
         removed: Vec::new(),
         authority: None,
     };
-    write_entry(&*around.storage, payload.vault, &author, &entry)?;
-    let vault = Vault::open(around, &Credential::Recovery(recovery.clone()), Some(root.public().fingerprint()))?;
-    Ok((vault, recovery))
+    write_entry(&*around.storage, vault, machine, &entry).map(drop)
 }
 
 /// Refuses a place in use, and tidies up after an `init` that was cut short before there was a vault.
@@ -89,7 +110,7 @@ fn clear(around: &Surroundings) -> Result<(), RepoError> {
     around.storage.sweep()?;
     let listing = list(&*around.storage)?;
     let parsed: Vec<_> = listing.keys().map(|name| (name, ParsedName::parse(name))).collect();
-    let early = [ObjectKind::Slot, ObjectKind::User, ObjectKind::Writer, ObjectKind::Reserve];
+    let early = [ObjectKind::Slot, ObjectKind::User, ObjectKind::Writer, ObjectKind::Reserve, ObjectKind::Journal];
     if parsed.iter().any(|(_, parsed)| parsed.as_ref().is_some_and(|parsed| !early.contains(&parsed.kind))) {
         return Err(RepoError::VaultExists);
     }

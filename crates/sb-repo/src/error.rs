@@ -66,12 +66,12 @@ pub enum RepoError {
         flaw: Flaw,
     },
     /// A chunk is in no object that can be read.
-    #[error("chunk {id} is in no readable pack")]
+    #[error("chunk {id} {}", whereabouts(packs))]
     MissingChunk {
         /// The chunk.
         id: ChunkId,
-        /// Packs that should hold it and could not be read.
-        packs: Vec<String>,
+        /// Packs that should hold it, and why it could not be read from them.
+        packs: Vec<(String, String)>,
     },
     /// The keys at hand do not open this.
     #[error("the keys of this user cannot read {what}")]
@@ -97,8 +97,8 @@ pub enum RepoError {
         /// Where.
         sequence: u64,
     },
-    /// A collector is deleting what this run relied on.
-    #[error("`{name}` was deleted while this run relied on it")]
+    /// What this run relied on is gone, damaged, or about to be deleted by a collector.
+    #[error("`{name}`, which this run relied on, is gone or damaged")]
     Condemned {
         /// The object.
         name: String,
@@ -161,9 +161,24 @@ pub enum RepoError {
         /// Bytes needed.
         needed: u64,
     },
+    /// A source did not keep the order that it promises ([`sb_source::Source`]).
+    #[error("the source gave `{name}` after `{before}`, or twice: it does not keep its order")]
+    Unordered {
+        /// The entry.
+        name: String,
+        /// The one before it.
+        before: String,
+    },
     /// The caller asked to stop.
     #[error("interrupted")]
     Interrupted,
+}
+
+fn whereabouts(packs: &[(String, String)]) -> String {
+    match packs.first() {
+        None => "is in no pack that is there".to_owned(),
+        Some((pack, why)) => format!("cannot be read from `{pack}`: {why}"),
+    }
 }
 
 impl RepoError {
@@ -202,6 +217,15 @@ pub enum Flaw {
     /// It belongs to another vault or has another kind than its name says.
     #[error("is an object of another vault or kind")]
     Foreign,
+    /// It says what a collection is about to delete, and can't be read: whatever it says must not be relied on.
+    #[error("what it says is about to be deleted cannot be known; if no collection is running, remove the file")]
+    Undecidable,
+    /// A session table does not hold the key of a pack that was sealed with one of its keys.
+    #[error("its key {0} is not that of the pack")]
+    NoKey(usize),
+    /// It is sealed to a key that the vault never had.
+    #[error("is sealed to a key that is none of this vault's")]
+    UnknownKey,
     /// Its signer is unknown or may not sign such an object.
     #[error("signed by somebody who may not")]
     UnknownSigner,
@@ -211,6 +235,9 @@ pub enum Flaw {
     /// The storage could not read it.
     #[error("cannot be read: {0}")]
     Unreadable(String),
+    /// A journal entry says something else of an object than another entry does.
+    #[error("contradicts another entry about `{0}`")]
+    Contradiction(String),
     /// A journal entry removes or redacts, and nobody who may has signed for that; it does not count.
     #[error("removes or redacts what only a user may, and does not count")]
     NotEntitled,
@@ -220,6 +247,9 @@ pub enum Flaw {
     /// The chain of a journal is broken here.
     #[error("does not follow from the entry before it")]
     BrokenChain,
+    /// Two entries of a journal have one number: a machine was cloned or restored. Both count.
+    #[error("another entry has its number: the machine that wrote it was cloned or restored")]
+    Forked,
     /// This machine remembers a newer entry of the journal.
     #[error("journal entry {0}, which this machine has seen, is missing: the vault was rolled back or damaged")]
     RolledBack(u64),

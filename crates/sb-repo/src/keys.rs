@@ -6,7 +6,7 @@ use sb_crypto::{
     Digest, HashAlgorithm, Key, KeyedHash, PrivateKey, RecipientAlgorithm, Secret, SigningKey, VerifyingKey, derive,
 };
 
-use crate::error::RepoError;
+use crate::error::{Flaw, RepoError};
 use crate::ids::{BucketId, ChunkId, CompartmentId, DocumentId, UserId, VaultId};
 use crate::name::ObjectKind;
 use crate::wire::slot::{CompartmentSecrets, SlotPayload};
@@ -115,14 +115,18 @@ impl CompartmentKeys {
         DocumentId::of(self.documents.hash(path))
     }
 
-    /// The private key with this id, for packs of this kind.
-    pub(crate) fn private(&self, kind: ObjectKind, key_id: [u8; 16]) -> Result<&PrivateKey, RepoError> {
+    /// The private key with this id, for packs of this kind, to open the object `name` with. Who may read such objects and
+    /// still has no key for this one has all keys but those that a damaged or forged header names.
+    pub(crate) fn private(&self, kind: ObjectKind, key_id: [u8; 16], name: &str) -> Result<&PrivateKey, RepoError> {
         let (keys, what) = match kind {
             ObjectKind::ContentPack => (&self.content, "contents"),
             _ => (&self.meta, "names and snapshots"),
         };
+        if keys.is_empty() {
+            return Err(RepoError::NoReadingKey { what });
+        }
         let key = keys.iter().find(|key| key.public().key_id() == key_id);
-        key.ok_or(RepoError::NoReadingKey { what })
+        key.ok_or_else(|| RepoError::Damaged { name: name.to_owned(), flaw: Flaw::UnknownKey })
     }
 
     /// True if names and snapshots can be read.

@@ -1,5 +1,6 @@
 //! Replaying the journals: which objects must be there (docs/format.md §10).
 
+use std::collections::btree_map::Entry as Slot;
 use std::collections::{BTreeMap, BTreeSet};
 
 use sb_crypto::Digest;
@@ -7,7 +8,7 @@ use sb_store::{ObjectName, Storage};
 
 use crate::error::{Flaw, RepoError};
 use crate::ids::KeyId;
-use crate::name::{ObjectKind, ParsedName, Stem};
+use crate::name::{ObjectKind, ParsedName, Stem, TWIN};
 use crate::state::{Head, Remembered};
 use crate::trust::Trust;
 use crate::wire::cbor::Malformed;
@@ -35,6 +36,8 @@ pub(crate) struct Live {
     pub(crate) generation: u64,
     /// What is wrong with the journals, by name of the entry.
     pub(crate) flaws: Vec<(String, Flaw)>,
+    /// Entries with the number of another: all of them count, so nothing that was said is lost.
+    pub(crate) forks: Vec<(String, Flaw)>,
     /// Entries that nobody who may has written; they say nothing about the journals.
     pub(crate) intruders: Vec<(String, Flaw)>,
 }
@@ -68,11 +71,14 @@ impl Live {
                 match read_entry(storage, trust, name, parsed) {
                     Ok(entry) => {
                         self.check_chain(name, writer, &entry, next, &before);
-                        if trust.authorises(&entry, writer) {
-                            self.apply(entry);
+                        let entry = if trust.authorises(&entry, writer) {
+                            entry
                         } else {
                             self.intruders.push((name.clone(), Flaw::NotEntitled));
-                            self.apply(entry.stripped());
+                            entry.stripped()
+                        };
+                        if let Some(object) = self.apply(entry) {
+                            self.intruders.push((name.clone(), Flaw::Contradiction(object)));
                         }
                         self.heads.insert(writer, Head { sequence, digest });
                     }
@@ -88,7 +94,7 @@ impl Live {
                 }
                 here.push(digest);
                 if here.len() > 1 {
-                    self.flaws.push((name.clone(), Flaw::BrokenChain));
+                    self.forks.push((name.clone(), Flaw::Forked));
                 }
             }
             if !here.is_empty() {
@@ -125,13 +131,21 @@ impl Live {
         self.flaws.push((missing_entry(writer, next), flaw));
     }
 
-    /// Takes an entry's changes in.
-    pub(crate) fn apply(&mut self, entry: JournalEntry) {
+    /// Takes an entry's changes in. What is known of an object stays as it is: the name of one of which the entry says
+    /// something else is returned.
+    pub(crate) fn apply(&mut self, entry: JournalEntry) -> Option<String> {
         self.generation = self.generation.max(entry.generation);
+        let mut contradicted = None;
         for object in entry.added {
-            self.added.insert(object.name, Recorded { size: object.size, digest: object.digest });
+            let recorded = Recorded { size: object.size, digest: object.digest };
+            match self.added.entry(object.name) {
+                Slot::Vacant(new) => drop(new.insert(recorded)),
+                Slot::Occupied(known) if *known.get() == recorded => {}
+                Slot::Occupied(known) => contradicted = Some(known.key().clone()),
+            }
         }
         self.removed.extend(entry.removed.into_iter().map(|(name, _)| name));
+        contradicted
     }
 
     /// A head that this machine has seen must still be there.
@@ -200,15 +214,19 @@ fn read_entry(storage: &dyn Storage, trust: &Trust, name: &str, parsed: &ParsedN
     Ok(entry)
 }
 
-/// Objects that are read whole are far smaller than this; a journal entry of 100 TB of packs has 300 MB.
+/// The most bytes of objects that are read whole: of a journal entry, which for 100 TB of packs has 300 MB, and of what is
+/// decoded before anybody knows whose word it is.
 const WHOLE_MAX: u64 = 512 << 20;
+const UNTRUSTED_MAX: u64 = 1 << 20;
 
 /// Reads a whole object; that it can't be read is a flaw.
 pub(crate) fn read(storage: &dyn Storage, name: &str) -> Result<Vec<u8>, Flaw> {
     let unreadable = |error: &dyn std::fmt::Display| Flaw::Unreadable(error.to_string());
+    let object = name.strip_prefix(TWIN).unwrap_or(name);
+    let is_untrusted = ["config/", "users/", "writers/", "keys/"].iter().any(|folder| object.starts_with(folder));
     let name = ObjectName::new(name).map_err(|error| unreadable(&error))?;
     let size = storage.size(&name).map_err(|error| unreadable(&error))?;
-    if size > WHOLE_MAX {
+    if size > if is_untrusted { UNTRUSTED_MAX } else { WHOLE_MAX } {
         return Err(Malformed("too large for what it is").into());
     }
     storage.read(&name).map_err(|error| unreadable(&error))
@@ -217,4 +235,24 @@ pub(crate) fn read(storage: &dyn Storage, name: &str) -> Result<Vec<u8>, Flaw> {
 /// Lists a whole storage.
 pub(crate) fn list(storage: &dyn Storage) -> Result<Listing, RepoError> {
     Ok(storage.list("")?.into_iter().map(|listed| (listed.name, listed.size)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sb_store::MemoryStorage;
+
+    #[test]
+    fn what_anybody_can_put_there_is_not_read_if_it_is_large() {
+        let storage = MemoryStorage::new();
+        let size = usize::try_from(UNTRUSTED_MAX).unwrap();
+        for name in ["config/vault.0.0", "users/0", "twin/writers/0", "twin/keys/0.0.0"] {
+            storage.put_raw(name, vec![0; size]);
+            assert!(read(&storage, name).is_ok());
+            storage.put_raw(name, vec![0; size + 1]);
+            assert_eq!(read(&storage, name), Err(Malformed("too large for what it is").into()), "{name}");
+        }
+        storage.put_raw("journal/0/0", vec![0; size + 1]);
+        assert!(read(&storage, "journal/0/0").is_ok());
+    }
 }

@@ -1,10 +1,9 @@
 //! Reading a vault: folders, files, problems.
 
-use sb_crypto::Sha256;
 use sb_source::{Cause, EntryPath, Problem};
 
 use crate::chunks::ChunkReader;
-use crate::clock::{Counter, Progress};
+use crate::clock::Progress;
 use crate::error::{Flaw, RepoError};
 use crate::locator::{Locator, Scope};
 use crate::snapshots::Snapshot;
@@ -103,19 +102,7 @@ impl Reader<'_> {
         progress: Progress<'_>,
         write: &mut dyn FnMut(&[u8]) -> Result<(), RepoError>,
     ) -> Result<(), RepoError> {
-        if file.transform != 0 {
-            return Err(RepoError::UnsupportedFeature { feature: format!("transform {}", file.transform) });
-        }
-        let (mut sha256, mut size) = (Sha256::new(), 0);
-        self.tree().each_part(&file.parts, file.depth, &mut |reference| {
-            progress.check()?;
-            let chunk = self.chunks.content(&self.locator, reference)?;
-            sha256.update(&chunk);
-            size += chunk.len() as u64;
-            progress.monitor.count(Counter::Bytes, chunk.len() as u64);
-            write(&chunk)
-        })?;
-        if size == file.size && sha256.finish() == file.sha256 {
+        if self.tree().content(file, progress, write)? {
             Ok(())
         } else {
             Err(RepoError::WrongContent { path: shown(path) })
@@ -129,18 +116,9 @@ impl Reader<'_> {
     pub fn problems(&self, snapshot: &Snapshot) -> Result<Vec<Problem>, RepoError> {
         let Some(reference) = snapshot.problems_at() else { return Ok(Vec::new()) };
         let bytes = self.tree().meta(reference)?;
-        let problems = Value::decode(&bytes).and_then(|value| value.list(read_problem));
         let damaged =
             |flaw: Malformed| RepoError::Damaged { name: format!("chunk {}", reference.id), flaw: Flaw::from(flaw) };
-        problems.map_err(damaged)
-    }
-
-    pub(crate) fn xattrs(&self, entry: &Entry) -> Result<Vec<Xattr>, RepoError> {
-        self.tree().xattrs(entry)
-    }
-
-    pub(crate) fn holes(&self, file: &FileItem) -> Result<Vec<(u64, u64)>, RepoError> {
-        self.tree().holes(&file.holes)
+        read_problems(&bytes).map_err(damaged)
     }
 
     /// Extended attributes of an entry.
@@ -148,7 +126,7 @@ impl Reader<'_> {
     /// # Errors
     /// [`RepoError::Damaged`] or [`RepoError::MissingChunk`].
     pub fn attributes(&self, entry: &Entry) -> Result<Vec<Xattr>, RepoError> {
-        self.xattrs(entry)
+        self.tree().xattrs(entry)
     }
 
     /// Everything below a folder, in numbers: files and bytes.
@@ -166,6 +144,11 @@ impl Reader<'_> {
         })?;
         Ok((files, bytes))
     }
+}
+
+/// Reads the list of what a snapshot could not read (docs/format.md §12).
+pub(crate) fn read_problems(bytes: &[u8]) -> Result<Vec<Problem>, Malformed> {
+    Value::decode(bytes)?.list(read_problem)
 }
 
 fn read_problem(value: Value) -> Result<Problem, Malformed> {

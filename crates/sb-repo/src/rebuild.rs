@@ -1,14 +1,18 @@
 //! Making anew what can be made anew: the locator, out of the packs; this machine's memory, out of the vault.
 
+use sb_store::ObjectName;
+
 use crate::clock::{Counter, Progress};
 use crate::error::RepoError;
 use crate::ids::{PackId, RunId};
 use crate::live::names_in;
-use crate::locator::{entries_of, write_locator};
+use crate::locator::{Locator, Scope, entries_of, write_locator};
 use crate::name::ParsedName;
 use crate::pack::read_pack_footer;
 use crate::vault::{Change, Vault};
 use crate::wire::frame::Author;
+use crate::wire::journal::Added;
+use crate::wire::locator::{LocatorEntry, PackPlaces};
 
 /// Packs in one increment of a rebuilt locator; bounds the memory it takes.
 const PACKS_PER_LOCATOR: usize = 64;
@@ -21,7 +25,9 @@ pub struct RebuildReport {
     pub packs: u64,
     /// Chunks in them.
     pub chunks: u64,
-    /// Packs whose footers could not be read, and why.
+    /// Packs whose footers could not be read, and why; the old locator's entries for them were taken over.
+    pub kept: Vec<(String, String)>,
+    /// Packs whose footers could not be read, and why, that the old locator did not know either.
     pub lost: Vec<(String, String)>,
     /// Locator increments that the new ones replace.
     pub replaced: u64,
@@ -59,16 +65,16 @@ impl Vault {
         let _alive = state.hold(run)?;
         let author = Author { key: &writer, run };
         let change = self.rewrite_locator(&author, &mut report, progress)?;
-        let old: Vec<String> = change.removed.iter().map(|(name, _)| name.clone()).collect();
+        // Also what an earlier rebuild, cut short, had removed by the journal only; not what is in no journal.
+        let live = &self.view.live;
+        let old = names_in(&self.view.listing, "locator/").filter(|name| live.contains(name) || live.is_removed(name));
+        let old: Vec<String> = old.map(str::to_owned).collect();
         if !change.added.is_empty() || !change.removed.is_empty() {
             self.append(&writer, run, change)?;
         }
         // Removed by the journal already; what stays for whatever reason is reported by verify.
         for name in old {
-            match self.around.storage.remove(&sb_store::ObjectName::new(name)?) {
-                Ok(()) | Err(sb_store::StoreError::NotFound { .. }) => {}
-                Err(error) => return Err(error.into()),
-            }
+            let _ = self.around.storage.remove(&ObjectName::new(name)?);
         }
         self.refresh()?;
         Ok(report)
@@ -80,36 +86,76 @@ impl Vault {
         report: &mut RebuildReport,
         progress: Progress<'_>,
     ) -> Result<Change, RepoError> {
-        let mut change = Change { operation: "rebuild", ..Change::default() };
-        let (mut packs, mut entries) = (Vec::new(), Vec::new());
+        let mut increments =
+            Increments { vault: self, author, added: Vec::new(), packs: Vec::new(), entries: Vec::new() };
+        let mut unreadable: Vec<(PackId, String, RepoError)> = Vec::new();
         for name in names_in(&self.view.listing, "packs/").filter(|name| self.view.live.is_readable(name)) {
             progress.check()?;
             let Some(id) = ParsedName::parse(name).and_then(|parsed| PackId::from_hex(&parsed.hash)) else { continue };
-            match read_pack_footer(&*self.around.storage, &sb_store::ObjectName::new(name)?, id, &self.keys) {
+            match read_pack_footer(&*self.around.storage, &ObjectName::new(name)?, id, &self.keys) {
                 Ok((places, footer)) => {
-                    let ordinal = u32::try_from(packs.len()).expect("a handful");
-                    entries.extend(entries_of(&footer, ordinal));
-                    packs.push(places);
                     report.packs += 1;
+                    report.chunks += increments.add(places, |ordinal| entries_of(&footer, ordinal).collect())?;
                     progress.monitor.count(Counter::Objects, 1);
                 }
-                Err(error) => report.lost.push((name.to_owned(), error.to_string())),
-            }
-            if packs.len() >= PACKS_PER_LOCATOR {
-                report.chunks += entries.len() as u64;
-                let (packs, entries) = (std::mem::take(&mut packs), std::mem::take(&mut entries));
-                change.added.push(write_locator(&self.around, self.id(), &self.keys, author, packs, entries)?);
+                Err(error) => unreadable.push((id, name.to_owned(), error)),
             }
         }
-        if !packs.is_empty() {
-            report.chunks += entries.len() as u64;
-            change.added.push(write_locator(&self.around, self.id(), &self.keys, author, packs, entries)?);
+        if !unreadable.is_empty() {
+            // What the old increments say of them is all that still leads to their segments.
+            let locator = Locator::load(&self.view, &self.keys, progress.monitor, Scope::Reading)?;
+            for (id, name, error) in unreadable {
+                let Some(old) = locator.ordinal(&id) else {
+                    report.lost.push((name, error.to_string()));
+                    continue;
+                };
+                report.chunks += increments.add(locator.pack(old).clone(), |new| locator.entries_in(old, new))?;
+                report.kept.push((name, error.to_string()));
+            }
         }
+        let added = increments.finish()?;
         // Those that are gone too: from here on nobody misses them.
-        for (name, recorded) in self.view.live.iter().filter(|(name, _)| name.starts_with("locator/")) {
-            change.removed.push((name.to_owned(), recorded.size));
-            report.replaced += 1;
+        let old = self.view.live.iter().filter(|(name, _)| name.starts_with("locator/"));
+        let removed: Vec<_> = old.map(|(name, recorded)| (name.to_owned(), recorded.size)).collect();
+        report.replaced = removed.len() as u64;
+        Ok(Change { operation: "rebuild", added, removed })
+    }
+}
+
+/// Increments of the locator in the making.
+struct Increments<'a> {
+    vault: &'a Vault,
+    author: &'a Author<'a>,
+    added: Vec<Added>,
+    packs: Vec<PackPlaces>,
+    entries: Vec<LocatorEntry>,
+}
+
+impl Increments<'_> {
+    /// Adds a pack and its entries under the ordinal it gets; how many they are.
+    fn add(&mut self, pack: PackPlaces, entries: impl FnOnce(u32) -> Vec<LocatorEntry>) -> Result<u64, RepoError> {
+        if self.packs.len() >= PACKS_PER_LOCATOR {
+            self.write()?;
         }
-        Ok(change)
+        let entries = entries(u32::try_from(self.packs.len()).expect("a handful"));
+        self.packs.push(pack);
+        let count = entries.len() as u64;
+        self.entries.extend(entries);
+        Ok(count)
+    }
+
+    fn write(&mut self) -> Result<(), RepoError> {
+        let (packs, entries) = (std::mem::take(&mut self.packs), std::mem::take(&mut self.entries));
+        let Vault { around, keys, .. } = self.vault;
+        self.added.push(write_locator(around, self.vault.id(), keys, self.author, packs, entries)?);
+        Ok(())
+    }
+
+    /// What was written.
+    fn finish(mut self) -> Result<Vec<Added>, RepoError> {
+        if !self.packs.is_empty() {
+            self.write()?;
+        }
+        Ok(self.added)
     }
 }

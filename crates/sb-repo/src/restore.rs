@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use sb_crypto::Digest;
+use sb_crypto::{Digest, sha256};
 use sb_source::{EntryPath, Kind, MetadataProblem, Target, TargetError};
 
 use crate::clock::{Counter, Progress};
@@ -11,6 +11,7 @@ use crate::ids::DocumentId;
 use crate::reader::{Reader, shown};
 use crate::snapshots::Snapshot;
 use crate::tree::{Found, Step, walk};
+use crate::wire::cbor::Fields;
 use crate::wire::entry::{Entry, FileItem, Item};
 use crate::wire::node::Reference;
 
@@ -65,6 +66,16 @@ pub enum RestoreProblem {
     /// It is there, but without this.
     #[error("{0}")]
     Metadata(MetadataProblem),
+    /// It is there, but what else was to be read of it is lost.
+    #[error("`{path}` is restored without its {what}: {error}")]
+    Degraded {
+        /// The path in the snapshot.
+        path: String,
+        /// What is missing.
+        what: &'static str,
+        /// Why.
+        error: RepoError,
+    },
     /// It was lawfully disposed of.
     #[error("`{path}`: {documents} documents were disposed of")]
     Disposed {
@@ -84,14 +95,8 @@ pub enum RestoreProblem {
 impl RestoreReport {
     /// True if something is lost, because the vault is damaged.
     pub fn is_damaged(&self) -> bool {
-        self.problems.iter().any(|problem| matches!(problem, RestoreProblem::Lost { .. }))
-    }
-
-    /// True if something could not be written to the target.
-    pub fn is_incomplete(&self) -> bool {
-        self.problems
-            .iter()
-            .any(|problem| matches!(problem, RestoreProblem::Lost { .. } | RestoreProblem::NotWritten(_)))
+        let lost = |problem: &_| matches!(problem, RestoreProblem::Lost { .. } | RestoreProblem::Degraded { .. });
+        self.problems.iter().any(lost)
     }
 }
 
@@ -102,7 +107,7 @@ struct Restore<'a> {
     /// How much of a path in the snapshot falls away in the target.
     cut: usize,
     report: RestoreReport,
-    /// Link group → where its first name is, and the content it has.
+    /// Link group → where its first name is, and what it is.
     links: HashMap<DocumentId, (EntryPath, Digest)>,
 }
 
@@ -200,35 +205,46 @@ impl Restore<'_> {
         entry: &Entry,
         file: &FileItem,
     ) -> Result<Result<(), TargetError>, RepoError> {
-        if let Some((first, sha256)) = file.link_group.and_then(|group| self.links.get(&group))
-            && *sha256 == file.sha256
-        {
-            match self.target.hard_link(first, place) {
-                Ok(()) => {
-                    self.count_file(0);
-                    return Ok(Ok(()));
-                }
-                // Not every file system has links; a copy has the same content.
-                Err(TargetError::Failed { .. } | TargetError::Denied { .. } | TargetError::Unsupported { .. }) => {}
-                Err(error) => return Ok(Err(error)),
+        if let Some(linked) = self.link(place, entry) {
+            if linked.is_ok() {
+                self.count_file(0);
             }
+            return Ok(linked);
         }
         match self.write(path, place, entry, file) {
             Ok(()) => {
                 self.count_file(file.size);
-                if let Some(group) = file.link_group {
-                    self.links.insert(group, (place.clone(), file.sha256));
-                }
+                self.keep_link(place, entry);
                 if file.inconsistent {
                     self.report.problems.push(RestoreProblem::Inconsistent { path: shown(path) });
                 }
                 Ok(Ok(()))
             }
             Err(RepoError::Target(error)) => Ok(Err(error)),
-            Err(error) => {
-                self.lost(path, error)?;
+            Err(error) if is_loss(&error) => {
+                self.report.problems.push(RestoreProblem::Lost { path: shown(path), error });
                 Ok(Ok(()))
             }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Makes the entry another name of what is restored already; `None` if it has to be restored itself.
+    fn link(&self, place: &EntryPath, entry: &Entry) -> Option<Result<(), TargetError>> {
+        let (first, is) = self.links.get(&entry.link_group?)?;
+        if *is != identity(&entry.item) {
+            return None;
+        }
+        match self.target.hard_link(first, place) {
+            // Not every file system has links; a copy has the same content.
+            Err(TargetError::Failed { .. } | TargetError::Denied { .. } | TargetError::Unsupported { .. }) => None,
+            done => Some(done),
+        }
+    }
+
+    fn keep_link(&mut self, place: &EntryPath, entry: &Entry) {
+        if let Some(group) = entry.link_group {
+            self.links.insert(group, (place.clone(), identity(&entry.item)));
         }
     }
 
@@ -238,39 +254,51 @@ impl Restore<'_> {
         self.progress.monitor.count(Counter::Files, 1);
     }
 
-    /// Damage costs the entry it touches; anything else ends the restore.
-    fn lost(&mut self, path: &[u8], error: RepoError) -> Result<(), RepoError> {
-        match error {
-            RepoError::Damaged { .. }
-            | RepoError::MissingChunk { .. }
-            | RepoError::WrongContent { .. }
-            | RepoError::UnsupportedFeature { .. } => {
-                self.report.problems.push(RestoreProblem::Lost { path: shown(path), error });
-                Ok(())
+    /// What is best restored without it if it is lost.
+    fn or_none<T>(
+        &mut self,
+        read: Result<Vec<T>, RepoError>,
+        path: &[u8],
+        what: &'static str,
+    ) -> Result<Vec<T>, RepoError> {
+        match read {
+            Err(error) if is_loss(&error) => {
+                self.report.problems.push(RestoreProblem::Degraded { path: shown(path), what, error });
+                Ok(Vec::new())
             }
-            error => Err(error),
+            other => other,
         }
     }
 
     fn write(&mut self, path: &[u8], place: &EntryPath, entry: &Entry, file: &FileItem) -> Result<(), RepoError> {
-        let xattrs = self.reader.xattrs(entry)?;
-        let holes = self.reader.holes(file)?;
+        let tree = self.reader.tree();
+        let holes = self.or_none(tree.holes(file), path, "holes")?;
         let writer = self.target.file(place, file.size)?;
         let mut offset = 0;
         self.reader.content(path, file, self.progress, &mut |chunk| {
-            for (start, end) in outside(&holes, offset, offset + chunk.len() as u64) {
+            let end = offset + chunk.len() as u64;
+            for part in parts(&holes, offset, end) {
                 let within = |at: u64| usize::try_from(at - offset).expect("inside a chunk");
-                writer.write_at(start, &chunk[within(start)..within(end)])?;
+                let bytes = &chunk[within(part.start)..within(part.end)];
+                // A list of holes that is wrong must not change the content.
+                if !part.is_hole || bytes.iter().any(|byte| *byte != 0) {
+                    writer.write_at(part.start, bytes)?;
+                }
             }
-            offset += chunk.len() as u64;
+            offset = end;
             Ok(())
         })?;
+        let xattrs = self.or_none(tree.xattrs(entry), path, "extended attributes")?;
         let problems = writer.commit(&entry.metadata(xattrs))?;
         self.report.problems.extend(problems.into_iter().map(RestoreProblem::Metadata));
         Ok(())
     }
 
     fn other(&mut self, path: &[u8], place: &EntryPath, entry: &Entry) -> Result<Result<(), TargetError>, RepoError> {
+        if let Some(linked) = self.link(place, entry) {
+            self.report.others += u64::from(linked.is_ok());
+            return Ok(linked);
+        }
         let made = match &entry.item {
             Item::Symlink { target } => self.target.symlink(place, target),
             Item::Fifo => self.target.fifo(place),
@@ -280,15 +308,13 @@ impl Restore<'_> {
         if made.is_ok() {
             self.report.others += 1;
             self.metadata(entry, path, place)?;
+            self.keep_link(place, entry);
         }
         Ok(made)
     }
 
     fn metadata(&mut self, entry: &Entry, path: &[u8], place: &EntryPath) -> Result<(), RepoError> {
-        let xattrs = match self.reader.xattrs(entry) {
-            Ok(xattrs) => xattrs,
-            Err(error) => return self.lost(path, error),
-        };
+        let xattrs = self.or_none(self.reader.tree().xattrs(entry), path, "extended attributes")?;
         let kind = entry.kind().unwrap_or(Kind::File);
         match self.target.apply_metadata(place, &kind, &entry.metadata(xattrs)) {
             Ok(problems) => self.report.problems.extend(problems.into_iter().map(RestoreProblem::Metadata)),
@@ -298,23 +324,49 @@ impl Restore<'_> {
     }
 }
 
-/// The parts of `start..end` that are in none of the holes, which are sorted.
-fn outside(holes: &[(u64, u64)], start: u64, end: u64) -> Vec<(u64, u64)> {
+/// Tells names of one thing from those of another that has got its inode meanwhile.
+fn identity(item: &Item) -> Digest {
+    match item {
+        Item::File(file) => file.sha256,
+        other => sha256(&other.encode(Fields::new()).encode()),
+    }
+}
+
+/// True for what costs the entry it touches; anything else ends the restore.
+fn is_loss(error: &RepoError) -> bool {
+    matches!(
+        error,
+        RepoError::Damaged { .. }
+            | RepoError::MissingChunk { .. }
+            | RepoError::WrongContent { .. }
+            | RepoError::UnsupportedFeature { .. }
+    )
+}
+
+/// A part of a file that is a hole altogether, or not at all.
+#[derive(Debug, PartialEq, Eq)]
+struct Part {
+    start: u64,
+    end: u64,
+    is_hole: bool,
+}
+
+/// Cuts `start..end` at the edges of the holes, which are sorted.
+fn parts(holes: &[(u64, u64)], start: u64, end: u64) -> Vec<Part> {
     let mut parts = Vec::new();
     let mut at = start;
+    let mut push = |end: u64, is_hole| {
+        if at < end {
+            parts.push(Part { start: at, end, is_hole });
+            at = end;
+        }
+    };
     let first = holes.partition_point(|(offset, length)| offset + length <= start);
-    for (offset, length) in &holes[first..] {
-        if *offset >= end {
-            break;
-        }
-        if *offset > at {
-            parts.push((at, *offset));
-        }
-        at = at.max(offset + length);
+    for (offset, length) in holes[first..].iter().take_while(|(offset, _)| *offset < end) {
+        push(*offset, false);
+        push(end.min(offset + length), true);
     }
-    if at < end {
-        parts.push((at, end));
-    }
+    push(end, false);
     parts
 }
 
@@ -323,13 +375,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_a_hole_is_written() {
+    fn holes_are_told_from_what_is_between() {
+        let cut = |holes: &[(u64, u64)], start, end| -> Vec<_> {
+            parts(holes, start, end).into_iter().map(|part| (part.start, part.end, part.is_hole)).collect()
+        };
         let holes = [(10, 10), (30, 5)];
-        assert_eq!(outside(&holes, 0, 40), [(0, 10), (20, 30), (35, 40)]);
-        assert_eq!(outside(&holes, 12, 18), []);
-        assert_eq!(outside(&holes, 5, 15), [(5, 10)]);
-        assert_eq!(outside(&holes, 19, 31), [(20, 30)]);
-        assert_eq!(outside(&[], 3, 4), [(3, 4)]);
-        assert_eq!(outside(&holes, 35, 35), []);
+        let all = [(0, 10, false), (10, 20, true), (20, 30, false), (30, 35, true), (35, 40, false)];
+        assert_eq!(cut(&holes, 0, 40), all);
+        assert_eq!(cut(&holes, 12, 18), [(12, 18, true)]);
+        assert_eq!(cut(&holes, 5, 15), [(5, 10, false), (10, 15, true)]);
+        assert_eq!(cut(&holes, 19, 31), [(19, 20, true), (20, 30, false), (30, 31, true)]);
+        assert_eq!(cut(&[], 3, 4), [(3, 4, false)]);
+        assert_eq!(cut(&holes, 35, 35), []);
     }
 }

@@ -1,6 +1,6 @@
 //! Pack keys: making tables of them for a run, and finding the one for a pack.
 
-use std::collections::hash_map::Entry;
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Mutex;
 
@@ -24,6 +24,11 @@ pub(crate) fn pack_key_id(table: TableId, number: u16) -> [u8; 16] {
     id[..8].copy_from_slice(table.as_bytes());
     id[8..10].copy_from_slice(&number.to_be_bytes());
     id
+}
+
+/// The table that the key with this id is in.
+pub(crate) fn table_of(key_id: &[u8; 16]) -> TableId {
+    TableId::from_slice(&key_id[..8]).expect("8 bytes")
 }
 
 /// Keys for the packs of one run and one kind. A table is durable before its first key is given out.
@@ -115,7 +120,8 @@ pub(crate) fn write_twice(
 /// Finds pack keys with a compartment's private keys.
 #[derive(Debug, Default)]
 pub(crate) struct KeyFinder {
-    tables: Mutex<HashMap<TableId, SessionTable>>,
+    /// Of each id, those opened so far, by their place among the names.
+    tables: Mutex<HashMap<TableId, BTreeMap<usize, SessionTable>>>,
     names: BTreeMap<TableId, Vec<(ParsedName, String)>>,
 }
 
@@ -130,37 +136,37 @@ impl KeyFinder {
         Self { tables: Mutex::default(), names }
     }
 
-    /// The key of the pack with this key id in its header.
+    /// The key of the pack with this key id in its header: of all tables of that id, newest first, the first key that is
+    /// `right`. A machine's log key suffices to add a table with wrong keys, so the newest alone would not do.
     pub(crate) fn find(
         &self,
         view: &View,
         keys: &CompartmentKeys,
         kind: ObjectKind,
         key_id: &[u8; 16],
+        right: impl Fn(&Key) -> bool,
     ) -> Result<Key, RepoError> {
-        let id = TableId::from_slice(&key_id[..8]).expect("8 bytes");
+        let id = table_of(key_id);
         let number = usize::from(u16::from_be_bytes([key_id[8], key_id[9]]));
-        let mut tables = self.tables.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let table = match tables.entry(id) {
-            Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(place) => place.insert(self.read_table(view, keys, kind, id)?),
-        };
-        let key = table.keys.get(number).cloned().flatten();
-        key.ok_or_else(|| RepoError::Damaged { name: format!("session table {id}"), flaw: Flaw::Missing })
-    }
-
-    fn read_table(
-        &self,
-        view: &View,
-        keys: &CompartmentKeys,
-        kind: ObjectKind,
-        id: TableId,
-    ) -> Result<SessionTable, RepoError> {
+        let mut all = self.tables.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let opened = all.entry(id).or_default();
         let mut trouble = RepoError::Damaged { name: format!("session table {id}"), flaw: Flaw::Missing };
-        for (parsed, name) in self.names.get(&id).into_iter().flatten() {
-            match open_table(view, keys, kind, parsed, name) {
-                Ok(table) => return Ok(table),
-                Err(error) => trouble = error,
+        if self.names.contains_key(&id) {
+            trouble = RepoError::Damaged { name: format!("session table {id}"), flaw: Flaw::NoKey(number) };
+        }
+        for (place, (parsed, name)) in self.names.get(&id).into_iter().flatten().enumerate() {
+            let table = match opened.entry(place) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(new) => match open_table(view, keys, kind, parsed, name) {
+                    Ok(table) => new.insert(table),
+                    Err(error) => {
+                        trouble = error;
+                        continue;
+                    }
+                },
+            };
+            if let Some(key) = table.keys.get(number).cloned().flatten().filter(&right) {
+                return Ok(key);
             }
         }
         Err(trouble)
@@ -177,7 +183,7 @@ fn open_table(
     let damaged = |flaw: Flaw| RepoError::Damaged { name: name.to_owned(), flaw };
     let bytes = read(&*view.storage, name).map_err(damaged)?;
     let frame = view.trust.check(parsed, &bytes).map_err(damaged)?;
-    let private = keys.private(kind, frame.header.key)?;
+    let private = keys.private(kind, frame.header.key, name)?;
     let plain = open_with(private, INFO, &frame.header.to_bytes(), frame.body)
         .map_err(|_| damaged(crate::wire::cbor::Malformed("does not open with the compartment's key").into()))?;
     let table = SessionTable::decode(&plain).map_err(|flaw| damaged(flaw.into()))?;

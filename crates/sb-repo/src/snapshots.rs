@@ -27,7 +27,7 @@ pub struct Snapshot {
 pub struct Snapshots {
     /// Oldest first.
     pub snapshots: Vec<Snapshot>,
-    /// Names of objects that should be snapshots.
+    /// Names of objects that should be snapshots; one may be the newest.
     pub flawed: Vec<(String, Flaw)>,
 }
 
@@ -110,9 +110,13 @@ impl Vault {
     /// All snapshots that count, oldest first.
     ///
     /// # Errors
-    /// [`RepoError::NoReadingKey`] if the user may not read names. Damaged snapshots are in the list of flaws instead.
+    /// [`RepoError::NoReadingKey`] if the user may not read names. Snapshots that are damaged or gone are in the list of
+    /// flaws instead.
     pub fn snapshots(&self) -> Result<Snapshots, RepoError> {
         let mut all = Snapshots::default();
+        let gone = self.view.live.iter().filter(|(name, _)| !self.view.listing.contains_key(*name));
+        let gone = gone.filter(|(name, _)| name.starts_with("snapshots/"));
+        all.flawed.extend(gone.map(|(name, _)| (name.to_owned(), Flaw::Missing)));
         for name in names_in(&self.view.listing, "snapshots/").filter(|name| self.view.live.is_readable(name)) {
             match read_snapshot(&self.view, &self.keys, name) {
                 Ok(snapshot) => all.snapshots.push(snapshot),
@@ -154,7 +158,7 @@ pub(crate) fn read_snapshot(view: &View, keys: &CompartmentKeys, name: &str) -> 
     let parsed = ParsedName::parse(name).ok_or_else(|| damaged(Flaw::Surplus))?;
     let bytes = read(&*view.storage, name).map_err(damaged)?;
     let frame = view.trust.check(&parsed, &bytes).map_err(damaged)?;
-    let private = keys.private(ObjectKind::Snapshot, frame.header.key)?;
+    let private = keys.private(ObjectKind::Snapshot, frame.header.key, name)?;
     let plain = open_with(private, INFO, &frame.header.to_bytes(), frame.body)
         .map_err(|_| damaged(Malformed("does not open with the compartment's key").into()))?;
     let body = SnapshotBody::decode(plain.as_bytes()).map_err(|flaw| damaged(flaw.into()))?;

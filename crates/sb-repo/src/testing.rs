@@ -1,13 +1,13 @@
 //! What tests need and no program does: acts of the lifecycle that are not there yet, and every parser of vault bytes.
 
-use sb_crypto::{open_with, seal_to};
+use sb_crypto::{Key, open_with, seal_to};
 use sb_store::{ObjectName, create as create_object};
 
 use crate::clock::Progress;
 use crate::error::RepoError;
-use crate::ids::{Id, RunId};
+use crate::ids::{BucketId, Id, RunId};
 use crate::locator::{entries_of, write_locator};
-use crate::name::{ObjectKind, Stem};
+use crate::name::{ObjectKind, ParsedName, Stem};
 use crate::pack::{Segmenter, Tools};
 use crate::sessions::write_twice;
 use crate::snapshots::Snapshot;
@@ -44,6 +44,7 @@ pub fn redact(vault: &mut Vault, snapshot: &Snapshot, folder: &[u8], name: &[u8]
             group: None,
             mtime: sb_source::Timestamp { seconds: 0, nanoseconds: 0 },
             xattrs: crate::wire::entry::Inline::default(),
+            link_group: None,
             extra: Fields::new(),
         };
     })
@@ -158,7 +159,7 @@ pub fn specimens(vault: &Vault) -> Result<Vec<(&'static str, Vec<u8>)>, RepoErro
         let bytes = vault.around.storage.read(&object)?;
         let frame = Frame::parse(&bytes).expect("an object");
         let opened = |private: ObjectKind, info: &[u8]| {
-            let private = vault.keys.private(private, frame.header.key)?;
+            let private = vault.keys.private(private, frame.header.key, name)?;
             Ok::<_, RepoError>(open_with(private, info, &frame.header.to_bytes(), frame.body)?.as_bytes().to_vec())
         };
         match frame.header.kind {
@@ -190,6 +191,9 @@ pub fn specimens(vault: &Vault) -> Result<Vec<(&'static str, Vec<u8>)>, RepoErro
     let reader = vault.reader(Progress::none())?;
     for snapshot in vault.snapshots()?.snapshots {
         found.push(("node", reader.tree().meta(snapshot.root())?));
+        if let Some(problems) = snapshot.problems_at() {
+            found.push(("problems", reader.tree().meta(problems)?));
+        }
         reader.list(&snapshot, b"/", true, &mut |_, entry| {
             if let Item::Folder { node, .. } = &entry.item {
                 found.push(("node", reader.tree().meta(*node)?));
@@ -226,6 +230,58 @@ pub fn forge_entry(vault: &mut Vault, added: &[String], removed: &[String]) -> R
     crate::vault::write_entry(&*vault.around.storage, vault.id(), &author, &entry).map(drop)
 }
 
+/// Does what somebody can who has read this machine's log key and knows a vault's public keys: puts wrong keys into a new
+/// generation of a session table, and a snapshot of nonsense beside the others, both entered into the journal.
+///
+/// # Errors
+/// Those of the storage.
+///
+/// # Panics
+/// If the machine has no journal yet, or there is no such table.
+pub fn forge_objects(vault: &mut Vault, table: &str) -> Result<(), RepoError> {
+    let writer = vault.writer()?;
+    let random = vault.around.random.clone();
+    let author = Author { key: &writer, run: RunId::random(&*random) };
+    let (storage, epoch) = (vault.around.storage.clone(), vault.epoch().clone());
+    let parsed = ParsedName::parse(table).expect("a table's name");
+    let bucket = BucketId::from_hex(parsed.stem.folder().trim_start_matches("sessions/")).expect("a bucket");
+    let id = Id::from_hex(parsed.stem.id()).expect("a table's id");
+    let mut added = Vec::new();
+    for (number, recipient) in [&epoch.content, &epoch.meta].into_iter().enumerate() {
+        let generation = 1 + number as u64;
+        let keys = (0..4).map(|_| Some(Key::random(&*random))).collect();
+        let forged = session::SessionTable { id, generation, bucket, keys };
+        let header = Header { kind: ObjectKind::SessionTable, vault: vault.id(), key: recipient.key_id() };
+        let sealed = seal_to(recipient, session::INFO, &header.to_bytes(), forged.encode().as_bytes(), &*random)?;
+        let stem = Stem::table(bucket, id, generation);
+        added.extend(write_twice(&*storage, &author, header, &sealed, &stem)?);
+    }
+    let header = Header { kind: ObjectKind::Snapshot, vault: vault.id(), key: [7; 16] };
+    added.extend(write_twice(&*storage, &author, header, b"nonsense", &Stem::immutable(ObjectKind::Snapshot))?);
+    vault.append(&writer, author.run, Change { operation: "forged", added, removed: Vec::new() })
+}
+
+/// Writes a config with features that no version knows: a newer program's vault.
+///
+/// # Errors
+/// Those of the storage.
+///
+/// # Panics
+/// If the user has no root key.
+pub fn need_features(vault: &mut Vault, incompatible: &[&str], writer_only: &[&str]) -> Result<(), RepoError> {
+    let writer = vault.writer()?;
+    let root = vault.keyring.root_signing.clone().expect("an owner");
+    let owned = |features: &[&str]| features.iter().map(|&feature| feature.to_owned()).collect();
+    let mut config = vault.view.config.clone();
+    config.generation += 1;
+    config.incompatible = owned(incompatible);
+    config.writer_only = owned(writer_only);
+    let (header, stem) = (Header::clear(ObjectKind::Config, vault.id()), Stem::config(config.generation));
+    let by_root = Author::outside(&root);
+    let added = write_twice(&*vault.around.storage, &by_root, header, &config.encode(), &stem)?;
+    vault.append(&writer, RunId::new([0; 8]), Change { operation: "upgrade", added, removed: Vec::new() })
+}
+
 /// Condemns objects, as a collector does before it deletes them.
 ///
 /// # Errors
@@ -253,8 +309,8 @@ pub fn parse(parser: &str, bytes: &[u8]) {
 pub type Parser = (&'static str, fn(&[u8]));
 
 /// Every parser of bytes that come out of a vault.
-pub const PARSERS: [Parser; 17] = [
-    ("name", |bytes| drop(std::str::from_utf8(bytes).map(crate::name::ParsedName::parse))),
+pub const PARSERS: [Parser; 18] = [
+    ("name", |bytes| drop(std::str::from_utf8(bytes).map(ParsedName::parse))),
     ("frame", |bytes| {
         let _ = Frame::parse(bytes);
     }),
@@ -275,6 +331,7 @@ pub const PARSERS: [Parser; 17] = [
         let _ = crate::locator::read_block(bytes, 3);
     }),
     ("node", |bytes| drop(Node::decode(bytes))),
+    ("problems", |bytes| drop(crate::reader::read_problems(bytes))),
     ("snapshot", |bytes| drop(snapshot::SnapshotBody::decode(bytes))),
     ("redaction", |bytes| drop(Redaction::decode(bytes))),
     ("journal", |bytes| drop(crate::wire::journal::JournalEntry::decode(bytes))),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use sb_crypto::{Digest, VerifyingKey, sha256};
 
 use crate::error::Flaw;
-use crate::ids::{KeyId, RunId, VaultId};
+use crate::ids::{KeyId, RunId, UserId, VaultId};
 use crate::name::{ObjectKind, ParsedName};
 use crate::wire::certificate::{UserCertificate, WriterCertificate};
 use crate::wire::frame::{Frame, Header, Trailer};
@@ -42,6 +42,9 @@ impl Trust {
     pub(crate) fn add_writer(&mut self, name: &ParsedName, bytes: &[u8]) -> Result<(), Flaw> {
         let frame = self.check(name, bytes)?;
         let certificate = WriterCertificate::decode(frame.body)?;
+        if certificate.user_key != frame.trailer.signer {
+            return Err(Flaw::Foreign);
+        }
         self.writers.insert(key_id(&certificate.key), certificate);
         Ok(())
     }
@@ -85,6 +88,11 @@ impl Trust {
         may && key.is_some_and(|key| key.verify(&entry.authority_message(self.vault, writer), &by.signature).is_ok())
     }
 
+    /// True if this key may sign slots of that user: the user's own, and root's.
+    pub(crate) fn gives_slots_to(&self, user: UserId, signer: KeyId) -> bool {
+        signer == key_id(&self.root) || self.users.get(&signer).is_some_and(|known| known.user == user)
+    }
+
     fn signer(&self, kind: ObjectKind, name: &ParsedName, signer: KeyId) -> Option<VerifyingKey> {
         let root = (signer == key_id(&self.root)).then_some(self.root);
         let user = self.users.get(&signer).map(|user| user.key);
@@ -95,5 +103,60 @@ impl Trust {
             ObjectKind::Journal if name.stem.folder() != format!("journal/{signer}") => None,
             _ => self.writers.get(&signer).map(|writer| writer.key),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::name::Stem;
+    use crate::wire::frame::Author;
+    use chrono::DateTime;
+    use sb_crypto::SigningKey;
+
+    fn signing(seed: u8) -> SigningKey {
+        SigningKey::from_seed(&[seed; 32])
+    }
+
+    /// Root and two users.
+    fn trust() -> Trust {
+        let mut trust = Trust::new(VaultId::new([1; 16]), signing(1).public());
+        for seed in [2, 3] {
+            let certificate = UserCertificate {
+                user: UserId::new([seed; 16]),
+                key: signing(seed).public(),
+                created: DateTime::UNIX_EPOCH,
+            };
+            let header = Header::clear(ObjectKind::User, trust.vault);
+            let stem = Stem::immutable(ObjectKind::User);
+            let (bytes, digest) = Author::outside(&signing(1)).frame(header, &certificate.encode(), &stem);
+            trust.add_user(&ParsedName::parse(stem.name(&digest).as_str()).unwrap(), &bytes).unwrap();
+        }
+        trust
+    }
+
+    #[test]
+    fn a_slot_is_given_by_its_user_or_by_root() {
+        let gives = |seed: u8| trust().gives_slots_to(UserId::new([2; 16]), key_id(&signing(seed).public()));
+        assert_eq!([1, 2, 3, 4].map(gives), [true, true, false, false]);
+    }
+
+    #[test]
+    fn a_machine_is_vouched_for_by_the_user_that_its_certificate_names() {
+        let added = |names: u8, signs: u8| {
+            let mut trust = trust();
+            let certificate = WriterCertificate {
+                key: signing(9).public(),
+                user_key: key_id(&signing(names).public()),
+                created: DateTime::UNIX_EPOCH,
+            };
+            let stem = Stem::immutable(ObjectKind::Writer);
+            let header = Header::clear(ObjectKind::Writer, trust.vault);
+            let (bytes, digest) = Author::outside(&signing(signs)).frame(header, &certificate.encode(), &stem);
+            trust.add_writer(&ParsedName::parse(stem.name(&digest).as_str()).unwrap(), &bytes)
+        };
+        assert_eq!(added(2, 2), Ok(()));
+        assert_eq!(added(2, 3), Err(Flaw::Foreign));
+        assert_eq!(added(4, 4), Err(Flaw::UnknownSigner));
     }
 }

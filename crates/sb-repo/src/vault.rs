@@ -1,20 +1,21 @@
 //! An open vault: a view of it, the keys of one user, and this machine as a writer.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use sb_crypto::{Credential, CryptoError, Digest, Random, SigningKey, SlotMethod, open_slot};
 use sb_store::{Storage, StoreError, create};
 
 use crate::clock::Clock;
-use crate::error::RepoError;
-use crate::ids::{KeyId, RunId, UserId, VaultId};
+use crate::error::{Flaw, RepoError};
+use crate::ids::{KeyId, RunId, TableId, UserId, VaultId};
 use crate::keys::{CompartmentKeys, Keyring};
 use crate::live::{Listing, list, read};
 use crate::name::{ObjectKind, ParsedName, Stem};
 use crate::sessions::{KeyFinder, write_twice};
 use crate::state::{Head, Remembered, State};
 use crate::trust::{Trust, key_id};
-use crate::view::{View, candidates, with_twins};
+use crate::view::{View, candidates, no_config, refuse_unknown, with_twins};
 use crate::wire::cbor::Malformed;
 use crate::wire::certificate::WriterCertificate;
 use crate::wire::config::Epoch;
@@ -47,6 +48,8 @@ pub struct Vault {
     pub(crate) finder: KeyFinder,
     /// What the credential opened.
     pub(crate) slot: ParsedName,
+    /// Session tables that are damaged, so that packs with their keys are as good as gone.
+    pub(crate) unusable_tables: BTreeSet<TableId>,
 }
 
 /// A change that goes into the journal.
@@ -74,7 +77,8 @@ impl Vault {
         let compartment = view.config.compartments.first().ok_or(RepoError::NoReadingKey { what: "this vault" })?;
         let keys = keyring.compartment(compartment.id, view.config.hash, view.config.recipient)?;
         let finder = KeyFinder::new(&view);
-        let mut vault = Self { view, around, keyring, keys: Arc::new(keys), finder, slot };
+        let mut vault =
+            Self { view, around, keyring, keys: Arc::new(keys), finder, slot, unusable_tables: BTreeSet::new() };
         match vault.remember() {
             // Reading needs no memory; who writes will be told.
             Ok(()) | Err(RepoError::State { .. }) => Ok(vault),
@@ -126,7 +130,7 @@ impl Vault {
     /// [`RepoError::RolledBack`].
     pub fn check_heads(&self) -> Result<(), RepoError> {
         for (name, flaw) in &self.view.live.flaws {
-            if let (crate::error::Flaw::RolledBack(sequence), Some(parsed)) = (flaw, ParsedName::parse(name)) {
+            if let (Flaw::RolledBack(sequence), Some(parsed)) = (flaw, ParsedName::parse(name)) {
                 let writer = parsed.stem.folder().strip_prefix("journal/").and_then(KeyId::from_hex);
                 return Err(RepoError::RolledBack { writer: writer.expect("a parsed name"), sequence: *sequence });
             }
@@ -188,8 +192,10 @@ impl Vault {
         compartment.and_then(|c| c.epochs.last()).expect("checked when the config was read")
     }
 
-    /// This machine's log key; a machine without one that the vault knows enrols.
+    /// This machine's log key; a machine without one that the vault knows enrols. Fails where the vault has features that a
+    /// writer must know.
     pub(crate) fn writer(&mut self) -> Result<SigningKey, RepoError> {
+        refuse_unknown(&self.view.config.writer_only)?;
         let known = self.around.state.log_key()?;
         let Some(key) = known.filter(|key| self.knows_writer(key)) else { return self.enrol() };
         let writer = key_id(&key.public());
@@ -280,27 +286,44 @@ pub(crate) fn write_entry(
     Ok(Head { sequence: entry.sequence, digest })
 }
 
-/// The last entry of this machine's own journal, which must not be older than the one it remembers.
+/// The last entry of this machine's own journal, which must not be older than the one it remembers. What anybody may have put
+/// beside the entries does not count.
 fn newest_entry(view: &View, writer: KeyId, remembered: Option<Head>) -> Result<Option<Head>, RepoError> {
-    let mut entries = Vec::new();
+    let mut entries: BTreeMap<u64, Vec<(Digest, ParsedName, String)>> = BTreeMap::new();
     for listed in view.storage.list(&format!("journal/{writer}"))? {
         if let Some(parsed) = ParsedName::parse(&listed.name) {
             let digest = parsed.hash.parse().expect("a parsed name has 64 digits");
-            entries.push((Head { sequence: parsed.stem.generation(), digest }, parsed, listed.name));
+            entries.entry(parsed.stem.generation()).or_default().push((digest, parsed, listed.name));
         }
     }
-    entries.sort_by_key(|(head, ..)| head.sequence);
-    if let Some(known) = remembered.filter(|known| !entries.iter().any(|(head, ..)| head == known)) {
+    let is_there = |head: &Head| {
+        entries.get(&head.sequence).is_some_and(|here| here.iter().any(|(digest, ..)| *digest == head.digest))
+    };
+    if let Some(known) = remembered.filter(|known| !is_there(known)) {
         return Err(RepoError::RolledBack { writer, sequence: known.sequence });
     }
-    if let Some(twice) = entries.windows(2).find(|pair| pair[0].0.sequence == pair[1].0.sequence) {
-        return Err(RepoError::Forked { writer, sequence: twice[0].0.sequence });
+    let mut newest = None;
+    for (&sequence, here) in entries.iter().rev() {
+        if newest.is_some() && here.len() == 1 {
+            continue;
+        }
+        let mut signed = Vec::new();
+        for (digest, parsed, name) in here {
+            let checked = read(&*view.storage, name).and_then(|bytes| view.trust.check(parsed, &bytes).map(drop));
+            match checked {
+                Ok(()) => signed.push(Head { sequence, digest: *digest }),
+                Err(flaw @ (Flaw::WrongHash | Flaw::Unreadable(_))) => {
+                    return Err(RepoError::Damaged { name: name.clone(), flaw });
+                }
+                Err(_) => {}
+            }
+        }
+        if signed.len() > 1 {
+            return Err(RepoError::Forked { writer, sequence });
+        }
+        newest = newest.or(signed.pop());
     }
-    let Some((head, parsed, name)) = entries.pop() else { return Ok(None) };
-    let damaged = |flaw| RepoError::Damaged { name: name.clone(), flaw };
-    let bytes = read(&*view.storage, &name).map_err(damaged)?;
-    view.trust.check(&parsed, &bytes).map_err(damaged)?;
-    Ok(Some(head))
+    Ok(newest)
 }
 
 /// A well-signed slot, and which vault it is of.
@@ -331,12 +354,9 @@ impl Door<'_> {
             (parsed.stem.family(), std::cmp::Reverse(parsed.stem.generation()), parsed.twin)
         });
         let mut tried = None;
-        let mut trouble = if with_twins(&self.listing, "config/").is_empty() {
-            RepoError::NoVault
-        } else {
-            RepoError::NoSuchSlot { credential: describe(self.credential) }
-        };
+        let first = names.first().map(|(_, name)| *name);
         let mut slots: Vec<_> = names.into_iter().filter_map(|(parsed, name)| self.counting(parsed, name)).collect();
+        let mut trouble = self.closed(first.filter(|_| slots.is_empty()));
         // A credential may open another vault, too, whose config and slots somebody has put here.
         slots.sort_by_key(|slot| !self.around.state.knows(slot.vault));
         for Candidate { parsed, name, bytes, .. } in slots {
@@ -352,6 +372,17 @@ impl Door<'_> {
             }
         }
         Err(trouble)
+    }
+
+    /// Why nothing opens if no slot is even tried. `uncertified` is one of the slots, if none of them counts.
+    fn closed(&self, uncertified: Option<&str>) -> RepoError {
+        if with_twins(&self.listing, "config/").is_empty() {
+            return no_config(&self.listing);
+        }
+        match uncertified {
+            Some(name) => RepoError::Damaged { name: name.to_owned(), flaw: Flaw::UnknownSigner },
+            None => RepoError::NoSuchSlot { credential: describe(self.credential) },
+        }
     }
 
     /// The slot, if it is a slot of somebody's: asked before anything is derived, which is slow by intention.
@@ -378,8 +409,10 @@ impl Door<'_> {
         let (storage, root) = (self.around.storage.clone(), Some(keyring.root));
         let view = View::assemble(storage, self.listing.clone(), remembered, root, expected)?;
         // A slot that was taken away opens nothing any more, even if somebody puts it back.
-        let counts =
-            view.id() == keyring.vault && !view.live.is_removed(name) && view.trust.check(parsed, bytes).is_ok();
+        let counts = view.id() == keyring.vault
+            && !view.live.is_removed(name)
+            && view.trust.check(parsed, bytes).is_ok()
+            && view.trust.gives_slots_to(slot.user, frame.trailer.signer);
         if counts { Ok((keyring, view)) } else { Err(RepoError::WrongCredential) }
     }
 }

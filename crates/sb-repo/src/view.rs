@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use sb_crypto::{Digest, VerifyingKey};
+use sb_crypto::{Digest, VerifyingKey, sha256};
 use sb_store::Storage;
 
 use crate::error::{Flaw, RepoError};
@@ -61,10 +61,7 @@ impl View {
         expected: Option<Digest>,
     ) -> Result<Self, RepoError> {
         let (vault, config) = find_config(&*storage, &listing, root, expected)?;
-        let all = config.incompatible.iter().chain(&config.writer_only);
-        if let Some(feature) = all.into_iter().find(|feature| !KNOWN_FEATURES.contains(&feature.as_str())) {
-            return Err(RepoError::UnsupportedFeature { feature: feature.clone() });
-        }
+        refuse_unknown(&config.incompatible)?;
         let mut trust = Trust::new(vault, config.root);
         // Users first: they vouch for writers. Damaged certificates are verify's to report; their twins serve.
         let users: (&str, AddCertificate) = ("users/", Trust::add_user);
@@ -85,7 +82,8 @@ impl View {
         for (name, _) in &entry.removed {
             self.listing.remove(name);
         }
-        self.live.apply(entry);
+        // A run knows what the live set says of what it adds: nothing, or the same.
+        let _ = self.live.apply(entry);
         self.live.heads.insert(writer, head);
     }
 
@@ -97,6 +95,11 @@ impl View {
     /// SHA-256 of the root public key: what an owner compares with the recovery sheet.
     pub fn root_fingerprint(&self) -> Digest {
         self.config.root.fingerprint()
+    }
+
+    /// True if this machine remembers that root key; otherwise the vault alone says that it is its own.
+    pub fn is_root_remembered(&self) -> bool {
+        self.remembered.root == Some(self.root_fingerprint())
     }
 
     /// How many journal entries are damaged, missing or out of order, so that what the journals say is not all they said once.
@@ -116,7 +119,7 @@ impl View {
         usage
     }
 
-    /// Names of the highest generation that is good of each family in a folder, most recent first within a family; readable ones only.
+    /// The readable objects of a folder and their twins by family, the highest generation of each first. Nothing is checked.
     pub(crate) fn mutables(&self, folder: &str) -> BTreeMap<String, Vec<(ParsedName, String)>> {
         let mut families: BTreeMap<String, Vec<(ParsedName, String)>> = BTreeMap::new();
         for name in with_twins(&self.listing, folder) {
@@ -129,6 +132,23 @@ impl View {
             family.sort_by_key(|(parsed, _)| std::cmp::Reverse(parsed.stem.generation()));
         }
         families
+    }
+}
+
+/// Fails with the first of these features that this program does not know.
+pub(crate) fn refuse_unknown(features: &[String]) -> Result<(), RepoError> {
+    match features.iter().find(|feature| !KNOWN_FEATURES.contains(&feature.as_str())) {
+        Some(feature) => Err(RepoError::UnsupportedFeature { feature: feature.clone() }),
+        None => Ok(()),
+    }
+}
+
+/// What it means that a storage has no config: no vault, or the beginnings of one, unless it holds what only a vault in use has.
+pub(crate) fn no_config(listing: &Listing) -> RepoError {
+    if ["packs/", "sessions/", "snapshots/"].iter().any(|folder| names_in(listing, folder).next().is_some()) {
+        RepoError::Damaged { name: "config".to_owned(), flaw: Flaw::Missing }
+    } else {
+        RepoError::NoVault
     }
 }
 
@@ -182,10 +202,10 @@ fn find_config(
             Err(error) => trouble = trouble.or(Some(error)),
         }
     }
-    best.ok_or_else(|| trouble.unwrap_or(RepoError::NoVault))
+    best.ok_or_else(|| trouble.unwrap_or_else(|| no_config(listing)))
 }
 
-fn read_config(
+pub(crate) fn read_config(
     storage: &dyn Storage,
     name: &str,
     root: Option<VerifyingKey>,
@@ -194,6 +214,9 @@ fn read_config(
     let damaged = |flaw: Flaw| RepoError::Damaged { name: name.to_owned(), flaw };
     let parsed = ParsedName::parse(name).ok_or_else(|| damaged(Flaw::Surplus))?;
     let bytes = read(storage, name).map_err(damaged)?;
+    if !parsed.fits(&sha256(&bytes)) {
+        return Err(damaged(Flaw::WrongHash));
+    }
     let frame = Frame::parse(&bytes).map_err(|flaw| damaged(flaw.into()))?;
     let config = Config::decode(frame.body).map_err(|flaw| damaged(flaw.into()))?;
     let trust = Trust::new(frame.header.vault, config.root);

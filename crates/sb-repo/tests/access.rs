@@ -10,8 +10,9 @@ use common::{Machine, assert_holds, expected, firm, key, new_vault, options};
 use sb_crypto::{
     Credential, HashAlgorithm, Kdf, KeyFile, Lock, PrivateKey, RecipientAlgorithm, RecoveryKey, Secret, SeededRandom,
 };
+use sb_repo::testing::need_features;
 use sb_repo::{CreateOptions, Progress, RepoError, State, Vault, VerifyLevel, View, create};
-use sb_store::sim::{Cut, SimDisk};
+use sb_store::sim::{Cut, Failure, SimDisk};
 use sb_store::{MemoryStorage, Storage};
 
 const CHEAP_ARGON2ID: Kdf = Kdf::Argon2id { memory_kib: 8, passes: 1, lanes: 1 };
@@ -223,11 +224,67 @@ fn making_a_vault_may_be_cut_at_any_operation() {
                 Err(error) => panic!("operation {k}, {cut:?}: {error}"),
             }
             machine.backup(storage.clone(), &key(), &firm()).unwrap_or_else(|error| panic!("operation {k}: {error}"));
-            let vault = Machine::new(96).open(storage, &key()).unwrap();
+            let vault = Machine::new(96).open(storage.clone(), &key()).unwrap();
             assert_holds(&vault, "latest", &expected(&firm()));
             let report = vault.verify(VerifyLevel::Objects, Progress::none()).unwrap();
             assert!(report.is_good() && report.unfinished.is_empty(), "operation {k}, {cut:?}: {report:?}");
+            assert_twins(&storage, &format!("operation {k}, {cut:?}"));
         }
     }
     assert!(opened > 0 && made_again > 0, "{opened} {made_again}");
+}
+
+/// Everything that is stored twice is there twice.
+fn assert_twins(storage: &Arc<dyn Storage>, context: &str) {
+    for folder in ["config", "users", "writers", "keys", "sessions"] {
+        let names = |folder: &str| -> Vec<String> {
+            storage.list(folder).unwrap().into_iter().map(|listed| listed.name.replace("twin/", "")).collect()
+        };
+        assert_eq!(names(folder), names(&format!("twin/{folder}")), "{context}");
+    }
+}
+
+#[test]
+fn making_a_vault_that_failed_can_be_repeated() {
+    let operations = {
+        let disk = SimDisk::new();
+        new_vault(&Machine::new(13), Arc::new(disk.storage()));
+        disk.operations()
+    };
+    let mut failed = 0;
+    for k in 0..operations {
+        for failure in [Failure::Io, Failure::Full] {
+            let (disk, machine) = (SimDisk::new(), Machine::new(13));
+            disk.fail_at(k, failure);
+            let storage: Arc<dyn Storage> = Arc::new(disk.storage());
+            // Nobody has seen the recovery key of a vault that was not made.
+            if create(machine.around(storage.clone()), &[], &CreateOptions::default()).is_err() {
+                failed += 1;
+                let (mut vault, recovery) = create(machine.around(storage.clone()), &[], &CreateOptions::default())
+                    .unwrap_or_else(|error| panic!("operation {k}, {failure:?}: {error}"));
+                vault.backup(&firm(), &options(), Progress::none()).unwrap();
+                let credential = Credential::Recovery(recovery);
+                let vault = Vault::open(Machine::new(97).around(storage), &credential, None).unwrap();
+                assert_holds(&vault, "latest", &expected(&firm()));
+            }
+        }
+    }
+    assert!(failed > 0);
+}
+
+#[test]
+fn features_of_a_newer_program_stop_who_must_know_them() {
+    let (storage, machine) = (Arc::new(MemoryStorage::new()), Machine::new(14));
+    let (mut vault, _) = new_vault(&machine, storage.clone());
+    vault.backup(&firm(), &options(), Progress::none()).unwrap();
+    need_features(&mut vault, &[], &["parity"]).unwrap();
+    let mut vault = Machine::new(114).open(storage.clone(), &key()).unwrap();
+    assert_holds(&vault, "latest", &expected(&firm()));
+    let refused = vault.backup(&firm(), &options(), Progress::none());
+    assert!(matches!(&refused, Err(RepoError::UnsupportedFeature { feature }) if feature == "parity"), "{refused:?}");
+    let storage = Arc::new(MemoryStorage::new());
+    let (mut vault, _) = new_vault(&machine, storage.clone());
+    need_features(&mut vault, &["shards"], &[]).unwrap();
+    let refused = Machine::new(115).open(storage, &key()).map(drop);
+    assert!(matches!(&refused, Err(RepoError::UnsupportedFeature { feature }) if feature == "shards"), "{refused:?}");
 }

@@ -109,3 +109,48 @@ fn a_truncated_pack_is_stored_again() {
     assert!(report.counts.new_chunks > 0);
     assert_holds(&vault, &report.snapshot.to_string(), &expected(&firm()));
 }
+
+#[test]
+fn wrong_keys_and_nonsense_signed_by_a_log_key_cost_nothing() {
+    let (storage, machine, mut vault) = vault_with_a_backup(6);
+    for table in names(&storage, "sessions") {
+        sb_repo::testing::forge_objects(&mut vault, &table).unwrap();
+    }
+    for level in [VerifyLevel::Data, VerifyLevel::Restore] {
+        let vault = Machine::new(66).open(storage.clone(), &key()).unwrap();
+        assert_holds(&vault, "latest", &expected(&firm()));
+        let report = vault.verify(level, Progress::none()).unwrap();
+        let found: Vec<_> = report.findings.iter().map(|finding| (&finding.object[..10], &finding.flaw)).collect();
+        assert_eq!(found, [("snapshots/", &Flaw::UnknownKey); 2], "the nonsense is named");
+        assert!(report.findings.iter().all(|finding| finding.documents.is_empty()));
+    }
+    let report = machine.backup(storage.clone(), &key(), &firm()).unwrap();
+    assert_eq!(report.counts.new_chunks, 0);
+    assert_holds(&Machine::new(67).open(storage, &key()).unwrap(), "latest", &expected(&firm()));
+}
+
+#[test]
+fn an_entry_that_contradicts_others_is_named_and_changes_nothing() {
+    let (storage, machine, mut vault) = vault_with_a_backup(7);
+    let packs = names(&storage, "packs");
+    sb_repo::testing::forge_entry(&mut vault, &packs, &[]).unwrap();
+    let forged = names(&storage, "journal").pop().unwrap();
+    let vault = Machine::new(77).open(storage.clone(), &key()).unwrap();
+    let report = vault.verify(VerifyLevel::Restore, Progress::none()).unwrap();
+    assert!(matches!(&report.findings[..], [finding] if finding.object == forged), "{report:?}");
+    assert!(matches!(&report.findings[0].flaw, Flaw::Contradiction(name) if packs.contains(name)));
+    let report = machine.backup(storage, &key(), &firm()).unwrap();
+    assert_eq!(report.counts.new_chunks, 0, "the packs count as before");
+}
+
+#[test]
+fn what_is_put_beside_the_journal_while_a_run_goes_on_does_not_end_it() {
+    let (storage, _, mut vault) = vault_with_a_backup(9);
+    let journal = names(&storage, "journal").pop().unwrap();
+    let (folder, _) = journal.rsplit_once('/').unwrap();
+    for number in ["0000000000", "0000000001", "0000009999"] {
+        let junk = format!("junk {number}");
+        storage.put_raw(format!("{folder}/{number}.{}", sb_crypto::sha256(junk.as_bytes())), junk.as_bytes());
+    }
+    vault.backup(&firm(), &options(), Progress::none()).unwrap();
+}

@@ -8,12 +8,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use common::faulty::{Act, Faulty};
 use common::{Machine, key, new_vault, noise, options};
 use sb_crypto::{Lock, SigningKey, sha256};
 use sb_repo::testing::{condemn, redact, rewrite};
 use sb_repo::{
-    CreateOptions, Flaw, Item, Monitor, Progress, RepoError, Snapshot, SnapshotId, State, Vault, VerifyLevel,
-    VerifyReport, View, create,
+    CreateOptions, Flaw, Inline, Item, Monitor, Progress, RepoError, RestoreOptions, Snapshot, SnapshotId, State,
+    Vault, VerifyLevel, VerifyReport, View, create,
 };
 use sb_source::MemorySource;
 use sb_store::sim::SimDisk;
@@ -184,10 +185,21 @@ impl Small {
             .filter(|finding| names.contains(&finding.object.as_str()))
             .flat_map(|finding| finding.documents.iter().map(|document| (document.snapshot, document.path.clone())))
             .collect();
-        let paths = |documents: &Documents| documents.iter().map(|(_, path)| path.clone()).collect::<BTreeSet<_>>();
-        assert!(touched.is_subset(&lost), "{context}: {touched:?} are named, {lost:?} are lost");
-        assert_eq!(paths(&touched), paths(&lost), "{context}");
+        self.assert_told(&touched, &lost, context);
         lost
+    }
+
+    /// Of what is lost, every version of every document is named once.
+    fn assert_told(&self, touched: &Documents, lost: &Documents, context: &str) {
+        let version = |(snapshot, path): &(SnapshotId, Vec<u8>)| {
+            (path.clone(), self.contents.get(&(*snapshot, path.clone())).map(|content| sha256(content)))
+        };
+        let versions = |documents: &Documents| documents.iter().map(version).collect::<BTreeSet<_>>();
+        assert!(touched.is_subset(lost), "{context}: {touched:?} are named, {lost:?} are lost");
+        assert_eq!(versions(touched), versions(lost), "{context}");
+        let documents = touched.iter().filter(|document| self.contents.contains_key(document)).count();
+        let told = versions(lost).into_iter().filter(|(_, content)| content.is_some()).count();
+        assert_eq!(documents, told, "{context}: {touched:?}");
     }
 }
 
@@ -196,8 +208,12 @@ fn named(report: &VerifyReport) -> Vec<&str> {
 }
 
 fn flipped(bytes: &[u8], at: usize) -> Vec<u8> {
+    with_bit(bytes, at, at % 8)
+}
+
+fn with_bit(bytes: &[u8], at: usize, bit: usize) -> Vec<u8> {
     let mut damaged = bytes.to_vec();
-    damaged[at] ^= 1 << (at % 8);
+    damaged[at] ^= 1 << bit;
     damaged
 }
 
@@ -272,6 +288,20 @@ fn with_keys_what_is_named_is_what_cannot_be_read() {
         let lost = small.check_with_keys(&storage, &[name], &format!("{name} byte {at}"));
         let is_read_from = name.starts_with("packs/") && (0..bytes.len() - TRAILER - POINTER).contains(at);
         assert!(is_read_from || lost.is_empty(), "{name} byte {at} costs {lost:?}");
+    });
+}
+
+#[test]
+fn any_bit_of_a_packs_header_is_named_and_costs_what_is_in_the_pack() {
+    let small = small();
+    let packs = small.objects().into_iter().filter(|(name, _)| name.starts_with("packs/"));
+    let flips: Vec<_> = packs
+        .flat_map(|pack| (0..HEADER * 8).map(move |bit| (pack.clone(), bit)))
+        .filter(|(_, bit)| !(64..192).contains(bit) || bit % 11 == 0)
+        .collect();
+    for_each(&flips, |((name, bytes), bit)| {
+        let storage = small.with(name, Some(with_bit(bytes, bit / 8, bit % 8)));
+        small.check_with_keys(&storage, &[name], &format!("{name} bit {bit}"));
     });
 }
 
@@ -517,7 +547,10 @@ fn the_newest_journal_entry_is_missed_by_who_remembers_it_and_by_nobody_else() {
     let small = small();
     let newest = small.objects().into_iter().rfind(|(name, _)| name.starts_with("journal/")).unwrap().0;
     let storage = small.with(&newest, None);
-    for known in [&small.machine.state, &small.machine.state.clone()] {
+    // The machine that wrote it, and one that has only read.
+    let visitor = Machine::new(98);
+    visitor.open(Arc::new(small.storage.clone()), &key()).unwrap();
+    for known in [&small.machine.state, &visitor.state] {
         let view = View::open(Arc::new(storage.clone()), known, None).unwrap();
         let report = view.verify(Progress::none()).unwrap();
         assert_eq!(named(&report), [&newest]);
@@ -546,7 +579,7 @@ fn deeper_levels_find_what_is_damaged_too() {
                 .iter()
                 .flat_map(|finding| finding.documents.iter().map(|d| (d.snapshot, d.path.clone())))
                 .collect();
-            assert_eq!(touched, lost, "{name} byte {at} at {level:?}");
+            small.assert_told(&touched, &lost, &format!("{name} byte {at} at {level:?}"));
         }
     });
 }
@@ -578,4 +611,164 @@ fn a_document_that_is_not_what_it_was_is_found() {
     let paths: Vec<_> = restore.findings[0].documents.iter().map(|document| document.path.as_slice()).collect();
     assert_eq!(paths, [b"/d/new"]);
     assert_ne!(restore.findings[0].flaw, Flaw::Missing, "the object is there, the document is not right");
+}
+
+#[test]
+fn a_rebuilt_locator_forgets_nothing_that_the_old_one_knew() {
+    let small = small();
+    for (name, bytes) in small.objects().into_iter().filter(|(name, _)| name.starts_with("packs/")) {
+        // The pointer leads to the footer; without it only the locator knows what is where.
+        let storage = small.with(&name, Some(flipped(&bytes, bytes.len() - TRAILER - 1)));
+        let machine = Machine { state: State::in_memory(), ..small.machine.clone() };
+        let mut vault = machine.open(Arc::new(storage.clone()), &key()).unwrap();
+        assert!(small.lost(&vault, &name).is_empty(), "{name}");
+        for _ in 0..2 {
+            let report = vault.rebuild(false, Progress::none()).unwrap();
+            assert!(report.lost.is_empty(), "{report:?}");
+            assert_eq!(report.kept.iter().map(|(kept, _)| kept).collect::<Vec<_>>(), [&name]);
+            assert!(small.lost(&stranger(&storage).unwrap(), &name).is_empty(), "{name}");
+        }
+        // Where the old locator is gone too, it says so.
+        for listed in storage.list("locator").unwrap() {
+            storage.remove_raw(&listed.name);
+        }
+        let mut vault = machine.open(Arc::new(storage.clone()), &key()).unwrap();
+        let report = vault.rebuild(false, Progress::none()).unwrap();
+        assert_eq!(report.lost.iter().map(|(lost, _)| lost).collect::<Vec<_>>(), [&name]);
+    }
+}
+
+#[test]
+fn increments_that_a_rebuild_could_not_delete_are_deleted_by_the_next() {
+    let small = small();
+    let storage = Arc::new(small.storage.snapshot());
+    let old = storage.list("locator").unwrap();
+    let keeps = Faulty::new(&storage, |act, name| act == Act::Remove && name.starts_with("locator/"));
+    let machine = Machine { state: State::in_memory(), ..small.machine.clone() };
+    machine.open(keeps, &key()).unwrap().rebuild(false, Progress::none()).unwrap();
+    let report = stranger(&storage).unwrap().verify(VerifyLevel::Objects, Progress::none()).unwrap();
+    assert_eq!(report.findings.len(), old.len(), "{report:?}");
+    machine.open(storage.clone(), &key()).unwrap().rebuild(false, Progress::none()).unwrap();
+    let report = stranger(&storage).unwrap().verify(VerifyLevel::Restore, Progress::none()).unwrap();
+    assert!(report.is_good(), "{report:?}");
+}
+
+#[test]
+fn a_snapshot_that_is_gone_is_missed_by_whoever_lists_them() {
+    let small = small();
+    let newest = stranger(&small.storage).unwrap().find_snapshot("latest").unwrap().id;
+    let name = format!("snapshots/{newest}");
+    let vault = stranger(&small.with(&name, None)).unwrap();
+    let snapshots = vault.snapshots().unwrap();
+    assert_eq!((snapshots.snapshots.len(), snapshots.flawed), (1, vec![(name, Flaw::Missing)]));
+}
+
+#[test]
+fn a_document_lost_in_several_snapshots_is_named_once_in_the_newest() {
+    let (storage, machine) = (MemoryStorage::new(), Machine::new(24));
+    let (mut vault, _) = new_vault(&machine, Arc::new(storage.clone()));
+    let mut source = MemorySource::new(&["/d"]);
+    source.file("/d/a", &noise(1, 5000));
+    for day in 0..3 {
+        source.file("/d/day", format!("{day}").as_bytes());
+        vault.backup(&source, &options(), Progress::none()).unwrap();
+    }
+    let pack = storage.list("packs").unwrap().into_iter().max_by_key(|listed| listed.size).unwrap().name;
+    storage.remove_raw(&pack);
+    let vault = stranger(&storage).unwrap();
+    let newest = vault.find_snapshot("latest").unwrap().id;
+    let oldest = vault.find_snapshot("latest~2").unwrap().id;
+    for level in [VerifyLevel::Objects, VerifyLevel::Data, VerifyLevel::Restore] {
+        let report = vault.verify(level, Progress::none()).unwrap();
+        let mut lost = report.findings.into_iter().find(|finding| finding.object == pack).unwrap().documents;
+        lost.sort_by(|a, b| a.path.cmp(&b.path));
+        let lost: Vec<_> = lost.iter().map(|lost| (lost.snapshot, lost.path.as_slice(), lost.is_folder)).collect();
+        assert_eq!(lost, [(newest, &b"/d/a"[..], false), (oldest, b"/d/day", false)], "{level:?}");
+    }
+}
+
+#[test]
+fn why_a_storage_does_not_give_something_is_said() {
+    let small = small();
+    let storage = Arc::new(small.storage.snapshot());
+    let broken = Faulty::new(&storage, |act, name| act == Act::Read && name.starts_with("packs/"));
+    let vault = Machine::new(97).open(broken, &key()).unwrap();
+    let reader = vault.reader(Progress::none()).unwrap();
+    let error = reader.entry(&vault.find_snapshot("latest").unwrap(), b"/d").unwrap_err().to_string();
+    assert!(error.contains("cannot be read from `packs/") && error.contains("cannot reach"), "{error}");
+}
+
+#[test]
+fn a_disk_that_has_lost_its_config_is_no_empty_disk() {
+    let small = small();
+    let storage = small.storage.snapshot();
+    for name in ["config", "twin/config"] {
+        storage.list(name).unwrap().iter().for_each(|listed| drop(storage.remove_raw(&listed.name)));
+    }
+    let lost = |opened: Result<(), RepoError>| {
+        assert!(
+            matches!(&opened, Err(RepoError::Damaged { name, flaw: Flaw::Missing }) if name == "config"),
+            "{opened:?}"
+        );
+    };
+    lost(stranger(&storage).map(drop));
+    lost(View::open(Arc::new(storage.clone()), &State::in_memory(), None).map(drop));
+    // Without the certificates no slot counts, which is no matter of the right credential.
+    let storage = small.storage.snapshot();
+    for name in ["users", "twin/users"] {
+        storage.list(name).unwrap().iter().for_each(|listed| drop(storage.remove_raw(&listed.name)));
+    }
+    let opened = stranger(&storage);
+    assert!(matches!(opened, Err(RepoError::Damaged { flaw: Flaw::UnknownSigner, .. })), "{opened:?}");
+}
+
+#[test]
+fn lost_attributes_and_wrong_holes_cost_no_content() {
+    let (storage, machine) = (MemoryStorage::new(), Machine::new(25));
+    let (mut vault, _) = new_vault(&machine, Arc::new(storage.clone()));
+    let mut source = MemorySource::new(&["/d"]);
+    source.file("/d/one/a", b"content").file("/d/two/b", &noise(3, 9000));
+    vault.backup(&source, &options(), Progress::none()).unwrap();
+    let latest = vault.find_snapshot("latest").unwrap();
+    let nowhere = sb_repo::Reference { id: sb_repo::ChunkId::new([9; 32]), length: 5 };
+    rewrite(&mut vault, &latest, b"/d/one", b"a", &mut |_, entry| entry.xattrs = Inline::At(nowhere)).unwrap();
+    rewrite(&mut vault, &latest, b"/d/two", b"b", &mut |_, entry| {
+        let Item::File(file) = &mut entry.item else { panic!("not a file") };
+        file.holes = Inline::Here(vec![(100, 4000)]);
+    })
+    .unwrap();
+    let vault = stranger(&storage).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let target = sb_source::Target::create(folder.path()).unwrap();
+    let reader = vault.reader(Progress::none()).unwrap();
+    let report = reader
+        .restore(&vault.find_snapshot("latest").unwrap(), b"/d", &target, RestoreOptions::default(), Progress::none())
+        .unwrap();
+    let degraded: Vec<_> = report.problems.iter().map(ToString::to_string).collect();
+    assert!(
+        degraded.iter().any(|text| text.starts_with("`/d/one/a` is restored without its extended attributes")),
+        "{degraded:?}"
+    );
+    assert!(report.is_damaged());
+    assert_eq!(std::fs::read(folder.path().join("one/a")).unwrap(), b"content");
+    assert_eq!(std::fs::read(folder.path().join("two/b")).unwrap(), noise(3, 9000));
+}
+
+#[test]
+fn a_content_that_another_shares_its_hash_and_beginning_with_is_rebuilt_too() {
+    let (storage, machine) = (MemoryStorage::new(), Machine::new(26));
+    let (mut vault, _) = new_vault(&machine, Arc::new(storage.clone()));
+    let mut source = MemorySource::new(&["/d"]);
+    source.file("/d/one/a", &noise(5, 200_000)).file("/d/two/a", &noise(5, 200_000));
+    vault.backup(&source, &options(), Progress::none()).unwrap();
+    let latest = vault.find_snapshot("latest").unwrap();
+    rewrite(&mut vault, &latest, b"/d/two", b"a", &mut |_, entry| {
+        let Item::File(file) = &mut entry.item else { panic!("not a file") };
+        assert!(file.parts.len() > 3);
+        file.parts.swap(1, 2);
+    })
+    .unwrap();
+    let report = stranger(&storage).unwrap().verify(VerifyLevel::Restore, Progress::none()).unwrap();
+    let lost: Vec<_> = report.findings.iter().flat_map(|finding| &finding.documents).collect();
+    assert!(matches!(&lost[..], [lost] if lost.path == b"/d/two/a"), "{report:?}");
 }

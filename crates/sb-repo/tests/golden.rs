@@ -74,7 +74,7 @@ fn line(path: &[u8], entry: &Entry, xattrs: &[(Vec<u8>, Vec<u8>)]) -> String {
     let what = match &entry.item {
         Item::File(file) => {
             let holes = if matches!(&file.holes, Inline::Here(list) if list.is_empty()) { "" } else { " sparse" };
-            let link = if file.link_group.is_some() { " linked" } else { "" };
+            let link = if entry.link_group.is_some() { " linked" } else { "" };
             format!("file {} {}{holes}{link}", file.size, file.sha256)
         }
         Item::Folder { .. } => "folder".to_owned(),

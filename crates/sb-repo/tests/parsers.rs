@@ -13,7 +13,7 @@ use common::{Machine, new_vault, noise, options};
 use sb_crypto::sha256;
 use sb_repo::Progress;
 use sb_repo::testing::{PARSERS, condemn, parse, redact, specimens};
-use sb_source::MemorySource;
+use sb_source::{Fault, MemorySource};
 use sb_store::MemoryStorage;
 
 /// The most and the largest seeds of one target.
@@ -27,6 +27,7 @@ fn small() -> BTreeMap<&'static str, BTreeSet<(usize, Vec<u8>)>> {
     source.file("/d/a", &noise(1, 300)).file("/d/b", b"disposed of").symlink("/d/link", b"a");
     source.sparse_file("/d/sub/holes", 9000, &[(5000, b"text")]).hard_link("/d/a", "/d/sub/same");
     source.edit("/d/a", |metadata| metadata.xattrs = vec![(b"user.a".to_vec(), b"value".to_vec())]);
+    source.file("/d/locked", b"nobody's business").fault("/d/locked", Fault::Denied);
     vault.backup(&source, &options(), Progress::none()).unwrap();
     let snapshot = vault.find_snapshot("latest").unwrap();
     redact(&mut vault, &snapshot, b"/d", b"b").unwrap();

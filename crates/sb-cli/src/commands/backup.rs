@@ -57,7 +57,7 @@ pub(crate) struct BackupArgs {
     /// How hard to compress, 1 (fast) to 19 (small) [default: 3]
     #[arg(long, value_name = "LEVEL", value_parser = clap::value_parser!(i32).range(1..=19))]
     compression_level: Option<i32>,
-    /// Free space in the vault's storage without which no backup begins [default: 16M]
+    /// Free space in the vault's storage without which no backup begins [default: 16M, or a twentieth of the storage if that is less]
     #[arg(long, value_name = "SIZE")]
     free_minimum: Option<Size>,
 }
@@ -102,9 +102,7 @@ fn options(args: BackupArgs, context: &Context) -> BackupOptions {
     if let Some(level) = args.compression_level.or(section.compression_level) {
         options.compression_level = level;
     }
-    if let Some(minimum) = args.free_minimum.or(section.free_minimum) {
-        options.free_minimum = minimum;
-    }
+    options.free_minimum = args.free_minimum.or(section.free_minimum);
     options
 }
 
@@ -133,7 +131,11 @@ fn tell(context: &Context, report: &BackupReport, time: Duration) -> Result<(), 
         count(counts.folders, "folder"),
         Size(counts.bytes)
     ))?;
-    output.say(&format!("  new     {}; the vault grew by {}", Size(counts.new_bytes), Size(counts.stored_bytes)))?;
+    output.say(&format!(
+        "  new     {}; the vault grew by {} in packs",
+        Size(counts.new_bytes),
+        Size(counts.stored_bytes)
+    ))?;
     if report.adopted > 0 {
         output.say(&format!("  reused  {} of a run that was cut short", count(report.adopted, "object")))?;
     }

@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 use sb_core::{RebuildOptions, RebuildReport};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::context::Context;
 use crate::exit::Exit;
@@ -34,13 +34,17 @@ pub(crate) fn run(command: &DbCommand, context: &Context) -> Result<Exit, Failur
     options.accept_rollback = args.accept_rollback;
     let report = context.watch("rebuilding", |progress| session.rebuild(options, progress))?;
     tell(context, &report)?;
-    Ok(if report.lost.is_empty() { Exit::Done } else { Exit::Damaged })
+    Ok(if report.lost.is_empty() && report.kept.is_empty() { Exit::Done } else { Exit::Damaged })
 }
 
 fn tell(context: &Context, report: &RebuildReport) -> Result<(), Failure> {
     let output = &context.output;
+    for (pack, cause) in &report.kept {
+        output.warn(&format!("the index in `{pack}` cannot be read, so that of the old locator was kept: {cause}"));
+    }
     for (pack, cause) in &report.lost {
-        output.warn(&format!("`{pack}` could not be read, and what it holds is lost: {cause}"));
+        let text = "is not indexed: it cannot be read, so what only it holds cannot be restored now";
+        output.warn(&format!("`{pack}` {text}: {cause}"));
     }
     output.say(&format!(
         "located {} in {} anew, in place of {}",
@@ -55,7 +59,9 @@ fn tell(context: &Context, report: &RebuildReport) -> Result<(), Failure> {
         output
             .say("the vault was taken as it is: backups that this machine remembered and the vault has not are lost")?;
     }
-    let lost: Vec<_> = report.lost.iter().map(|(pack, cause)| json!({ "object": pack, "cause": cause })).collect();
+    let packs = |packs: &[(String, String)]| -> Vec<Value> {
+        packs.iter().map(|(pack, cause)| json!({ "object": pack, "cause": cause })).collect()
+    };
     Ok(output.event(
         "summary",
         json!({
@@ -64,7 +70,8 @@ fn tell(context: &Context, report: &RebuildReport) -> Result<(), Failure> {
             "replaced": report.replaced,
             "enrolled": report.enrolled,
             "rollback_accepted": report.accepted,
-            "lost": lost,
+            "kept": packs(&report.kept),
+            "lost": packs(&report.lost),
         }),
     )?)
 }

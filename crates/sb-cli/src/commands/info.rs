@@ -51,7 +51,7 @@ fn text(info: &InfoReport) -> String {
         }
     }
     let facts: Vec<Vec<String>> = facts.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect();
-    let mut rows = vec![["folder", "objects", "size"].map(str::to_owned).to_vec()];
+    let mut rows = vec![["recorded in journals", "objects", "size"].map(str::to_owned).to_vec()];
     rows.extend(info.usage.iter().map(|u| vec![u.folder.clone(), number(u.objects), Size(u.bytes).to_string()]));
     let (objects, bytes) = info.usage.iter().fold((0, 0), |(n, bytes), u| (n + u.objects, bytes + u.bytes));
     rows.push(vec!["all".to_owned(), number(objects), Size(bytes).to_string()]);

@@ -1,7 +1,7 @@
 //! `sb init`.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use sb_core::crypto::{Kdf, KeyFile, Lock, PublicKey, RecipientAlgorithm, Secret};
@@ -25,7 +25,7 @@ Examples:
   sb init /mnt/backup/vault --key-file ~/sb.key    makes the key file if it does not exist
 
 With a key file and no passphrase in SB_PASSPHRASE, SB_PASSPHRASE_FILE or SB_PASSPHRASE_COMMAND, the key file alone opens \
-the vault; with both, both are needed. The recovery key opens it in any case: it is shown once and stored nowhere.")]
+the vault; with both, both are needed. With --recipient and neither of them, the RSA key alone opens it. The recovery key opens it in any case: it is shown once and stored nowhere.")]
 pub(crate) struct InitArgs {
     /// Where to make it: a folder that is empty or does not exist [default: --vault]
     #[arg(value_name = "URL")]
@@ -62,26 +62,30 @@ pub(crate) fn run(args: &InitArgs, context: &Context) -> Result<Exit, Failure> {
         Some(url) => context.vault_at(url)?,
         None => context.vault()?,
     };
-    let recovery_file = args.recovery_key_out.as_deref().map(NewSecretFile::create).transpose()?;
-    let (key, new_key_file) = key_file(context)?;
-    let passphrase = match (secrets::given_passphrase(context)?, &key) {
-        (None, None) => Some(secrets::ask_new()?),
-        (given, _) => given,
+    let recipients = args.recipient.iter().map(|file| read_recipient(file)).collect::<Result<Vec<_>, _>>()?;
+    let needs_passphrase = secrets::key_file(context).is_none() && recipients.is_empty();
+    let passphrase = match secrets::given_passphrase(context)? {
+        None if needs_passphrase => Some(secrets::ask_new()?),
+        given => given,
     };
     passphrase.as_ref().map_or(Ok(()), check_length)?;
+    // Files are made after the last question, at which Ctrl-C would leave them behind.
+    let recovery_file = args.recovery_key_out.as_deref().map(NewSecretFile::create).transpose()?;
+    let (key, new_key_file) = key_file(context)?;
     let mut options = InitOptions::default();
     options.algorithm = match args.algorithm {
         Algorithm::X25519 => RecipientAlgorithm::HpkeX25519,
         Algorithm::P256 => RecipientAlgorithm::HpkeP256,
         Algorithm::Rsa4096 => RecipientAlgorithm::Rsa4096,
     };
-    options.locks = locks(args, passphrase, key)?;
+    options.locks = locks(args.kdf, passphrase, key).into_iter().chain(recipients).collect();
     let report = vault.init(&options)?;
 
     // From here on there is a vault, so its keys must not get lost whatever happens.
     let made_key = new_key_file.is_some();
+    let rsa_alone = options.locks.iter().all(|lock| matches!(lock, Lock::Rsa(_)));
     new_key_file.into_iter().for_each(NewSecretFile::keep);
-    let shown = match recovery_file {
+    let shows_recovery = match recovery_file {
         Some(mut file) => match file.write(&report.recovery.to_string()) {
             Ok(()) => {
                 file.keep();
@@ -94,7 +98,7 @@ pub(crate) fn run(args: &InitArgs, context: &Context) -> Result<Exit, Failure> {
         },
         None => true,
     };
-    tell(args, context, &vault.location().to_string(), &report, (made_key, shown))?;
+    tell(args, context, &vault.location().to_string(), &report, Made { made_key, rsa_alone, shows_recovery })?;
     Ok(Exit::Done)
 }
 
@@ -117,35 +121,40 @@ fn check_length(passphrase: &Secret) -> Result<(), Failure> {
         .hint("Four or five words that do not belong together are easy to remember and hard to guess"))
 }
 
-fn locks(args: &InitArgs, passphrase: Option<Secret>, key: Option<KeyFile>) -> Result<Vec<Lock>, Failure> {
-    let kdf = match args.kdf {
+fn read_recipient(file: &Path) -> Result<Lock, Failure> {
+    let text = std::fs::read_to_string(file).map_err(|error| Failure::file("read", file, &error))?;
+    PublicKey::from_pem(&text).map(Lock::Rsa).map_err(|error| {
+        Failure::file("use", file, &error).hint("`openssl pkey -in KEY.pem -pubout` writes the public half of a key")
+    })
+}
+
+/// What passphrase and key file open together, or the one that there is alone.
+fn locks(kdf: KdfChoice, passphrase: Option<Secret>, key: Option<KeyFile>) -> Option<Lock> {
+    let kdf = match kdf {
         KdfChoice::Argon2id => Kdf::ARGON2ID,
         KdfChoice::Pbkdf2HmacSha256 => Kdf::PBKDF2,
     };
-    let mut locks = match (passphrase, key) {
-        (Some(passphrase), Some(key)) => vec![Lock::PassphraseAndKeyFile(passphrase, key, kdf)],
-        (Some(passphrase), None) => vec![Lock::Passphrase(passphrase, kdf)],
-        (None, Some(key)) => vec![Lock::KeyFile(key)],
-        (None, None) => Vec::new(),
-    };
-    for path in &args.recipient {
-        let text = std::fs::read_to_string(path).map_err(|error| Failure::file("read", path, &error))?;
-        let key = PublicKey::from_pem(&text).map_err(|error| {
-            Failure::file("use", path, &error)
-                .hint("`openssl pkey -in KEY.pem -pubout` writes the public half of a key")
-        })?;
-        locks.push(Lock::Rsa(key));
+    match (passphrase, key) {
+        (Some(passphrase), Some(key)) => Some(Lock::PassphraseAndKeyFile(passphrase, key, kdf)),
+        (Some(passphrase), None) => Some(Lock::Passphrase(passphrase, kdf)),
+        (None, Some(key)) => Some(Lock::KeyFile(key)),
+        (None, None) => None,
     }
-    Ok(locks)
 }
 
-fn tell(
-    args: &InitArgs,
-    context: &Context,
-    location: &str,
-    report: &InitReport,
-    (made_key, shows_recovery): (bool, bool),
-) -> Result<(), Failure> {
+/// What became of the keys.
+#[derive(Clone, Copy, Debug)]
+struct Made {
+    /// There was no key file before.
+    made_key: bool,
+    /// Nothing but an RSA key and the recovery key open the vault.
+    rsa_alone: bool,
+    /// The recovery key is in no file.
+    shows_recovery: bool,
+}
+
+fn tell(args: &InitArgs, context: &Context, location: &str, report: &InitReport, made: Made) -> Result<(), Failure> {
+    let Made { made_key, rsa_alone, shows_recovery } = made;
     let output = &context.output;
     let key_file = secrets::key_file(context).map(|path| path.display().to_string());
     let recovery_file = args.recovery_key_out.as_ref().map(|path| path.display().to_string());
@@ -164,7 +173,11 @@ fn tell(
         "Write recovery key and fingerprint on paper and keep them where a fire here does not reach them.\n\
          If every passphrase, key file and the recovery key are lost, the vault is lost: nobody can open it, not even we.",
     )?;
-    output.say(&format!("\nNext: sb backup --vault {}{} PATH…", quoted(location), key_option(key_file.as_deref())))?;
+    output.say(&format!(
+        "\nNext: sb backup --vault {}{} PATH…",
+        quoted(location),
+        key_option(key_file.as_deref(), rsa_alone)
+    ))?;
     let mut summary = json!({
         "vault": location,
         "vault_id": report.vault.to_string(),
@@ -178,6 +191,11 @@ fn tell(
     Ok(output.event("summary", summary)?)
 }
 
-fn key_option(key_file: Option<&str>) -> String {
-    key_file.map(|file| format!(" --key-file {}", quoted(file))).unwrap_or_default()
+/// What opens the vault, as far as it need not be asked for.
+fn key_option(key_file: Option<&str>, rsa_alone: bool) -> String {
+    match key_file {
+        Some(file) => format!(" --key-file {}", quoted(file)),
+        None if rsa_alone => " --rsa-key PRIVATE.pem".to_owned(),
+        None => String::new(),
+    }
 }

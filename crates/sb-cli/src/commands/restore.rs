@@ -6,14 +6,15 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
-use sb_core::source::MetadataProblem;
+use sb_core::source::{MetadataProblem, TargetError};
 use sb_core::{CoreError, RestoreOptions, RestoreProblem, RestoreReport, Size};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::commands::cat::snapshot_path;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::output::with_path;
 use crate::text::{count, duration, number};
 
 /// So many problems are listed unless more is asked for.
@@ -84,7 +85,7 @@ fn tell(
 ) -> Result<(), Failure> {
     let output = &context.output;
     for problem in &report.problems {
-        output.event("problem", json!({ "kind": kind(problem), "detail": problem.to_string() }))?;
+        output.event("problem", described(problem))?;
     }
     if !output.json {
         list_problems(context, report);
@@ -104,7 +105,7 @@ fn tell(
     match exit {
         _ if output.json => {}
         Exit::Damaged => output.warn(
-            "damage found: what is listed as lost is not in the vault any more, everything else was restored whole. \
+            "damage found: what is listed above could not be read from the vault, everything else was restored whole. \
              `sb verify` shows all that is damaged.",
         ),
         Exit::Partial if !is_as_it_was(report) => output.warn("not everything could be put back as it was: see above"),
@@ -156,13 +157,68 @@ fn list_problems(context: &Context, report: &RestoreReport) {
     }
 }
 
+fn described(problem: &RestoreProblem) -> Value {
+    let fields = json!({ "kind": kind(problem), "detail": problem.to_string() });
+    match path(problem) {
+        Some(path) => with_path(fields, "path", path),
+        None => fields,
+    }
+}
+
+/// What it is about: a path in the snapshot, or as seen from the folder restored into.
+fn path(problem: &RestoreProblem) -> Option<&[u8]> {
+    match problem {
+        RestoreProblem::Lost { path, .. }
+        | RestoreProblem::Degraded { path, .. }
+        | RestoreProblem::Disposed { path, .. }
+        | RestoreProblem::Inconsistent { path } => Some(path.as_bytes()),
+        RestoreProblem::Metadata(problem) => Some(problem.path.as_bytes()),
+        RestoreProblem::NotWritten(error) => unwritten(error),
+        _ => None,
+    }
+}
+
+fn unwritten(error: &TargetError) -> Option<&[u8]> {
+    match error {
+        TargetError::Full { path, .. }
+        | TargetError::Denied { path, .. }
+        | TargetError::WouldEscape { path }
+        | TargetError::NotAFolder { path }
+        | TargetError::IsAFolder { path }
+        | TargetError::Missing { path }
+        | TargetError::WrongKind { path }
+        | TargetError::PastEnd { path, .. }
+        | TargetError::Unsupported { path }
+        | TargetError::Failed { path, .. } => Some(path.as_bytes()),
+        _ => None,
+    }
+}
+
 fn kind(problem: &RestoreProblem) -> &'static str {
     match problem {
         RestoreProblem::Lost { .. } => "lost",
         RestoreProblem::NotWritten(_) => "not_written",
         RestoreProblem::Metadata(_) => "metadata",
+        RestoreProblem::Degraded { .. } => "degraded",
         RestoreProblem::Disposed { .. } => "disposed",
         RestoreProblem::Inconsistent { .. } => "inconsistent",
         _ => "other",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sb_core::RepoError;
+
+    #[test]
+    fn what_is_restored_without_something_is_damage() {
+        let error = RepoError::NoVault;
+        let problem = RestoreProblem::Degraded { path: "/a".to_owned(), what: "holes", error };
+        let detail = problem.to_string();
+        assert_eq!(described(&problem), json!({ "kind": "degraded", "path": "/a", "detail": detail }));
+        let mut report = RestoreReport::default();
+        report.problems.push(problem);
+        assert_eq!((exit(&report, 0), is_as_it_was(&report)), (Exit::Damaged, false));
     }
 }

@@ -71,7 +71,9 @@ fn options(args: &SnapshotsArgs) -> Result<SnapshotsOptions, Failure> {
         let Some(text) = text else { return Ok(None) };
         let when = when::parse(text, &now);
         when.map(Some).ok_or_else(|| {
-            Failure::usage(format!("`{text}` is no time")).hint("Write 2026-03-31, 2026-03-31 14:05, yesterday or 10d")
+            Failure::usage(format!("`{text}` is no time")).hint(
+                "Write 2026-03-31, 2026-03-31 14:05, RFC 3339, today, yesterday, now, or 3h, 10d, 2w for that long ago",
+            )
         })
     };
     let mut options = SnapshotsOptions::default();

@@ -9,6 +9,10 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
+/// Types of packs (docs/format.md §2).
+pub(crate) const CONTENT_PACK: u8 = 6;
+pub(crate) const META_PACK: u8 = 7;
+
 pub(crate) struct World {
     _temp: tempfile::TempDir,
     pub(crate) root: PathBuf,
@@ -111,12 +115,17 @@ impl World {
 
     /// The packs of content, the smallest first.
     pub(crate) fn content_packs(&self) -> Vec<PathBuf> {
+        self.packs(CONTENT_PACK)
+    }
+
+    /// The packs of one type, the smallest first.
+    pub(crate) fn packs(&self, object_type: u8) -> Vec<PathBuf> {
         let mut packs = Vec::new();
         for folder in fs::read_dir(self.path("vault/packs")).unwrap() {
             for entry in fs::read_dir(folder.unwrap().path()).unwrap() {
                 let path = entry.unwrap().path();
                 let bytes = fs::read(&path).unwrap();
-                if bytes[4] == 6 {
+                if bytes[4] == object_type {
                     packs.push((bytes.len(), path));
                 }
             }

@@ -24,8 +24,9 @@ pub struct BackupOptions {
     pub tags: Vec<String>,
     /// zstd level, 1 to 19. Default: 3.
     pub compression_level: i32,
-    /// Free space in the storage without which no run begins. Default: 16 MiB.
-    pub free_minimum: Size,
+    /// Free space in the storage without which no run begins. Default: 16 MiB, or a twentieth of the storage where that is
+    /// less.
+    pub free_minimum: Option<Size>,
 }
 
 impl Default for BackupOptions {
@@ -37,7 +38,7 @@ impl Default for BackupOptions {
             host: below.host,
             tags: below.tags,
             compression_level: below.level,
-            free_minimum: Size(below.free_min),
+            free_minimum: below.free_min.map(Size),
         }
     }
 }
@@ -61,7 +62,7 @@ impl Session {
         settings.host.clone_from(&options.host);
         settings.tags.clone_from(&options.tags);
         settings.level = options.compression_level;
-        settings.free_min = options.free_minimum.0;
+        settings.free_min = options.free_minimum.map(|size| size.0);
         Ok(self.vault.backup(&source, &settings, progress)?)
     }
 }

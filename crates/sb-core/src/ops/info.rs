@@ -20,7 +20,7 @@ pub struct InfoReport {
     pub vault: VaultId,
     /// SHA-256 of its root key.
     pub root_fingerprint: Digest,
-    /// What is stored, by folder of the vault.
+    /// What the journals record, by folder of the vault. The journals themselves and what only runs at work have is not in it.
     pub usage: Vec<Usage>,
     /// Space of the storage, where it can tell.
     pub space: Option<Space>,

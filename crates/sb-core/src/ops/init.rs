@@ -40,8 +40,11 @@ impl Vault {
     /// Makes a vault, and the folder for it if need be. This machine becomes its first writer.
     ///
     /// # Errors
-    /// [`CoreError::VaultExists`], [`CoreError::NotEmpty`], and failures of storage, state and keys.
+    /// [`CoreError::VaultExists`], [`CoreError::NotEmpty`], [`CoreError::NoFolder`], and failures of storage, state and keys.
     pub fn init(&self, options: &InitOptions) -> Result<InitReport, CoreError> {
+        if self.location.folder().is_some_and(|folder| folder.exists() && !folder.is_dir()) {
+            return Err(CoreError::NoFolder { location: self.location.clone() });
+        }
         let storage = self.location.create()?;
         // The vault has no id yet that its state could be filed under.
         let unnamed = self.state_root.join(format!("new-{}", RunId::random(&*self.random)));

@@ -18,4 +18,4 @@ pub use ls::{LsOptions, LsReport};
 pub use rebuild::RebuildOptions;
 pub use restore::RestoreOptions;
 pub use snapshots::SnapshotsOptions;
-pub use verify::VerifyOptions;
+pub use verify::{PublicReport, VerifyOptions};

@@ -21,6 +21,19 @@ impl Default for VerifyOptions {
     }
 }
 
+/// What can be verified with no key.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct PublicReport {
+    /// What was found.
+    pub verified: VerifyReport,
+    /// SHA-256 of the root key that all signatures lead to.
+    pub root_fingerprint: Digest,
+    /// True if that is the root key of the fingerprint that was given, or of this machine's memory. If not, the vault alone
+    /// says so, and the fingerprint is to be compared with the recovery sheet.
+    pub root_known: bool,
+}
+
 impl Session {
     /// Verifies the vault, and names the documents that any damage touches.
     ///
@@ -44,7 +57,12 @@ impl Vault {
         &self,
         fingerprint: Option<Digest>,
         progress: Progress<'_>,
-    ) -> Result<VerifyReport, CoreError> {
-        Ok(self.view(fingerprint)?.verify(progress)?)
+    ) -> Result<PublicReport, CoreError> {
+        let view = self.view(fingerprint)?;
+        Ok(PublicReport {
+            verified: view.verify(progress)?,
+            root_fingerprint: view.root_fingerprint(),
+            root_known: fingerprint.is_some() || view.is_root_remembered(),
+        })
     }
 }

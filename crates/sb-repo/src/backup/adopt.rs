@@ -2,22 +2,23 @@
 
 use std::collections::BTreeSet;
 
-use sb_crypto::SigningKey;
-use sb_store::ObjectName;
+use sb_crypto::{SigningKey, sha256};
+use sb_store::{ObjectName, StoreError, create};
 
 use crate::chunks::ChunkReader;
 use crate::clock::{Counter, Progress};
 use crate::error::{Flaw, RepoError};
 use crate::ids::{RunId, TableId};
-use crate::live::{list, names_in};
-use crate::locator::{Locator, Scope};
-use crate::name::{ObjectKind, ParsedName};
+use crate::live::{list, names_in, read};
+use crate::locator::Locator;
+use crate::name::{ObjectKind, ParsedName, TWIN, twin_of};
 use crate::object::{Checked, check_object};
 use crate::pack::read_pack_footer;
 use crate::snapshots::read_snapshot;
 use crate::trust::key_id;
 use crate::vault::{Change, Vault};
 use crate::verify::check_tree;
+use crate::wire::frame::{TRAILER, Trailer};
 use crate::wire::journal::{Added, JournalEntry};
 use crate::wire::lease::Lease;
 
@@ -51,16 +52,23 @@ impl Vault {
         let (snapshots, others): (Vec<_>, Vec<_>) =
             orphans.into_iter().partition(|orphan| orphan.parsed.kind == ObjectKind::Snapshot);
         added.extend(others.iter().map(Orphan::added));
+        added.extend(self.complete_twins(&others)?);
         // Seen as live from here on, so that the snapshots can be checked; if the entry can't be written, the run ends.
-        self.view.live.apply(provisional(&added, self));
+        let _ = self.view.live.apply(provisional(&added, self));
         self.finder = crate::sessions::KeyFinder::new(&self.view);
         for snapshot in &snapshots {
-            if self.is_complete(&snapshot.name, progress)? {
-                added.push(snapshot.added());
-            } else {
-                progress
-                    .monitor
-                    .warning(&format!("`{}` of an interrupted run is incomplete and not used", snapshot.name));
+            match self.is_complete(&snapshot.name, progress) {
+                Ok(true) => added.push(snapshot.added()),
+                Ok(false) => {
+                    let text = format!("`{}` of an interrupted run is incomplete and not used", snapshot.name);
+                    progress.monitor.warning(&text);
+                }
+                // Whoever can read will take it over, or the collector.
+                Err(RepoError::NoReadingKey { .. }) => {}
+                Err(RepoError::Damaged { name, flaw }) => {
+                    progress.monitor.warning(&format!("`{name}` of an interrupted run is not used: {flaw}"));
+                }
+                Err(error) => return Err(error),
             }
         }
         let count = added.len() as u64;
@@ -77,7 +85,7 @@ impl Vault {
         let now = self.around.clock.now();
         for listed in self.around.storage.list("leases")? {
             let Some(parsed) = ParsedName::parse(&listed.name) else { continue };
-            let Ok(bytes) = crate::live::read(&*self.around.storage, &listed.name) else { continue };
+            let Ok(bytes) = read(&*self.around.storage, &listed.name) else { continue };
             let Ok(frame) = self.view.trust.check(&parsed, &bytes) else { continue };
             let Ok(lease) = Lease::decode(frame.body) else { continue };
             let signer = frame.trailer.signer;
@@ -105,6 +113,10 @@ impl Vault {
             if known || kind.is_transient() || kind == ObjectKind::Journal {
                 continue;
             }
+            // Another machine's upload may be large, so its end is looked at first; whoever lies there is passed over.
+            if self.run_of(name).is_some_and(|run| leases.contains(&run)) {
+                continue;
+            }
             let checked = match check_object(&self.view, &parsed, name) {
                 Ok(checked) => checked,
                 // Damaged or foreign: nothing that anybody was promised.
@@ -120,6 +132,45 @@ impl Vault {
             }
         }
         Ok(orphans)
+    }
+
+    /// The run that an object says it is of.
+    fn run_of(&self, name: &str) -> Option<RunId> {
+        let (length, size) = (TRAILER as u64, *self.view.listing.get(name)?);
+        let object = ObjectName::new(name).ok()?;
+        let bytes = self.around.storage.read_range(&object, size.checked_sub(length)?, TRAILER).ok()?;
+        Trailer::parse(&bytes).ok().map(|trailer| trailer.run)
+    }
+
+    /// Writes the second copy of what is stored twice where a run was cut between the two, or one has been lost since.
+    fn complete_twins(&self, orphans: &[Orphan]) -> Result<Vec<Added>, RepoError> {
+        let mut added = Vec::new();
+        for name in self.view.listing.keys() {
+            let Some(parsed) = ParsedName::parse(name).filter(|parsed| parsed.kind.has_twin()) else { continue };
+            let object = ObjectName::new(name.as_str())?;
+            let other = match name.strip_prefix(TWIN) {
+                Some(first) => ObjectName::new(first)?,
+                None => twin_of(&object),
+            };
+            let live = &self.view.live;
+            let counts = live.contains(name) || orphans.iter().any(|orphan| orphan.name == *name);
+            if !counts || self.view.listing.contains_key(other.as_str()) || live.is_removed(other.as_str()) {
+                continue;
+            }
+            let Ok(bytes) = read(&*self.around.storage, name) else { continue };
+            if self.view.trust.check(&parsed, &bytes).is_err() {
+                continue;
+            }
+            match create(&*self.around.storage, &other, &bytes) {
+                Ok(()) | Err(StoreError::AlreadyExists { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+            if !live.contains(other.as_str()) {
+                let digest = (parsed.hash.len() < 64).then(|| sha256(&bytes));
+                added.push(Added { name: other.to_string(), size: bytes.len() as u64, digest });
+            }
+        }
+        Ok(added)
     }
 
     /// A pack is of use only if its footer opens and the table with its key is there.
@@ -153,12 +204,8 @@ impl Vault {
 
     /// True if everything that an orphaned snapshot needs is there.
     fn is_complete(&self, name: &str, progress: Progress<'_>) -> Result<bool, RepoError> {
-        let snapshot = match read_snapshot(&self.view, &self.keys, name) {
-            Ok(snapshot) => snapshot,
-            Err(RepoError::Damaged { .. } | RepoError::NoReadingKey { .. }) => return Ok(false),
-            Err(error) => return Err(error),
-        };
-        let scope = Scope::Writing { condemned: self.condemned()? };
+        let snapshot = read_snapshot(&self.view, &self.keys, name)?;
+        let scope = self.writing()?;
         let locator = Locator::load(&self.view, &self.keys, progress.monitor, scope)?;
         let chunks = ChunkReader::new(&self.view, &self.keys, &self.finder);
         check_tree(&self.view, &self.keys, &chunks, &locator, &snapshot, progress)

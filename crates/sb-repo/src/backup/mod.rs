@@ -5,6 +5,7 @@ mod base;
 mod commit;
 mod file;
 mod lease;
+mod links;
 mod parts;
 mod run;
 mod tree;
@@ -27,9 +28,9 @@ pub struct BackupOptions {
     pub tags: Vec<String>,
     /// zstd level. Default: 3.
     pub level: i32,
-    /// Free bytes without which no run begins, where the storage can tell; a twentieth of its size is enough in any case.
-    /// Default: 16 MiB.
-    pub free_min: u64,
+    /// Free bytes without which no run begins, where the storage can tell. Default: 16 MiB, or a twentieth of its size where
+    /// that is less.
+    pub free_min: Option<u64>,
     /// What is recorded as the version of the program. Default: this crate's version.
     pub version: String,
 }
@@ -40,7 +41,7 @@ impl Default for BackupOptions {
             host: Vec::new(),
             tags: Vec::new(),
             level: 3,
-            free_min: 16 << 20,
+            free_min: None,
             version: env!("CARGO_PKG_VERSION").to_owned(),
         }
     }
@@ -72,7 +73,10 @@ impl BackupReport {
 /// How many problems are listed by path; the rest is only counted.
 pub const PROBLEMS_KEPT: usize = 10_000;
 
-/// How often a run that lost packs to a collector begins again.
+/// Free bytes that a run needs to begin, unless the caller says otherwise.
+const FREE_MIN: u64 = 16 << 20;
+
+/// How often a run that lost what it relied on begins again.
 const ATTEMPTS: usize = 3;
 
 impl Vault {
@@ -83,7 +87,8 @@ impl Vault {
     ///
     /// # Errors
     /// [`RepoError::RolledBack`], [`RepoError::LowSpace`], [`RepoError::Store`] (a full disk among them),
-    /// [`RepoError::Condemned`] if a collector deleted what the run relied on three times over, [`RepoError::Interrupted`].
+    /// [`RepoError::Condemned`] if what the run relied on went away three times over, [`RepoError::Interrupted`],
+    /// [`RepoError::Unordered`] if the source does not keep its order.
     pub fn backup(
         &mut self,
         source: &dyn Source,
@@ -93,7 +98,7 @@ impl Vault {
         self.refresh()?;
         self.check_heads()?;
         self.check_space(options.free_min)?;
-        let writer = self.writer()?;
+        let mut writer = self.writer()?;
         let adopted = self.adopt(&writer, progress)?;
         let mut attempt = 1;
         loop {
@@ -102,18 +107,19 @@ impl Vault {
                 Err(RepoError::Condemned { name }) if attempt < ATTEMPTS => {
                     progress
                         .monitor
-                        .warning(&format!("`{name}` was deleted by a collection meanwhile; beginning again"));
+                        .warning(&format!("`{name}` is gone, damaged or another by now; beginning again without it"));
                     attempt += 1;
                     self.refresh()?;
+                    writer = self.writer()?;
                 }
                 Err(error) => return Err(error),
             }
         }
     }
 
-    fn check_space(&self, needed: u64) -> Result<(), RepoError> {
+    fn check_space(&self, free_min: Option<u64>) -> Result<(), RepoError> {
         let Some(space) = self.around.storage.space()? else { return Ok(()) };
-        let needed = needed.min(space.total / 20);
+        let needed = free_min.unwrap_or_else(|| FREE_MIN.min(space.total / 20));
         if space.free < needed { Err(RepoError::LowSpace { free: space.free, needed }) } else { Ok(()) }
     }
 }

@@ -13,12 +13,13 @@ use super::{BackupOptions, BackupReport, PROBLEMS_KEPT};
 use crate::chunks::ChunkReader;
 use crate::clock::{Counter, Progress};
 use crate::error::RepoError;
-use crate::ids::{ChunkId, RunId, SnapshotId};
+use crate::ids::{ChunkId, RunId, SnapshotId, TableId};
 use crate::keys::{ChunkIds, id_of};
-use crate::locator::{Locator, Scope, write_locator};
+use crate::locator::{Locator, write_locator};
 use crate::name;
 use crate::name::{ObjectKind, Stem};
 use crate::pack::{FinishedPack, Segmenter, Tools};
+use crate::sessions::table_of;
 use crate::snapshots::Snapshot;
 use crate::tree::{ChunkSink, Redactions, TreeReader};
 use crate::vault::{Change, Vault};
@@ -92,9 +93,9 @@ impl Vault {
         base: Option<&Snapshot>,
     ) -> Result<BackupReport, RepoError> {
         let started = lease.started();
-        let scope = Scope::Writing { condemned: self.condemned()? };
+        let scope = self.writing()?;
         let locator = Locator::load(&self.view, &self.keys, progress.monitor, scope)?;
-        let (snapshot, mut added, report, needed) = {
+        let (snapshot, mut added, report, packs, tables) = {
             let tools = Tools {
                 around: &self.around,
                 view: &self.view,
@@ -117,7 +118,7 @@ impl Vault {
             let (snapshot, name) = run.write_snapshot(&body)?;
             let needed: BTreeSet<String> =
                 run.used.iter().map(|pack| name::pack(&locator.pack(*pack).id).to_string()).collect();
-            let tables = run.used.iter().map(|pack| locator.pack(*pack).key[..8].to_vec()).collect();
+            let tables: BTreeSet<TableId> = run.used.iter().map(|pack| table_of(&locator.pack(*pack).key)).collect();
             let report = BackupReport {
                 snapshot,
                 counts: body.counts,
@@ -125,12 +126,12 @@ impl Vault {
                 problems: std::mem::take(&mut run.problems),
                 adopted: 0,
             };
-            (name, run.added, report, (needed, tables))
+            (name, run.added, report, needed, tables)
         };
-        if let Err(error) = self.check_still_there(&needed.0, &needed.1) {
-            // Nobody was told of this snapshot, and it may not hold: nobody may adopt it either.
+        if let Err(error) = self.check_still_there(&packs, &tables) {
+            // Nobody was told of this snapshot, and it may not hold: nobody may adopt it either. The next attempt uses the rest.
             let removed = vec![(snapshot.name.clone(), snapshot.size)];
-            self.append(author.key, author.run, Change { operation: "abandon", added: Vec::new(), removed })?;
+            self.append(author.key, author.run, Change { operation: "abandon", added, removed })?;
             let _ = self.around.storage.remove(&ObjectName::new(snapshot.name.as_str())?);
             return Err(error);
         }

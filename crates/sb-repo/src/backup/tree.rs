@@ -1,16 +1,13 @@
 //! Walking the source and writing its tree, depth first.
 
-use std::collections::HashMap;
-
 use sb_crypto::random_array;
 use sb_source::{Cause, Entry as Found, Event, Kind, Problem, Source};
 
 use super::base::{Base, BaseFolder};
-use super::file::FileContent;
+use super::links::Links;
 use super::run::Run;
 use crate::clock::Counter;
 use crate::error::RepoError;
-use crate::ids::DocumentId;
 use crate::tree::{ChunkSink, PageWriter, document_leaf};
 use crate::wire::cbor::{Fields, Value, array};
 use crate::wire::entry::{Entry, FileItem, Inline, Item, Xattr, order_key, xattrs};
@@ -27,21 +24,11 @@ struct Open<'v> {
     pages: PageWriter,
 }
 
-/// Files with several links that have been read, by device and inode.
-type Links = HashMap<(u64, u64), Linked>;
-
-/// What was read of a file with several links, kept until the last of them.
-struct Linked {
-    content: FileContent,
-    group: DocumentId,
-    links_left: u64,
-}
-
 impl Run<'_> {
     /// Goes through the source; the root node of its tree.
     pub(super) fn walk(&mut self, source: &dyn Source, base: Base<'_>) -> Result<Reference, RepoError> {
         let mut open: Vec<Open<'_>> = Vec::new();
-        let mut links = Links::new();
+        let mut links = Links::default();
         for event in source.walk() {
             self.go_on()?;
             match event {
@@ -95,7 +82,9 @@ impl Run<'_> {
             Kind::BlockDevice { major, minor } => Item::BlockDevice { major: *major, minor: *minor },
         };
         self.counts.others += 1;
-        self.with_metadata(found, &found.metadata, item).map(Some)
+        let link_group = links.group(&found.metadata, self.tools.keys.document(found.path.as_bytes()));
+        let entry = self.with_metadata(found, &found.metadata, item)?;
+        Ok(Some(Entry { link_group, ..entry }))
     }
 
     fn file(
@@ -106,18 +95,17 @@ impl Run<'_> {
         links: &mut Links,
     ) -> Result<Option<Entry>, RepoError> {
         let document = self.tools.keys.document(found.path.as_bytes());
-        let (content, group) = match take_link(links, &found.metadata) {
-            Some((content, group)) => (content, Some(group)),
+        let content = match links.content(&found.metadata) {
+            Some(content) => content,
             None => {
                 let Some(content) = self.read_file(source, found)? else { return Ok(None) };
-                let (inode, links_left) = (inode(&content.metadata), content.metadata.links.saturating_sub(1));
-                let group = (links_left > 0).then_some(document);
-                if group.is_some() {
-                    links.insert(inode, Linked { content: content.clone(), group: document, links_left });
+                if content.metadata.links > 1 {
+                    links.keep(&content);
                 }
-                (content, group)
+                content
             }
         };
+        let group = links.group(&content.metadata, document);
         self.counts.files += 1;
         self.counts.bytes += content.size;
         self.progress.monitor.count(Counter::Files, 1);
@@ -141,11 +129,11 @@ impl Run<'_> {
             document,
             salt,
             holes: content.holes,
-            link_group: group,
             inconsistent: content.inconsistent,
         };
         self.documents.push(document_leaf(found.path.as_bytes(), mtime, &item));
-        self.with_metadata(found, &metadata, Item::File(Box::new(item))).map(Some)
+        let entry = self.with_metadata(found, &metadata, Item::File(Box::new(item)))?;
+        Ok(Some(Entry { link_group: group, ..entry }))
     }
 
     fn with_metadata(&mut self, found: &Found, metadata: &sb_source::Metadata, item: Item) -> Result<Entry, RepoError> {
@@ -159,6 +147,7 @@ impl Run<'_> {
             group: metadata.group.clone(),
             mtime: metadata.mtime,
             xattrs: self.store_xattrs(found, &metadata.xattrs)?,
+            link_group: None,
             extra: Fields::new(),
         })
     }
@@ -201,23 +190,4 @@ impl Run<'_> {
             items.truncate(items.len() / 2);
         }
     }
-}
-
-fn inode(metadata: &sb_source::Metadata) -> (u64, u64) {
-    (metadata.device, metadata.inode)
-}
-
-/// What was read by way of another link to the same, unchanged file; forgotten after the last of them.
-fn take_link(links: &mut Links, metadata: &sb_source::Metadata) -> Option<(FileContent, DocumentId)> {
-    let std::collections::hash_map::Entry::Occupied(mut known) = links.entry(inode(metadata)) else { return None };
-    let linked = known.get_mut();
-    if linked.content.metadata.mtime != metadata.mtime || linked.content.metadata.size != metadata.size {
-        return None;
-    }
-    linked.links_left -= 1;
-    if linked.links_left > 0 {
-        return Some((linked.content.clone(), linked.group));
-    }
-    let linked = known.remove();
-    Some((linked.content, linked.group))
 }

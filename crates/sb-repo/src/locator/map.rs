@@ -13,6 +13,7 @@ use crate::live::names_in;
 use crate::name;
 use crate::name::{ObjectKind, ParsedName};
 use crate::pack::read_pack_footer;
+use crate::sessions::table_of;
 use crate::view::{View, with_twins};
 use crate::wire::locator::{LocatorEntry, PackPlaces, prefix};
 use crate::wire::pack::PackFooter;
@@ -53,6 +54,8 @@ pub(crate) enum Scope {
     Writing {
         /// Names of what is about to be deleted.
         condemned: BTreeSet<String>,
+        /// Tables that are there, but damaged.
+        unusable_tables: BTreeSet<TableId>,
     },
 }
 
@@ -99,7 +102,7 @@ impl Locator {
     fn may_use(&self, view: &View, name: &str) -> bool {
         match &self.scope {
             Scope::Reading => view.live.is_readable(name),
-            Scope::Writing { condemned } => {
+            Scope::Writing { condemned, .. } => {
                 // One that is shorter than it was holds less than it says.
                 let size = view.live.get(name).map(|recorded| recorded.size);
                 size.is_some() && view.listing.get(name).copied() == size && !condemned.contains(name)
@@ -109,8 +112,11 @@ impl Locator {
 
     /// True if the pack's key need not be there, or is.
     fn has_key(&self, pack: &PackPlaces) -> bool {
-        let table = TableId::from_slice(&pack.key[..8]).expect("8 bytes");
-        matches!(self.scope, Scope::Reading) || self.tables.contains(&table)
+        let table = table_of(&pack.key);
+        match &self.scope {
+            Scope::Reading => true,
+            Scope::Writing { unusable_tables, .. } => self.tables.contains(&table) && !unusable_tables.contains(&table),
+        }
     }
 
     fn covers(&self, name: &str) -> bool {
@@ -158,6 +164,12 @@ impl Locator {
         let first = u32::try_from(self.covered).expect("fewer than 2³² packs");
         let entries = self.sorted.iter().filter(|entry| entry.pack() >= first);
         (self.packs[self.covered..].to_vec(), entries.map(|entry| entry.with_pack(entry.pack() - first)).collect())
+    }
+
+    /// The entries of one pack, counted as pack `new`.
+    pub(crate) fn entries_in(&self, pack: u32, new: u32) -> Vec<LocatorEntry> {
+        let entries = self.sorted.iter().filter(|entry| entry.pack() == pack);
+        entries.map(|entry| entry.with_pack(new)).collect()
     }
 
     /// All places of a chunk, none if it is not known.

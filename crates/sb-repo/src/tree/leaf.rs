@@ -91,7 +91,6 @@ mod tests {
             document: DocumentId::new([0xd0; 32]),
             salt: [0x5a; 16],
             holes: Inline::default(),
-            link_group: None,
             inconsistent: false,
         }
     }

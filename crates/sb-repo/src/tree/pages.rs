@@ -3,6 +3,7 @@
 use sb_crypto::KeyedHash;
 
 use crate::error::RepoError;
+use crate::reader::shown;
 use crate::wire::cbor::Value;
 use crate::wire::entry::Entry;
 use crate::wire::node::{Child, Node, Reference};
@@ -29,7 +30,7 @@ pub(crate) struct PageWriter {
 }
 
 impl PageWriter {
-    /// Adds an entry; they come in order.
+    /// Adds an entry; they come in order, for a page with others would be refused by every reader.
     pub(crate) fn add(
         &mut self,
         entry: &Entry,
@@ -37,7 +38,9 @@ impl PageWriter {
         sink: &mut dyn ChunkSink,
     ) -> Result<(), RepoError> {
         let key = entry.order_key().into_owned();
-        debug_assert!(self.last.is_empty() || self.last < key, "entries come in order");
+        if !self.last.is_empty() && self.last >= key {
+            return Err(RepoError::Unordered { name: shown(&entry.name), before: shown(&self.last) });
+        }
         let value = entry.encode();
         self.page_bytes += value.encode().len();
         self.page.push(value);

@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use sb_crypto::open_with;
+use sb_crypto::{Sha256, open_with};
 
 use crate::chunks::ChunkReader;
+use crate::clock::{Counter, Progress};
 use crate::error::{Flaw, RepoError};
 use crate::ids::ChunkId;
 use crate::keys::CompartmentKeys;
@@ -13,10 +14,13 @@ use crate::locator::Locator;
 use crate::name::{ObjectKind, ParsedName};
 use crate::view::View;
 use crate::wire::cbor::{Malformed, Value};
-use crate::wire::entry::{Entry, Inline, Item, Xattr, order_key, read_holes, read_xattrs};
+use crate::wire::entry::{Entry, FileItem, Inline, Item, Xattr, order_key, read_holes, read_xattrs};
 use crate::wire::frame::Frame;
 use crate::wire::node::{Child, Node, Part, Reference, read_parts};
 use crate::wire::redaction::{INFO, Redaction};
+
+/// Inner nodes have up to 1,024 children, so more levels than this no folder has.
+const NODES_DEEP: u32 = 8;
 
 /// Nodes that others stand in for.
 #[derive(Clone, Debug, Default)]
@@ -40,7 +44,7 @@ impl Redactions {
                 Err(_) => continue,
             };
             let frame = Frame::parse(&bytes).map_err(|flaw| damaged(flaw.into()))?;
-            let private = keys.private(ObjectKind::Redaction, frame.header.key)?;
+            let private = keys.private(ObjectKind::Redaction, frame.header.key, name)?;
             let plain = open_with(private, INFO, &frame.header.to_bytes(), frame.body)
                 .map_err(|_| damaged(Malformed("does not open with the compartment's key").into()))?;
             let redaction = Redaction::decode(plain.as_bytes()).map_err(|flaw| damaged(flaw.into()))?;
@@ -76,15 +80,19 @@ impl<'v> TreeReader<'v> {
         self.chunks.meta(self.locator, reference)
     }
 
-    fn node(&self, reference: Reference) -> Result<Node, RepoError> {
+    /// A node of a folder, below `depth` others of it.
+    fn node(&self, reference: Reference, depth: u32) -> Result<Node, RepoError> {
         let reference = self.redactions.resolve(reference);
+        if depth > NODES_DEEP {
+            return Err(malformed(reference, Malformed("nodes nested too deeply")));
+        }
         let bytes = self.meta(reference)?;
         Node::decode(&bytes).map_err(|flaw| malformed(reference, flaw))
     }
 
     /// The entries of a folder, in order.
     pub(crate) fn folder(&self, node: Reference) -> FolderReader<'v> {
-        FolderReader { reader: *self, waiting: vec![node], page: Vec::new().into_iter() }
+        FolderReader { reader: *self, waiting: vec![(node, 0)], page: Vec::new().into_iter() }
     }
 
     /// The entry of this name in a folder; reads only the pages on the way.
@@ -93,8 +101,8 @@ impl<'v> TreeReader<'v> {
         for is_folder in [false, true] {
             let key = order_key(name, is_folder);
             let mut at = folder;
-            loop {
-                match self.node(at)? {
+            for depth in 0.. {
+                match self.node(at, depth)? {
                     Node::Inner(children) => match children.iter().find(|child| child.last.as_slice() >= &*key) {
                         Some(child) => at = child.node,
                         None => break,
@@ -117,8 +125,30 @@ impl<'v> TreeReader<'v> {
     }
 
     /// A file's holes, wherever they are.
-    pub(crate) fn holes(&self, holes: &Inline<(u64, u64)>) -> Result<Vec<(u64, u64)>, RepoError> {
-        self.inline(holes, read_holes)
+    pub(crate) fn holes(&self, file: &FileItem) -> Result<Vec<(u64, u64)>, RepoError> {
+        self.inline(&file.holes, read_holes)
+    }
+
+    /// A file's content, piece by piece. False if that was not what the file's SHA-256 says.
+    pub(crate) fn content(
+        &self,
+        file: &FileItem,
+        progress: Progress<'_>,
+        each: &mut dyn FnMut(&[u8]) -> Result<(), RepoError>,
+    ) -> Result<bool, RepoError> {
+        if file.transform != 0 {
+            return Err(RepoError::UnsupportedFeature { feature: format!("transform {}", file.transform) });
+        }
+        let (mut sha256, mut size) = (Sha256::new(), 0);
+        self.each_part(&file.parts, file.depth, &mut |reference| {
+            progress.check()?;
+            let chunk = self.chunks.content(self.locator, reference)?;
+            sha256.update(&chunk);
+            size += chunk.len() as u64;
+            progress.monitor.count(Counter::Bytes, chunk.len() as u64);
+            each(&chunk)
+        })?;
+        Ok(size == file.size && sha256.finish() == file.sha256)
     }
 
     fn inline<T: Clone>(
@@ -207,8 +237,8 @@ fn malformed(reference: Reference, flaw: Malformed) -> RepoError {
 /// A folder's entries in order, a page at a time.
 pub(crate) struct FolderReader<'v> {
     reader: TreeReader<'v>,
-    /// Nodes to be read yet, last first.
-    waiting: Vec<Reference>,
+    /// Nodes to be read yet, last first, and how deep they are.
+    waiting: Vec<(Reference, u32)>,
     page: std::vec::IntoIter<Entry>,
 }
 
@@ -220,10 +250,12 @@ impl Iterator for FolderReader<'_> {
             if let Some(entry) = self.page.next() {
                 return Some(Ok(entry));
             }
-            let node = self.waiting.pop()?;
-            match self.reader.node(node) {
+            let (node, depth) = self.waiting.pop()?;
+            match self.reader.node(node, depth) {
                 Ok(Node::Leaf(entries)) => self.page = entries.into_iter(),
-                Ok(Node::Inner(children)) => self.waiting.extend(children.iter().rev().map(|Child { node, .. }| *node)),
+                Ok(Node::Inner(children)) => {
+                    self.waiting.extend(children.iter().rev().map(|Child { node, .. }| (*node, depth + 1)));
+                }
                 Err(error) => return Some(Err(error)),
             }
         }

@@ -11,7 +11,7 @@ pub(crate) enum Step<'a> {
     Entry(&'a Entry),
     /// The end of a folder.
     Leave(&'a Entry),
-    /// The rest of a folder that can't be read.
+    /// A page of a folder that can't be read; the others are gone through all the same.
     Unreadable(RepoError),
 }
 

@@ -13,6 +13,7 @@ use crate::live::names_in;
 use crate::locator::Locator;
 use crate::name::{self, ParsedName};
 use crate::pack::read_pack_footer;
+use crate::sessions::table_of;
 use crate::vault::Vault;
 use crate::wire::pack::SegmentContent;
 
@@ -22,7 +23,6 @@ pub(super) type Bad = HashSet<(u32, u32)>;
 impl Vault {
     /// Of packs that something is wrong with, or with whose keys, the segments that really can't be read.
     pub(super) fn suspects(&self, chunks: &ChunkReader<'_>, locator: &Locator, report: &VerifyReport) -> Bad {
-        let named = |name: &str| report.findings.iter().any(|finding| finding.object == name);
         let tables: HashSet<String> = report
             .findings
             .iter()
@@ -31,8 +31,8 @@ impl Vault {
             .collect();
         let mut bad = Bad::new();
         for (ordinal, pack) in (0..).zip(locator.packs()) {
-            let table = crate::ids::TableId::from_slice(&pack.key[..8]).expect("8 bytes").to_string();
-            if named(name::pack(&pack.id).as_str()) || tables.contains(&table) {
+            let table = table_of(&pack.key).to_string();
+            if report.places.contains_key(name::pack(&pack.id).as_str()) || tables.contains(&table) {
                 let segments = 0..u32::try_from(pack.segments.len()).unwrap_or(u32::MAX);
                 bad.extend(segments.filter(|n| chunks.segment(locator, ordinal, *n).is_err()).map(|n| (ordinal, n)));
             }

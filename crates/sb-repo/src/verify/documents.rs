@@ -1,9 +1,9 @@
 //! Documents: every tree complete, every document tree the one of the snapshot, every content rebuilt.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use sb_crypto::{Digest, Sha256, TreeHasher};
+use sb_crypto::{Digest, Sha256, TreeHasher, sha256};
 
 use super::data::Bad;
 use super::{DocumentRef, VerifyLevel, VerifyReport};
@@ -46,7 +46,12 @@ pub(crate) fn check_tree(
         Ok(complete)
     })?;
     let problems = snapshot.problems_at().is_none_or(|reference| reader.meta(reference).is_ok());
-    Ok(complete && problems && documents.root() == snapshot.document_root())
+    Ok(complete && problems && is_of(snapshot, &documents))
+}
+
+/// True if these are the documents that the snapshot was made with.
+fn is_of(snapshot: &Snapshot, documents: &TreeHasher) -> bool {
+    documents.len() == snapshot.documents() && documents.root() == snapshot.document_root()
 }
 
 fn push_leaves(documents: &mut TreeHasher, path: &[u8], entry: &Entry) {
@@ -90,13 +95,15 @@ fn lacks(reader: TreeReader<'_>, bad: &Bad, entry: &Entry) -> Result<Option<Chun
 struct Pass<'a> {
     reader: TreeReader<'a>,
     bad: &'a Bad,
-    level: VerifyLevel,
+    report: &'a mut VerifyReport,
     /// Folders seen at their paths, so that what snapshots share is gone through once where that is enough.
     seen: HashSet<(ChunkId, u64)>,
     /// Contents rebuilt.
-    rebuilt: HashSet<(Digest, ChunkId)>,
-    lost: Vec<(DocumentRef, Option<ChunkId>)>,
-    documents: u64,
+    rebuilt: HashSet<Digest>,
+    /// What was found lost in the snapshot at hand.
+    lost: u64,
+    /// What is lost and entered; an older snapshot with the same adds nothing.
+    told: HashSet<Digest>,
 }
 
 impl Vault {
@@ -105,7 +112,6 @@ impl Vault {
         &self,
         reader: TreeReader<'_>,
         bad: &Bad,
-        level: VerifyLevel,
         report: &mut VerifyReport,
         progress: Progress<'_>,
     ) -> Result<(), RepoError> {
@@ -113,80 +119,93 @@ impl Vault {
         for (name, flaw) in snapshots.flawed {
             report.find(&name, flaw);
         }
-        let mut pass =
-            Pass { reader, bad, level, seen: HashSet::new(), rebuilt: HashSet::new(), lost: Vec::new(), documents: 0 };
+        let (seen, rebuilt, told) = (HashSet::new(), HashSet::new(), HashSet::new());
+        let mut pass = Pass { reader, bad, report, seen, rebuilt, lost: 0, told };
         for snapshot in snapshots.snapshots.iter().rev() {
-            let lost_before = pass.lost.len();
-            let root = pass.snapshot(snapshot, progress)?;
-            report.snapshots += 1;
-            let is_whole = pass.lost.len() == lost_before;
-            if level > VerifyLevel::Objects && is_whole && root != snapshot.document_root() {
-                report.find(name::snapshot(&snapshot.id).as_str(), Flaw::WrongDocumentRoot);
-            }
-        }
-        report.documents = if level == VerifyLevel::Objects { 0 } else { pass.documents };
-        for (document, chunk) in pass.lost {
-            blame(report, reader.locator, document, chunk);
+            pass.snapshot(snapshot, progress)?;
         }
         Ok(())
     }
 }
 
-/// Enters a lost document under every object that should hold what it lacks, or else under its snapshot.
-fn blame(report: &mut VerifyReport, locator: &Locator, document: DocumentRef, chunk: Option<ChunkId>) {
-    let mut objects: Vec<String> = Vec::new();
-    if let Some(chunk) = &chunk {
-        objects.extend(locator.places(chunk).map(|place| name::pack(&locator.pack(place.pack).id).to_string()));
-    }
-    objects.retain(|object| report.findings.iter().any(|finding| finding.object == *object));
-    if objects.is_empty() {
-        let snapshot = name::snapshot(&document.snapshot).to_string();
-        report.find(&snapshot, chunk.map_or(Flaw::WrongContent, Flaw::NeedsChunk));
-        objects.push(snapshot);
-    }
-    for finding in report.findings.iter_mut().filter(|finding| objects.contains(&finding.object)) {
-        if !finding.documents.contains(&document) {
-            finding.documents.push(document.clone());
-        }
-    }
-}
-
 impl Pass<'_> {
-    /// Goes through one snapshot; the root of its document tree, which is right only at the deeper levels.
-    fn snapshot(&mut self, snapshot: &Snapshot, progress: Progress<'_>) -> Result<Digest, RepoError> {
+    /// Goes through one snapshot.
+    fn snapshot(&mut self, snapshot: &Snapshot, progress: Progress<'_>) -> Result<(), RepoError> {
         let mut documents = TreeHasher::new();
-        let at = |path: &[u8]| DocumentRef { snapshot: snapshot.id, path: path.to_vec() };
+        self.lost = 0;
         if let Some(reference) = snapshot.problems_at()
             && let Err(RepoError::MissingChunk { id, .. }) = self.reader.meta(reference)
         {
-            self.lost.push((at(b"/"), Some(id)));
+            self.report.find(name::snapshot(&snapshot.id).as_str(), Flaw::NeedsChunk(id));
         }
         walk(self.reader, snapshot.root(), b"/", &mut |path, step| {
             progress.check()?;
             match step {
-                Step::Leave(_) => Ok(true),
+                Step::Leave(_) => {}
                 Step::Unreadable(error) => {
                     let chunk = if let RepoError::MissingChunk { id, .. } = error { Some(id) } else { None };
-                    self.lost.push((at(path), chunk));
-                    Ok(true)
+                    self.lose_folder(snapshot, path, chunk);
                 }
                 Step::Entry(entry) => {
                     progress.monitor.count(Counter::Entries, 1);
                     if let Item::Folder { node, .. } = &entry.item {
                         let is_new = self.seen.insert((node.id, hash(path)));
                         // The document tree needs every leaf of every snapshot; the search for lost documents does not.
-                        return Ok(is_new || self.level > VerifyLevel::Objects);
+                        return Ok(is_new || self.report.level > VerifyLevel::Objects);
                     }
                     push_leaves(&mut documents, path, entry);
-                    match self.entry(entry, progress)? {
-                        Some(chunk) => self.lost.push((at(path), chunk)),
-                        None => self.documents += u64::from(matches!(entry.item, Item::File(_))),
+                    match (self.entry(entry, progress)?, &entry.item) {
+                        (Some(chunk), _) => self.lose(snapshot, path, entry, chunk),
+                        (None, Item::File(_)) if self.report.level > VerifyLevel::Objects => self.report.documents += 1,
+                        _ => {}
                     }
-                    Ok(true)
                 }
             }
+            Ok(true)
         })?;
-        Ok(documents.root())
+        self.report.snapshots += 1;
+        if self.report.level > VerifyLevel::Objects && self.lost == 0 && !is_of(snapshot, &documents) {
+            self.report.find(name::snapshot(&snapshot.id).as_str(), Flaw::WrongDocumentRoot);
+        }
+        Ok(())
+    }
+
+    /// Enters an entry that can't be restored as it was.
+    fn lose(&mut self, snapshot: &Snapshot, path: &[u8], entry: &Entry, chunk: Option<ChunkId>) {
+        let version = match &entry.item {
+            Item::File(file) => document_leaf(path, entry.mtime, file),
+            _ => version(path, chunk),
+        };
+        let document = DocumentRef { snapshot: snapshot.id, path: path.to_vec(), is_folder: false };
+        self.enter(document, version, chunk);
+    }
+
+    /// Enters a folder of which a part can't be read.
+    fn lose_folder(&mut self, snapshot: &Snapshot, path: &[u8], chunk: Option<ChunkId>) {
+        let folder = DocumentRef { snapshot: snapshot.id, path: path.to_vec(), is_folder: true };
+        self.enter(folder, version(path, chunk), chunk);
+    }
+
+    /// Enters what is lost under every object that should hold what it lacks, or else under its snapshot.
+    fn enter(&mut self, document: DocumentRef, version: Digest, chunk: Option<ChunkId>) {
+        self.lost += 1;
+        if !self.told.insert(version) {
+            return;
+        }
+        let places = chunk.iter().flat_map(|chunk| self.reader.locator.places(chunk));
+        let packs: BTreeSet<u32> = places.map(|place| place.pack).collect();
+        let mut blamed = false;
+        for pack in packs {
+            if let Some(finding) = self.report.found(name::pack(&self.reader.locator.pack(pack).id).as_str()) {
+                finding.documents.push(document.clone());
+                blamed = true;
+            }
+        }
+        if !blamed {
+            let snapshot = name::snapshot(&document.snapshot).to_string();
+            let flaw = chunk.map_or(Flaw::WrongContent, Flaw::NeedsChunk);
+            self.report.find(&snapshot, flaw).documents.push(document);
+        }
     }
 
     /// The chunk that the entry lacks, if any; `Some(None)` if its content is wrong though all chunks are there.
@@ -195,13 +214,17 @@ impl Pass<'_> {
             return Ok(Some(Some(chunk)));
         }
         let Item::File(file) = &entry.item else { return Ok(None) };
-        let first = file.parts.first().map_or(ChunkId::new([0; 32]), |part| part.reference.id);
-        if self.level < VerifyLevel::Restore || self.rebuilt.contains(&(file.sha256, first)) {
+        if self.report.level < VerifyLevel::Restore {
             return Ok(None);
         }
-        match rebuild(self.reader, file, progress) {
+        let content = content_of(file);
+        if self.rebuilt.contains(&content) {
+            progress.monitor.count(Counter::Bytes, file.size);
+            return Ok(None);
+        }
+        match self.reader.content(file, progress, &mut |_| Ok(())) {
             Ok(true) => {
-                self.rebuilt.insert((file.sha256, first));
+                self.rebuilt.insert(content);
                 Ok(None)
             }
             Ok(false) => Ok(Some(None)),
@@ -218,16 +241,19 @@ fn hash(path: &[u8]) -> u64 {
     hasher.finish()
 }
 
-/// Reads a document from its chunks; true if it has its size and SHA-256.
-fn rebuild(reader: TreeReader<'_>, file: &FileItem, progress: Progress<'_>) -> Result<bool, RepoError> {
-    let (mut sha256, mut size) = (Sha256::new(), 0);
-    reader.each_part(&file.parts, file.depth, &mut |reference| {
-        progress.check()?;
-        let chunk = reader.chunks.content(reader.locator, reference)?;
-        sha256.update(&chunk);
-        size += chunk.len() as u64;
-        progress.monitor.count(Counter::Bytes, chunk.len() as u64);
-        Ok(())
-    })?;
-    Ok(size == file.size && sha256.finish() == file.sha256)
+/// Tells apart what can be lost at one path, where it is no file.
+fn version(path: &[u8], chunk: Option<ChunkId>) -> Digest {
+    let chunk = chunk.as_ref().map_or(&[][..], |chunk| chunk.as_bytes());
+    sha256(&[chunk, path].concat())
+}
+
+/// Tells contents apart: by what they should be and by what they are put together from.
+fn content_of(file: &FileItem) -> Digest {
+    let mut hash = Sha256::new();
+    hash.update(file.sha256.as_bytes());
+    hash.update(&[file.depth.to_be_bytes(), file.size.to_be_bytes()].concat());
+    for part in &file.parts {
+        hash.update(part.reference.id.as_bytes());
+    }
+    hash.finish()
 }

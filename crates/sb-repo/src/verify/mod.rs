@@ -6,8 +6,10 @@ mod objects;
 
 pub(crate) use documents::check_tree;
 
+use std::collections::HashMap;
+
 use crate::chunks::ChunkReader;
-use crate::clock::Progress;
+use crate::clock::{Counter, Progress};
 use crate::error::{Flaw, RepoError};
 use crate::ids::SnapshotId;
 use crate::locator::{Locator, Scope};
@@ -37,13 +39,15 @@ pub struct Finding {
     pub documents: Vec<DocumentRef>,
 }
 
-/// A document in a snapshot.
+/// A document in a snapshot, or a folder of it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct DocumentRef {
     /// The newest snapshot that has this version of it.
     pub snapshot: SnapshotId,
-    /// Its path; of a folder that can't be read, the folder's.
+    /// Its path.
     pub path: Vec<u8>,
+    /// True for a folder that can't be read, wholly or in part: documents below it are lost that nobody can name.
+    pub is_folder: bool,
 }
 
 /// The outcome of a verification.
@@ -59,8 +63,10 @@ pub struct VerifyReport {
     pub snapshots: u64,
     /// Documents found complete at this level, counting every snapshot they are in. Zero at the level of objects.
     pub documents: u64,
-    /// What is wrong, by object.
+    /// What is wrong, each object once.
     pub findings: Vec<Finding>,
+    /// Where each object stands among the findings.
+    places: HashMap<String, usize>,
     /// Objects that are whole and well signed but in no journal: of a run that goes on, or was cut short. The next backup of
     /// that machine takes them over.
     pub unfinished: Vec<String>,
@@ -72,10 +78,31 @@ impl VerifyReport {
         self.findings.is_empty()
     }
 
-    fn find(&mut self, object: &str, flaw: Flaw) {
-        if !self.findings.iter().any(|known| known.object == object) {
-            self.findings.push(Finding { object: object.to_owned(), flaw, documents: Vec::new() });
+    fn new() -> Self {
+        Self {
+            level: VerifyLevel::Objects,
+            objects: 0,
+            bytes: 0,
+            snapshots: 0,
+            documents: 0,
+            findings: Vec::new(),
+            places: HashMap::new(),
+            unfinished: Vec::new(),
         }
+    }
+
+    /// Enters what is wrong with an object, unless something is already.
+    fn find(&mut self, object: &str, flaw: Flaw) -> &mut Finding {
+        let place = *self.places.entry(object.to_owned()).or_insert_with(|| {
+            self.findings.push(Finding { object: object.to_owned(), flaw, documents: Vec::new() });
+            self.findings.len() - 1
+        });
+        &mut self.findings[place]
+    }
+
+    /// What is wrong with an object.
+    fn found(&mut self, object: &str) -> Option<&mut Finding> {
+        self.places.get(object).map(|place| &mut self.findings[*place])
     }
 }
 
@@ -116,13 +143,27 @@ impl Vault {
                 report.find(name, flaw.clone());
             }
         }
+        progress.monitor.expect(Counter::Bytes, report.bytes + self.bytes_behind(level, &locator)?);
         let bad = if level == VerifyLevel::Objects {
             self.suspects(&chunks, &locator, &report)
         } else {
             self.verify_data(&chunks, &locator, &mut report, progress)?
         };
         let reader = TreeReader { chunks: &chunks, locator: &locator, redactions: &redactions };
-        self.verify_documents(reader, &bad, level, &mut report, progress)?;
+        self.verify_documents(reader, &bad, &mut report, progress)?;
         Ok(report)
+    }
+
+    /// How many bytes there are to check beyond those of the objects.
+    fn bytes_behind(&self, level: VerifyLevel, locator: &Locator) -> Result<u64, RepoError> {
+        let segments = locator.packs().iter().flat_map(|pack| &pack.segments);
+        let opened: u64 = segments.map(|segment| u64::from(segment.raw)).sum();
+        let snapshots = self.snapshots()?.snapshots;
+        let rebuilt: u64 = snapshots.iter().map(|snapshot| snapshot.counts().bytes).sum();
+        Ok(match level {
+            VerifyLevel::Objects => 0,
+            VerifyLevel::Data => opened,
+            VerifyLevel::Restore => opened + rebuilt,
+        })
     }
 }

@@ -1,6 +1,6 @@
 //! Objects: journals against listing, SHA-256 and signature of each. No key needed.
 
-use super::{VerifyLevel, VerifyReport};
+use super::VerifyReport;
 use crate::clock::{Counter, Progress};
 use crate::error::{Flaw, RepoError};
 use crate::live::read;
@@ -14,17 +14,9 @@ use crate::wire::lease::{Condemned, Fence, Lease};
 use crate::wire::slot::Slot;
 
 pub(super) fn verify(view: &View, progress: Progress<'_>) -> Result<VerifyReport, RepoError> {
-    let mut report = VerifyReport {
-        level: VerifyLevel::Objects,
-        objects: 0,
-        bytes: 0,
-        snapshots: 0,
-        documents: 0,
-        findings: Vec::new(),
-        unfinished: Vec::new(),
-    };
+    let mut report = VerifyReport::new();
     progress.monitor.expect(Counter::Bytes, view.listing.values().sum());
-    for (name, flaw) in view.live.flaws.iter().chain(&view.live.intruders) {
+    for (name, flaw) in view.live.flaws.iter().chain(&view.live.forks).chain(&view.live.intruders) {
         report.find(name, flaw.clone());
     }
     for (name, size) in &view.listing {
@@ -44,7 +36,10 @@ pub(super) fn verify(view: &View, progress: Progress<'_>) -> Result<VerifyReport
 }
 
 fn check(view: &View, name: &str, size: u64, report: &mut VerifyReport) {
-    let Some(parsed) = ParsedName::parse(name) else { return report.find(name, Flaw::Surplus) };
+    let Some(parsed) = ParsedName::parse(name) else {
+        report.find(name, Flaw::Surplus);
+        return;
+    };
     // Journals were read and checked when they were replayed.
     if parsed.kind == ObjectKind::Journal {
         return;
@@ -54,7 +49,10 @@ fn check(view: &View, name: &str, size: u64, report: &mut VerifyReport) {
         Ok(checked) => checked,
         // Whoever held it has given it back since the listing.
         Err(Flaw::Unreadable(_)) if parsed.kind.is_transient() => return,
-        Err(flaw) => return report.find(name, flaw),
+        Err(flaw) => {
+            report.find(name, flaw);
+            return;
+        }
     };
     if let Err(flaw) = decodes(view, &parsed, name) {
         report.find(name, flaw);
@@ -71,11 +69,19 @@ fn check(view: &View, name: &str, size: u64, report: &mut VerifyReport) {
     }
 }
 
+/// That a slot was given to its user by who may.
+fn slot(view: &View, name: &str) -> Result<(), Flaw> {
+    let bytes = read(&*view.storage, name)?;
+    let frame = Frame::parse(&bytes)?;
+    let user = Slot::decode(frame.body)?.user;
+    if view.trust.gives_slots_to(user, frame.trailer.signer) { Ok(()) } else { Err(Flaw::UnknownSigner) }
+}
+
 /// That small objects in the clear say something; the others need keys for that.
 fn decodes(view: &View, parsed: &ParsedName, name: &str) -> Result<(), Flaw> {
     let decode: fn(&[u8]) -> Result<(), Malformed> = match parsed.kind {
         ObjectKind::Config => |body| Config::decode(body).map(drop),
-        ObjectKind::Slot => |body| Slot::decode(body).map(drop),
+        ObjectKind::Slot => return slot(view, name),
         ObjectKind::Lease => |body| Lease::decode(body).map(drop),
         ObjectKind::Fence => |body| Fence::decode(body).map(drop),
         ObjectKind::Condemned => |body| Condemned::decode(body).map(drop),

@@ -30,6 +30,8 @@ pub struct Entry {
     pub mtime: Timestamp,
     /// Extended attributes, ACLs among them.
     pub xattrs: Inline<Xattr>,
+    /// The same for all hard links to one file, FIFO or whatever it is; none for folders.
+    pub link_group: Option<DocumentId>,
     /// Fields of a later version of the format.
     pub(crate) extra: Fields,
 }
@@ -100,8 +102,6 @@ pub struct FileItem {
     pub salt: [u8; 16],
     /// Offset and length of the holes of a sparse file.
     pub holes: Inline<(u64, u64)>,
-    /// The same for all links to one file.
-    pub link_group: Option<DocumentId>,
     /// True if the file changed while it was read.
     pub inconsistent: bool,
 }
@@ -174,6 +174,7 @@ impl Entry {
             group: None,
             mtime: Timestamp { seconds: 0, nanoseconds: 0 },
             xattrs: Inline::default(),
+            link_group: None,
             extra: Fields::new(),
         }
     }
@@ -187,6 +188,7 @@ impl Entry {
         let fields = fields
             .with_some(6, self.user.as_deref())
             .with_some(7, self.group.as_deref())
+            .with_some(21, self.link_group)
             .with(8, vec![self.mtime.seconds.into(), Value::from(self.mtime.nanoseconds)]);
         let fields = match &self.xattrs {
             Inline::Here(list) if list.is_empty() => fields,
@@ -211,6 +213,7 @@ impl Entry {
                 Some(reference) => Inline::At(Reference::decode(reference)?),
                 None => Inline::Here(fields.take(9).map_or(Ok(Vec::new()), read_xattrs)?),
             },
+            link_group: fields.take(21).map(|v| v.array_of().map(DocumentId::new)).transpose()?,
             item: Item::decode(&mut fields)?,
             extra: fields,
         };
@@ -253,16 +256,20 @@ pub(crate) fn holes(list: &[(u64, u64)]) -> Value {
 
 /// Reads holes.
 pub(crate) fn read_holes(value: Value) -> Result<Vec<(u64, u64)>, Malformed> {
+    let mut last = 0;
     value.list(|item| {
         let [offset, length] = item.tuple()?;
         let (offset, length) = (offset.uint()?, length.uint()?);
-        offset.checked_add(length).ok_or(Malformed("a hole is out of range"))?;
+        if offset < last {
+            return Err(Malformed("holes out of order"));
+        }
+        last = offset.checked_add(length).ok_or(Malformed("a hole is out of range"))?;
         Ok((offset, length))
     })
 }
 
 impl Item {
-    fn encode(&self, fields: Fields) -> Fields {
+    pub(crate) fn encode(&self, fields: Fields) -> Fields {
         let device = |kind: u64, major: u32, minor: u32| (kind, vec![Value::from(major), Value::from(minor)]);
         match self {
             Self::File(file) => file.encode(fields.with(2, 1u64)),
@@ -317,7 +324,6 @@ impl FileItem {
             .with(16, self.transform)
             .with(17, self.document)
             .with(18, &self.salt)
-            .with_some(21, self.link_group)
             .with_some(26, self.inconsistent.then_some(true));
         match &self.holes {
             Inline::Here(list) if list.is_empty() => fields,
@@ -344,7 +350,6 @@ impl FileItem {
                 Some(reference) => Inline::At(Reference::decode(reference)?),
                 None => Inline::Here(fields.take(19).map_or(Ok(Vec::new()), read_holes)?),
             },
-            link_group: fields.take(21).map(|v| v.array_of().map(DocumentId::new)).transpose()?,
             inconsistent: fields.take(26).map_or(Ok(false), Value::boolean)?,
         };
         let total = file.parts.iter().try_fold(0u64, |sum, part| sum.checked_add(part.content));

@@ -56,15 +56,25 @@ fn inline<T: std::fmt::Debug + Clone + 'static>(
 
 fn file() -> impl Strategy<Value = FileItem> {
     let parts = vec((reference(), 0u64..1 << 40), 0..5);
-    let holes = inline((0u64..1 << 50, 0u64..1 << 50));
-    let rest = (id(), any::<[u8; 16]>(), holes, option::of(id()), any::<bool>(), 0u64..9);
+    // Each begins a little behind the end of the one before.
+    let holes = inline((0u64..1 << 40, 0u64..1 << 40)).prop_map(|holes| match holes {
+        Inline::Here(mut list) => {
+            list.iter_mut().fold(0, |end, (offset, length)| {
+                *offset += end;
+                *offset + *length
+            });
+            Inline::Here(list)
+        }
+        at => at,
+    });
+    let rest = (id(), any::<[u8; 16]>(), holes, any::<bool>(), 0u64..9);
     (parts, digest(), 0u64..9, any::<u64>(), rest).prop_map(|(parts, sha256, depth, chunker, rest)| {
-        let (document, salt, holes, link_group, inconsistent, transform) = rest;
+        let (document, salt, holes, inconsistent, transform) = rest;
         let content = |reference: &Reference, length| if depth == 0 { reference.length.into() } else { length };
         let parts: Vec<Part> =
             parts.iter().map(|(r, length)| Part { reference: *r, content: content(r, *length) }).collect();
         let size = parts.iter().map(|part| part.content).sum();
-        FileItem { size, sha256, parts, depth, chunker, transform, document, salt, holes, link_group, inconsistent }
+        FileItem { size, sha256, parts, depth, chunker, transform, document, salt, holes, inconsistent }
     })
 }
 
@@ -87,8 +97,8 @@ fn entry() -> impl Strategy<Value = Entry> {
     let mtime = (any::<i64>(), 0u32..1_000_000_000);
     // Fields of a later version: numbers that this one does not use.
     let extra = proptest::collection::btree_map(28u64..1000, any::<u64>(), 0..3);
-    (name, item(), any::<u32>(), owner, mtime, inline(any::<(Vec<u8>, Vec<u8>)>()), extra).prop_map(
-        |(name, item, mode, (uid, gid, user, group), (seconds, nanoseconds), xattrs, extra)| Entry {
+    (name, item(), any::<u32>(), owner, mtime, inline(any::<(Vec<u8>, Vec<u8>)>()), option::of(id()), extra).prop_map(
+        |(name, item, mode, (uid, gid, user, group), (seconds, nanoseconds), xattrs, link_group, extra)| Entry {
             name: if matches!(item, Item::Redacted { .. }) { Vec::new() } else { name },
             item,
             mode,
@@ -98,6 +108,7 @@ fn entry() -> impl Strategy<Value = Entry> {
             group,
             mtime: Timestamp { seconds, nanoseconds },
             xattrs,
+            link_group,
             extra: extra.into_iter().fold(Fields::new(), |fields, (key, value)| fields.with(key, value)),
         },
     )
@@ -412,6 +423,9 @@ fn entries_out_of_order_or_out_of_range_are_refused() {
     assert!(with(3, Value::Uint(1 << 32)).is_err(), "a mode of 33 bits");
     let hole = Value::Array(vec![Value::Array(vec![Value::Uint(u64::MAX), Value::Uint(1)])]);
     assert!(super::entry::read_holes(hole).is_err(), "a hole beyond all files");
+    let holes = |list: &[(u64, u64)]| super::entry::read_holes(super::entry::holes(list));
+    assert!(holes(&[(0, 5), (5, 1), (9, 0)]).is_ok());
+    assert!(holes(&[(0, 5), (4, 1)]).is_err() && holes(&[(7, 1), (0, 1)]).is_err(), "holes out of order");
     assert!(
         Node::decode(&Fields::new().with(1, 2u64).with(2, Vec::<Value>::new()).encode()).is_err(),
         "an unknown kind of node"
@@ -431,7 +445,6 @@ fn files_whose_parts_do_not_add_up_are_refused() {
         document: Id::new([2; 32]),
         salt: [0; 16],
         holes: Inline::default(),
-        link_group: None,
         inconsistent: false,
     };
     let read = |file| Node::decode(&leaf(&Entry { item: Item::File(Box::new(file)), ..Entry::plain(b"a") }));

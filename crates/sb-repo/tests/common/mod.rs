@@ -1,6 +1,8 @@
 //! A firm with its machines, for tests of whole vaults.
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part")]
 
+pub mod faulty;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -21,6 +23,10 @@ pub struct Ticking(AtomicI64);
 impl Ticking {
     pub fn new() -> Arc<Self> {
         Arc::new(Self(AtomicI64::new(1_767_225_600)))
+    }
+
+    pub fn advance_hours(&self, hours: i64) {
+        self.0.fetch_add(hours * 3600, Ordering::Relaxed);
     }
 }
 
@@ -64,7 +70,7 @@ impl Machine {
 /// The options of every backup here: any little space will do.
 pub fn options() -> BackupOptions {
     let mut options = BackupOptions::default();
-    options.free_min = 0;
+    options.free_min = Some(0);
     options.host = b"office".to_vec();
     options
 }

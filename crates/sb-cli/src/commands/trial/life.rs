@@ -101,7 +101,7 @@ impl Life<'_> {
         let counts = first.counts;
         let what = format!("back it up (sb backup): {}, {}", count(counts.files, "file"), Size(counts.bytes));
         let partial = if first.is_partial() { "; what could not be read is named above" } else { "" };
-        let stored = format!("{} in the vault, encrypted and signed{partial}", Size(counts.stored_bytes));
+        let stored = format!("{} in the vault's packs, encrypted and signed{partial}", Size(counts.stored_bytes));
         steps.done(&what, &stored)?;
 
         self.sample.change().map_err(|error| Failure::file("change", &self.sample.root, &error))?;
@@ -201,7 +201,7 @@ impl Life<'_> {
         );
         steps.done(&what, "every stored byte was read, every document rebuilt: nothing is wrong")?;
         let report = self.context.watch("verifying", |progress| self.vault.verify_public(None, progress))?;
-        expect_good(&report)?;
+        expect_good(&report.verified)?;
         steps.done(
             "verify it with no key (sb verify --public)",
             "an auditor needs no secret to see that nothing was changed",

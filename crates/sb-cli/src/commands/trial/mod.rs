@@ -67,7 +67,7 @@ pub(crate) fn run(args: &TryArgs, context: &Context) -> Result<Exit, Failure> {
         }
         Err(failure) => {
             let _ = temp.keep();
-            Err(failure.hint(format!("Everything is still in {} for a look; it can be deleted", folder.display())))
+            Err(failure.also(&format!("Everything is still in {} for a look; it can be deleted", folder.display())))
         }
     }
 }
@@ -89,7 +89,9 @@ fn farewell(context: &Context, args: &TryArgs, folder: &Path, steps: usize) -> R
     let output = &context.output;
     if args.keep {
         let place = folder.display();
-        output.say(&format!("\nAll of it is in {place}. Look around:"))?;
+        output.say("")?;
+        output.result(&format!("All of it is in {place}."))?;
+        output.say("Look around:")?;
         let options = format!("--vault {place}/vault --key-file {place}/sb.key");
         output.say(&format!("  SB_STATE_DIR={place}/state sb snapshots {options}"))?;
     } else {

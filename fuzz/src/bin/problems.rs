@@ -1,0 +1,6 @@
+//! Lists of what could not be read: no bytes may panic.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| sb_repo::testing::parse("problems", bytes));
