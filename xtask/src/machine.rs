@@ -9,8 +9,15 @@ use std::process::{Command, Stdio};
 use crate::program;
 
 /// Programs that tests need, and the Debian packages that have them.
-const PACKAGES: [(&str, &str); 5] =
-    [("getfattr", "attr"), ("setfattr", "attr"), ("getfacl", "acl"), ("setfacl", "acl"), ("openssl", "openssl")];
+const PACKAGES: [(&str, &str); 7] = [
+    ("getfattr", "attr"),
+    ("setfattr", "attr"),
+    ("getfacl", "acl"),
+    ("setfacl", "acl"),
+    ("openssl", "openssl"),
+    ("perl", "perl-base"),
+    ("strace", "strace"),
+];
 
 /// The machine the tests run on.
 #[derive(Debug)]

@@ -41,7 +41,7 @@ ci                       what .ci/run does: fmt, clippy, doc, layers, tidy, deny
 
 A test marked `#[ignore = \"needs X and Y\"]` runs where X and Y are there: `the corpus` (../shared/corpus or
 $SB_CORPUS), `root`, `mounting`, or a program on the path. As root with CI=true, these Debian packages are
-installed where they are missing and needed: attr, acl, openssl, python3-venv and, for coverage, LLVM's.
+installed where they are missing and needed: attr, acl, openssl, perl-base, strace, python3-venv and, for coverage, LLVM's.
 ";
 
 fn main() -> ExitCode {

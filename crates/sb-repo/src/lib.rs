@@ -15,6 +15,7 @@ mod trust;
 mod view;
 
 mod create;
+mod door;
 mod sessions;
 mod vault;
 

@@ -260,6 +260,7 @@ fn making_a_vault_that_failed_can_be_repeated() {
             // Nobody has seen the recovery key of a vault that was not made.
             if create(machine.around(storage.clone()), &[], &CreateOptions::default()).is_err() {
                 failed += 1;
+                let storage: Arc<dyn Storage> = Arc::new(disk.storage());
                 let (mut vault, recovery) = create(machine.around(storage.clone()), &[], &CreateOptions::default())
                     .unwrap_or_else(|error| panic!("operation {k}, {failure:?}: {error}"));
                 vault.backup(&firm(), &options(), Progress::none()).unwrap();

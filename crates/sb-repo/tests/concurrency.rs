@@ -4,79 +4,16 @@
 
 mod common;
 
-use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use common::faulty::{Act, Faulty};
+use common::meddler::*;
 use common::{Machine, assert_holds, expected, key, new_vault, noise, options};
-use sb_repo::testing::{condemn, need_features, redact};
-use sb_repo::{
-    Flaw, Item, Monitor, Progress, RepoError, RestoreOptions, RestoreProblem, State, Vault, VerifyLevel, View,
-};
-use sb_source::{MemorySource, Target};
+use sb_repo::testing::{condemn, redact};
+use sb_repo::{Flaw, Item, Progress, RepoError, RestoreOptions, RestoreProblem, State, VerifyLevel, View};
+use sb_source::Target;
 use sb_store::{LocalStorage, MemoryStorage, Storage};
-
-fn source() -> MemorySource {
-    let mut source = MemorySource::new(&["/d"]);
-    source.file("/d/a", &noise(1, 40_000)).file("/d/b", &noise(2, 30_000)).file("/d/sub/c", b"small");
-    source
-}
-
-fn begin(seed: u64) -> (Arc<MemoryStorage>, Machine, Vault) {
-    let (storage, machine) = (Arc::new(MemoryStorage::new()), Machine::new(seed));
-    let (vault, _) = new_vault(&machine, storage.clone());
-    (storage, machine, vault)
-}
-
-fn packs(storage: &MemoryStorage) -> BTreeSet<String> {
-    storage.list("packs").unwrap().into_iter().map(|listed| listed.name).collect()
-}
-
-fn good(vault: &Vault) {
-    let report = vault.verify(VerifyLevel::Restore, Progress::none()).unwrap();
-    assert!(report.is_good(), "{report:?}");
-}
-
-/// Does something in the middle of the walk, as often as it is told to, and counts the warnings.
-struct Meddler<'a> {
-    act: Mutex<Box<dyn FnMut() + Send + 'a>>,
-    at: &'static [u8],
-    left: AtomicUsize,
-    warnings: AtomicUsize,
-}
-
-impl<'a> Meddler<'a> {
-    fn new(at: &'static [u8], times: usize, act: impl FnMut() + Send + 'a) -> Self {
-        Self { act: Mutex::new(Box::new(act)), at, left: times.into(), warnings: 0.into() }
-    }
-}
-
-impl std::fmt::Debug for Meddler<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Meddler")
-    }
-}
-
-impl Monitor for Meddler<'_> {
-    fn at(&self, path: &[u8]) {
-        if path == self.at && self.left.load(Ordering::Relaxed) > 0 {
-            self.left.fetch_sub(1, Ordering::Relaxed);
-            (self.act.lock().unwrap())();
-        }
-    }
-
-    fn warning(&self, _: &str) {
-        self.warnings.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
-static NEVER: AtomicBool = AtomicBool::new(false);
-
-fn heard_by(monitor: &dyn Monitor) -> Progress<'_> {
-    Progress { monitor, stop: &NEVER }
-}
 
 #[test]
 fn a_pack_condemned_while_a_run_relies_on_it_is_not_relied_on() {
@@ -375,128 +312,4 @@ fn processes_of_one_machine_share_its_journal() {
     good(&vault);
     assert_eq!(vault.snapshots().unwrap().snapshots.len(), 12);
     assert_eq!(storage.list("writers").unwrap().len(), 1);
-}
-
-#[test]
-fn a_condemned_list_that_cannot_be_read_is_not_taken_for_none() {
-    let (storage, machine, mut vault) = begin(20);
-    vault.backup(&source(), &options(), Progress::none()).unwrap();
-    condemn(&mut vault, &packs(&storage).into_iter().collect::<Vec<_>>()).unwrap();
-    let broken = Faulty::new(&storage, |act, name| act == Act::Read && name.starts_with("condemned/"));
-    let outcome = machine.backup(broken, &key(), &source());
-    assert!(matches!(outcome, Err(RepoError::Store(_))), "{outcome:?}");
-    storage.put_raw("condemned/0011223344556677.0.0011223344556677", b"rotten");
-    let outcome = machine.backup(storage.clone(), &key(), &source());
-    assert!(matches!(outcome, Err(RepoError::Damaged { flaw: Flaw::Undecidable, .. })), "{outcome:?}");
-    storage.remove_raw("condemned/0011223344556677.0.0011223344556677");
-    machine.backup(storage, &key(), &source()).unwrap();
-}
-
-#[test]
-fn keys_that_are_damaged_are_not_relied_on() {
-    for damage in [|_: &[u8]| Vec::new(), |bytes: &[u8]| [&bytes[..80], &[bytes[80] ^ 1], &bytes[81..]].concat()] {
-        let (storage, machine, mut vault) = begin(21);
-        vault.backup(&source(), &options(), Progress::none()).unwrap();
-        for listed in storage.list("sessions").unwrap() {
-            for name in [listed.name.clone(), format!("twin/{}", listed.name)] {
-                let bytes = damage(&storage.objects()[&name]);
-                storage.put_raw(name, bytes);
-            }
-        }
-        let report = machine.backup(storage.clone(), &key(), &source()).unwrap();
-        assert!(report.counts.new_bytes >= 70_000, "all contents are stored anew: {:?}", report.counts);
-        let vault = Machine::new(121).open(storage, &key()).unwrap();
-        assert_holds(&vault, &report.snapshot.to_string(), &expected(&source()));
-    }
-}
-
-#[test]
-fn an_attempt_that_begins_again_uses_what_it_has_stored() {
-    let (storage, machine, mut vault) = begin(22);
-    vault.backup(&source(), &options(), Progress::none()).unwrap();
-    let old: Vec<String> = packs(&storage).into_iter().collect();
-    let mut more = source();
-    more.file("/d/large", &noise(9, 3_000_000));
-    let mut collector = machine.open(storage.clone(), &key()).unwrap();
-    let meddler = Meddler::new(b"/d/sub", 1, || condemn(&mut collector, &old).unwrap());
-    let report = vault.backup(&more, &options(), heard_by(&meddler)).unwrap();
-    let stored: u64 = storage.list("packs").unwrap().iter().map(|listed| listed.size).sum();
-    assert!(stored < 3_400_000, "the large file is stored once: {stored}");
-    old.iter().for_each(|name| drop(storage.remove_raw(name)));
-    assert_holds(&machine.open(storage, &key()).unwrap(), &report.snapshot.to_string(), &expected(&more));
-}
-
-#[test]
-fn a_lease_that_cannot_be_deleted_ends_no_run() {
-    let (storage, machine, _) = begin(23);
-    let keeps = Faulty::new(&storage, |act, _| act == Act::Remove);
-    let meddler = Meddler::new(b"/d/sub", 1, || machine.clock.advance_hours(13));
-    let mut vault = machine.open(keeps, &key()).unwrap();
-    vault.backup(&source(), &options(), heard_by(&meddler)).unwrap();
-    assert_eq!(storage.list("leases").unwrap().len(), 2, "it was renewed, and both stay");
-}
-
-#[test]
-fn what_another_machine_is_uploading_is_not_read() {
-    let (storage, machine, _) = begin(24);
-    let other = Machine::new(124);
-    let mut large = source();
-    large.file("/d/a large one", &noise(10, 40_000_000)).file("/d/sub/z", b"the run is still going on here");
-    let meddler = Meddler::new(b"/d/sub", 1, || {
-        assert!(packs(&storage).len() == 1, "a pack is there already");
-        let watched = Faulty::new(&storage, |_, _| false);
-        machine.backup(watched.clone(), &key(), &source()).unwrap();
-        let read = watched.bytes_read.lock().unwrap().get("packs").copied().unwrap_or_default();
-        assert!(read < 100_000, "{read} bytes of packs were read");
-    });
-    let mut vault = other.open(storage.clone(), &key()).unwrap();
-    vault.backup(&large, &options(), heard_by(&meddler)).unwrap();
-}
-
-#[test]
-fn an_enrolment_that_was_cut_is_completed() {
-    for cut in ["writers/", "twin/writers/"] {
-        let (storage, machine, _) = begin(25);
-        let newcomer = Machine::new(125);
-        let broken = Faulty::new(&storage, move |act, name| act == Act::Create && name.starts_with(cut));
-        let outcome = newcomer.backup(broken, &key(), &source());
-        assert!(outcome.is_err(), "{cut}");
-        newcomer.backup(storage.clone(), &key(), &source()).unwrap();
-        machine.backup(storage.clone(), &key(), &source()).unwrap();
-        let count = |folder: &str| storage.list(folder).unwrap().len();
-        assert_eq!(count("writers"), count("twin/writers"), "{cut}");
-        good(&machine.open(storage, &key()).unwrap());
-    }
-}
-
-#[test]
-fn a_lost_twin_is_made_anew() {
-    let (storage, machine, mut vault) = begin(26);
-    vault.backup(&source(), &options(), Progress::none()).unwrap();
-    let whole = storage.objects();
-    for name in whole.keys().filter(|name| name.starts_with("twin/")) {
-        storage.remove_raw(name);
-        let first = name.trim_start_matches("twin/");
-        assert!(!good_without(&machine, &storage));
-        machine.backup(storage.clone(), &key(), &source()).unwrap();
-        assert!(good_without(&machine, &storage), "{name}");
-        storage.remove_raw(first);
-        machine.backup(storage.clone(), &key(), &source()).unwrap();
-        assert_eq!(storage.objects()[first], whole[name]);
-    }
-}
-
-fn good_without(machine: &Machine, storage: &Arc<MemoryStorage>) -> bool {
-    let vault = machine.open(storage.clone(), &key()).unwrap();
-    vault.verify(VerifyLevel::Objects, Progress::none()).unwrap().is_good()
-}
-
-#[test]
-fn a_run_acknowledges_nothing_under_a_config_that_is_not_the_newest() {
-    let (storage, machine, mut vault) = begin(27);
-    let mut administrator = machine.open(storage.clone(), &key()).unwrap();
-    let meddler = Meddler::new(b"/d/sub", 1, || need_features(&mut administrator, &[], &["new rules"]).unwrap());
-    let outcome = vault.backup(&source(), &options(), heard_by(&meddler));
-    assert!(matches!(outcome, Err(RepoError::UnsupportedFeature { .. })), "{outcome:?}");
-    assert!(vault.snapshots().unwrap().snapshots.is_empty());
 }

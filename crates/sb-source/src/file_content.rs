@@ -23,6 +23,12 @@ impl FileContent {
         let holes = platform::holes(&file, metadata.size);
         Self { path, file, metadata, holes, passed: 0, position: 0 }
     }
+
+    /// Whether there is anything after the end, as in files that are made up when they are read.
+    fn goes_on(&self) -> Result<bool, SourceError> {
+        let read = read_at(&self.file, &mut [0], self.metadata.size);
+        Ok(read.map_err(|error| SourceError::new(self.path.clone(), error))? > 0)
+    }
 }
 
 impl Content for FileContent {
@@ -67,6 +73,8 @@ impl Content for FileContent {
             "its time is another"
         } else if now.ctime != self.metadata.ctime {
             "its metadata are others"
+        } else if self.goes_on()? {
+            "it holds more than its size says"
         } else {
             return Ok(());
         };

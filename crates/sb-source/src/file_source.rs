@@ -14,9 +14,9 @@ use crate::{Content, Entry, EntryPath, Event, Kind, Metadata, SelectionError, So
 /// Folders, files or links of the file system.
 ///
 /// Sources are made absolute; symbolic links in the folders that lead to one are resolved, while a source that is a
-/// link itself is recorded as such. Sources named twice or inside another are backed up once. Hidden files are files
-/// like others, and a `.gitignore` found on the way means nothing. Access times are left alone where the system
-/// permits.
+/// link itself is recorded as such. Sources named twice or inside another are backed up once, and what is in several
+/// is left out only if it is left out of each. Hidden files are files like others, and a `.gitignore` found on the way
+/// means nothing. Access times are left alone where the system permits.
 ///
 /// ```
 /// use sb_source::{Event, FileSource, Source, SourceOptions};
@@ -51,8 +51,8 @@ pub struct FileSource {
     pub(crate) options: SourceOptions,
     pub(crate) excludes: Excludes,
     accounts: Accounts,
-    /// All sources given, also those inside another.
-    named: Vec<EntryPath>,
+    /// All sources given, also those inside another, sorted.
+    pub(crate) named: Vec<EntryPath>,
     /// The same as they were spelled, links on the way and all.
     spelled: Vec<PathBuf>,
 }
@@ -76,17 +76,19 @@ impl FileSource {
         }
         let absolute =
             |path: &PathBuf| normalize(path).map_err(|source| SelectionError::BadSource { path: path.clone(), source });
-        let named = paths.iter().map(absolute).collect::<Result<Vec<_>, _>>()?;
-        let roots = outermost(named.clone());
+        let mut named = paths.iter().map(absolute).collect::<Result<Vec<_>, _>>()?;
+        named.sort();
+        named.dedup();
         for folder in &options.skip_folders {
             let Some(skipped) = resolve(folder) else { continue };
-            if let Some(path) = roots.iter().find(|root| root.strip_prefix(&skipped).is_some()) {
+            if let Some(path) = named.iter().find(|source| source.strip_prefix(&skipped).is_some()) {
                 return Err(SelectionError::Skipped { path: path.clone(), folder: folder.clone() });
             }
         }
         let (excludes, accounts) = (Excludes::new(&options)?, Accounts::read(Path::new("/etc")));
         let spelled = paths.iter().filter_map(|path| std::path::absolute(path).ok()).collect();
-        Ok(Self { plan: Plan::new(&roots), roots, options, excludes, accounts, named, spelled })
+        let (plan, roots) = (Plan::new(&named), outermost(named.clone()));
+        Ok(Self { plan, roots, options, excludes, accounts, named, spelled })
     }
 
     /// The patterns that begin with the absolute path of a source. Patterns are matched *below* the sources, so these most

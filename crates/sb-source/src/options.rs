@@ -19,7 +19,7 @@ use std::path::PathBuf;
 /// | `!keep.tmp` | nothing: it takes back what an earlier pattern leaves out; the last match decides |
 ///
 /// A folder left out is not visited, so nothing in it can be taken back. A source itself is never left out by a
-/// pattern, and an absolute path is no pattern for it: `/home/a` means `home/a` below each source. Backslash quotes;
+/// pattern, not even one inside another; an absolute path is no pattern for it: `/home/a` means `home/a` below each source. Backslash quotes;
 /// lines that are empty or start with `#` mean nothing. Names that are not UTF-8 match `*` and `?` like others.
 ///
 /// ```

@@ -120,6 +120,35 @@ impl EntryPath {
         self.0.truncate(self.slash().max(1));
     }
 
+    /// This path in as few parts as can be, each of at most `length` bytes unless a single name has more; none for the
+    /// root.
+    pub(crate) fn parts(&self, length: usize) -> impl Iterator<Item = Self> {
+        let slash = |&(_, byte): &(usize, &u8)| *byte == b'/';
+        let mut rest = if self.is_root() { &[][..] } else { &self.0[..] };
+        std::iter::from_fn(move || {
+            let end = match rest.len() {
+                0 => return None,
+                short if short <= length => short,
+                long => {
+                    let mut slashes = rest.iter().enumerate().skip(1);
+                    let near = slashes.clone().take(length).rfind(slash);
+                    near.or_else(|| slashes.find(slash)).map_or(long, |(end, _)| end)
+                }
+            };
+            let (part, after) = rest.split_at(end);
+            rest = after;
+            Some(Self(part.to_vec()))
+        })
+    }
+
+    /// Goes on by another path, in place.
+    pub(crate) fn append(&mut self, path: &Self) {
+        if self.is_root() {
+            self.0.clear();
+        }
+        self.0.extend_from_slice(&path.0);
+    }
+
     fn slash(&self) -> usize {
         self.0.iter().rposition(|&byte| byte == b'/').expect("a path starts with a slash")
     }
@@ -231,6 +260,18 @@ mod tests {
     }
 
     #[test]
+    fn parts_are_as_long_as_they_may_be() {
+        let parts = |text: &str, length| path(text).parts(length).map(|part| part.to_string()).collect::<Vec<_>>();
+        assert_eq!(parts("/", 4), [""; 0]);
+        assert_eq!(parts("/a/b/c/d", 8), ["/a/b/c/d"]);
+        assert_eq!(parts("/a/b/c/d", 7), ["/a/b/c", "/d"]);
+        assert_eq!(parts("/a/b/c/d", 6), ["/a/b/c", "/d"]);
+        assert_eq!(parts("/a/b/c/d", 5), ["/a/b", "/c/d"]);
+        assert_eq!(parts("/a/long name/b/c", 4), ["/a", "/long name", "/b/c"]);
+        assert_eq!(parts("/long name", 4), ["/long name"]);
+    }
+
+    #[test]
     fn what_cannot_be_printed_is_escaped() {
         let odd = EntryPath::new(b"/a\n\\\xff\x1b\xc3\xa9".to_vec()).unwrap();
         assert_eq!(odd.to_string(), r"/a\n\\\xff\u{1b}é");
@@ -247,6 +288,9 @@ mod tests {
             let joined = names.iter().try_fold(EntryPath::root(), |path, name| path.join(name));
             if let Ok(path) = joined {
                 prop_assert_eq!(path.components().collect::<Vec<_>>(), names.clone());
+                let mut whole = EntryPath::root();
+                path.parts(5).for_each(|part| whole.append(&part));
+                prop_assert_eq!(&whole, &path);
                 prop_assert_eq!(EntryPath::new(path.as_bytes()), Ok(path.clone()));
                 prop_assert_eq!(path.file_name(), names.last().map_or(&[][..], Vec::as_slice));
                 let mut changed = path.clone();

@@ -57,7 +57,7 @@ impl Cause {
         match error.kind() {
             ErrorKind::NotFound => Self::Vanished,
             ErrorKind::PermissionDenied => Self::Denied,
-            ErrorKind::NotADirectory | ErrorKind::StaleNetworkFileHandle => Self::Changed,
+            ErrorKind::NotADirectory | ErrorKind::IsADirectory | ErrorKind::StaleNetworkFileHandle => Self::Changed,
             ErrorKind::ArgumentListTooLong | ErrorKind::FileTooLarge | ErrorKind::InvalidFilename => Self::TooLarge,
             _ => Self::Unreadable,
         }
@@ -113,6 +113,9 @@ impl SourceError {
         match Cause::of(&source) {
             Cause::Vanished => Self::Vanished { path },
             Cause::Denied => Self::Denied { path, source },
+            Cause::Changed if source.kind() == ErrorKind::IsADirectory => {
+                Self::Changed { path, change: "it is a folder now" }
+            }
             Cause::Changed => Self::Changed { path, change: "a folder on the way is none any more" },
             Cause::TooLarge => Self::TooLarge { path, source },
             Cause::Unreadable => Self::Unreadable { path, source },
@@ -165,6 +168,7 @@ mod tests {
             (ErrorKind::NotFound, Cause::Vanished, "it was there before"),
             (ErrorKind::PermissionDenied, Cause::Denied, "permission denied"),
             (ErrorKind::NotADirectory, Cause::Changed, "a folder on the way is none any more"),
+            (ErrorKind::IsADirectory, Cause::Changed, "it is a folder now"),
             (ErrorKind::FileTooLarge, Cause::TooLarge, "file too large"),
             (ErrorKind::TimedOut, Cause::Unreadable, "timed out"),
         ];

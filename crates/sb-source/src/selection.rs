@@ -55,7 +55,7 @@ pub enum SelectionError {
     },
 }
 
-/// What to visit below a folder: a tree whose leaves are the sources.
+/// The sources as a tree: each leaf is one, and what is inside another lies below it.
 #[derive(Debug, Default)]
 pub(crate) struct Plan {
     /// The entry itself is a source, and everything below belongs to it.
@@ -64,11 +64,12 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    pub(crate) fn new(roots: &[EntryPath]) -> Self {
+    pub(crate) fn new(sources: &[EntryPath]) -> Self {
         let mut plan = Self::default();
-        for root in roots {
-            let leaf = root.components().fold(&mut plan, |plan, name| plan.children.entry(name.to_vec()).or_default());
-            leaf.source = true;
+        for source in sources {
+            let place =
+                source.components().fold(&mut plan, |plan, name| plan.children.entry(name.to_vec()).or_default());
+            place.source = true;
         }
         plan
     }
@@ -158,11 +159,13 @@ mod tests {
     }
 
     #[test]
-    fn a_plan_has_sources_as_leaves() {
-        let plan = Plan::new(&[path("/a/b"), path("/c")]);
+    fn a_plan_is_the_tree_of_all_sources() {
+        let plan = Plan::new(&[path("/a/b"), path("/c"), path("/c/d/e"), path("/c")]);
         assert!(!plan.source && plan.children.len() == 2);
         assert!(!plan.children[&b"a"[..]].source && plan.children[&b"a"[..]].children[&b"b"[..]].source);
-        assert!(plan.children[&b"c"[..]].source);
+        let outer = &plan.children[&b"c"[..]];
+        assert!(outer.source && !outer.children[&b"d"[..]].source);
+        assert!(outer.children[&b"d"[..]].children[&b"e"[..]].source);
         assert!(Plan::new(&[EntryPath::root()]).source);
     }
 }

@@ -59,6 +59,7 @@ pub trait Content: Debug + Send {
     /// Ends reading and tells whether what was read is one state of the file.
     ///
     /// # Errors
-    /// [`SourceError::Changed`] when size or times differ from those at the beginning.
+    /// [`SourceError::Changed`] when size or times differ from those at the beginning, or there is more to read than the
+    /// size says.
     fn finish(self: Box<Self>) -> Result<(), SourceError>;
 }

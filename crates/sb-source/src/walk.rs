@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::vec;
 
 use crate::file_source::FileSource;
-use crate::platform::{self, Child, Node, Partial, Xattrs};
+use crate::platform::{self, Child, Node, Partial, Xattrs, in_order};
 use crate::selection::Plan;
 use crate::{Cause, Entry, EntryPath, Event, Kind, Metadata, Problem};
 
@@ -35,15 +35,23 @@ struct Frame<'a> {
     identity: (u64, u64),
     children: vec::IntoIter<Child>,
     scope: Scope<'a>,
+    /// The folder is marked as not worth a backup.
+    marked: bool,
 }
 
-/// What of a folder is backed up.
-#[derive(Clone, Copy, Debug)]
-enum Scope<'a> {
-    /// What leads to a source.
-    Ancestor(&'a Plan),
-    /// Everything, as the source whose path has this length is or contains the folder.
-    Inside { source_length: usize },
+/// Why an entry is visited.
+#[derive(Clone, Debug)]
+struct Scope<'a> {
+    /// The lengths of the paths of the sources it is or belongs to; none if it only leads to one.
+    sources: Vec<usize>,
+    /// The sources that are here or below.
+    plan: Option<&'a Plan>,
+}
+
+impl Scope<'_> {
+    fn is_source(&self) -> bool {
+        self.plan.is_some_and(|plan| plan.source)
+    }
 }
 
 impl<'a> Walk<'a> {
@@ -61,108 +69,124 @@ impl<'a> Walk<'a> {
 
     fn start(&mut self) {
         self.started = true;
-        let scope = self.scope(&self.source.plan);
+        let plan = &self.source.plan;
+        let scope = Scope { sources: if plan.source { vec![1] } else { Vec::new() }, plan: Some(plan) };
         match Node::root().and_then(|node| Ok((node.inspect_self()?.1, node))) {
             Ok((metadata, node)) => self.enter(node, metadata, scope),
             Err(error) => self.report(&error),
         }
     }
 
-    /// The scope of the folder at the present path, which is part of the plan.
-    fn scope(&self, plan: &'a Plan) -> Scope<'a> {
-        if plan.source { Scope::Inside { source_length: self.path.as_bytes().len() } } else { Scope::Ancestor(plan) }
+    /// Why to visit the present path, which is a child of the folder entered last; `None` if there is no reason.
+    fn scope(&self, child: &Child) -> Option<Scope<'a>> {
+        let Frame { scope: above, marked, .. } = self.frames.last()?;
+        let plan = above.plan.and_then(|plan| plan.children.get(&*child.name));
+        let path = self.path.as_bytes();
+        let kept = |source: &usize| {
+            // The root's path already ends in the slash that others have in front of what is inside.
+            let below = &path[source + usize::from(*source > 1)..];
+            !self.source.excludes.leave_out(below, child.folder)
+        };
+        let mut scope = Scope { sources: Vec::new(), plan };
+        if !marked || *child.name == *CACHE_TAG || self.is_name_of_mark(&child.name) {
+            scope.sources.extend(above.sources.iter().copied().filter(kept));
+        }
+        if scope.is_source() {
+            scope.sources.push(path.len());
+        }
+        (plan.is_some() || !scope.sources.is_empty()).then_some(scope)
     }
 
     /// Looks at a child of the folder entered last.
     fn visit(&mut self, child: &Child) {
-        let Some(Frame { node: Some(parent), scope, .. }) = self.frames.last() else { return };
-        let scope = *scope;
         self.path.push(&child.name);
-        let planned = match scope {
-            Scope::Ancestor(plan) => plan.children.get(&*child.name),
-            Scope::Inside { source_length } => {
-                // The root's path already ends in the slash that others have in front of what is inside.
-                let start = source_length + usize::from(source_length > 1);
-                if self.source.excludes.leave_out(&self.path.as_bytes()[start..], child.folder) {
-                    self.path.pop();
-                    return;
-                }
-                None
-            }
-        };
         let depth = self.frames.len();
-        if child.folder {
-            let scope = planned.map_or(scope, |plan| self.scope(plan));
-            match open_folder(parent, &child.name) {
-                Ok((node, metadata)) => self.enter(node, metadata, scope),
-                Err(error) => self.report(&error),
-            }
-        } else {
-            let looked = parent.inspect(&child.name);
-            let xattrs = if looked.is_ok() { parent.xattrs(&child.name) } else { (Vec::new(), None) };
-            match looked {
-                Ok((Kind::Directory, _)) => self.report(&io::ErrorKind::NotADirectory.into()),
-                Ok((kind, metadata)) => self.meet(kind, metadata, xattrs, planned.is_some()),
-                Err(error) => self.report(&error),
-            }
+        if let Some(scope) = self.scope(child) {
+            self.look(child, scope);
         }
         if self.frames.len() == depth {
             self.path.pop();
         }
     }
 
+    fn look(&mut self, child: &Child, scope: Scope<'a>) {
+        let Some(Frame { node: Some(parent), .. }) = self.frames.last() else { return };
+        if child.folder {
+            match open_folder(parent, &child.name) {
+                Ok((node, metadata)) => self.enter(node, metadata, scope),
+                Err(error) => self.report(&error),
+            }
+            return;
+        }
+        let looked = parent.inspect(&child.name);
+        let xattrs = if looked.is_ok() { parent.xattrs(&child.name) } else { (Vec::new(), None) };
+        match looked {
+            Ok((Kind::Directory, _)) => self.report(&io::ErrorKind::IsADirectory.into()),
+            Ok((kind, metadata)) => {
+                self.meet(kind, metadata, xattrs, &scope);
+                if scope.plan.is_some_and(|plan| !plan.children.is_empty()) {
+                    self.report_below(&io::ErrorKind::NotADirectory.into());
+                }
+            }
+            Err(error) => self.report(&error),
+        }
+    }
+
     /// Gives out what is not a folder.
-    fn meet(&mut self, kind: Kind, metadata: Metadata, xattrs: Partial<Xattrs>, source: bool) {
+    fn meet(&mut self, kind: Kind, metadata: Metadata, xattrs: Partial<Xattrs>, scope: &Scope<'a>) {
         let too_large = |limit| kind == Kind::File && metadata.size > limit;
         let unwanted = self.source.options.exclude_larger_than.is_some_and(too_large) || self.foreign(&metadata);
-        if source || !unwanted {
+        if scope.is_source() || !(unwanted || scope.sources.is_empty()) {
             self.give(kind, metadata, xattrs, false);
         }
     }
 
     /// Gives out a folder and makes it the one whose children are visited next.
-    fn enter(&mut self, node: Node, metadata: Metadata, scope: Scope<'a>) {
+    fn enter(&mut self, node: Node, metadata: Metadata, mut scope: Scope<'a>) {
         let identity = node.identity(&metadata);
-        let ancestor = matches!(scope, Scope::Ancestor(_));
+        let ancestor = scope.sources.is_empty();
         if !ancestor && self.skipped.contains(&identity) {
             return;
         }
-        let foreign = !ancestor && self.foreign(&metadata);
-        self.give(Kind::Directory, metadata, node.xattrs_self(), ancestor);
-        if foreign {
-            self.ready.push_back(Event::Leave);
-            return;
+        if self.foreign(&metadata) {
+            scope.sources.clear();
         }
-        let mut children = match scope {
-            Scope::Ancestor(plan) => planned_children(plan, &node),
-            Scope::Inside { .. } => {
-                let (mut children, error) = node.list();
-                if let Some(error) = error {
-                    self.report(&error);
-                }
-                self.keep_markers(&node, &mut children);
-                children
+        self.give(Kind::Directory, metadata, node.xattrs_self(), ancestor);
+        let (mut children, mut marked) = (Vec::new(), false);
+        if !scope.sources.is_empty() {
+            let (listed, error) = node.list();
+            children = listed;
+            if let Some(error) = error {
+                self.report_at(self.path.clone(), &error);
             }
-        };
-        children.sort_unstable_by(Child::order);
-        self.frames.push(Frame { node: Some(node), identity, children: children.into_iter(), scope });
+            marked = self.keep_marks(&node, &mut children);
+        }
+        // Also what the listing lacks, since that is to be reported.
+        children.extend(scope.plan.map(|plan| planned_children(plan, &node)).into_iter().flatten());
+        let children = in_order(children).into_iter();
+        self.frames.push(Frame { node: Some(node), identity, children, scope, marked });
         if let Some(far) = self.frames.len().checked_sub(MAX_OPEN + 1) {
             self.frames[far].node = None;
         }
     }
 
-    /// Reduces the children of a folder that is marked as not worth a backup to the marks.
-    fn keep_markers(&self, node: &Node, children: &mut Vec<Child>) {
-        let options = &self.source.options;
-        let named =
-            |child: &Child| options.exclude_if_present.iter().any(|name| name.as_encoded_bytes() == &*child.name);
-        if children.iter().any(named) {
+    /// Reduces the children of a folder that is marked as not worth a backup to the marks. Whether it is.
+    fn keep_marks(&self, node: &Node, children: &mut Vec<Child>) -> bool {
+        let named = |child: &Child| self.is_name_of_mark(&child.name);
+        let mut marked = children.iter().any(named);
+        if marked {
             children.retain(named);
         }
         let tag = |child: &Child| !child.folder && &*child.name == CACHE_TAG;
-        if options.exclude_caches && children.iter().any(tag) && has_cache_signature(node) {
+        if self.source.options.exclude_caches && children.iter().any(tag) && has_cache_signature(node) {
             children.retain(tag);
+            marked = true;
         }
+        marked
+    }
+
+    fn is_name_of_mark(&self, name: &[u8]) -> bool {
+        self.source.options.exclude_if_present.iter().any(|mark| mark.as_encoded_bytes() == name)
     }
 
     fn foreign(&self, metadata: &Metadata) -> bool {
@@ -180,16 +204,23 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Reports trouble with the present path: of each source it leads to, or of itself.
+    /// Reports trouble with the present path: with itself, if it is in a source, and with each source it leads to.
     fn report(&mut self, error: &io::Error) {
-        let (cause, detail) = (Cause::of(error), error.to_string());
-        let lost = self.source.roots.iter().filter(|root| root.strip_prefix(&self.path).is_some());
-        let mut paths: Vec<_> = lost.cloned().collect();
-        if paths.is_empty() {
-            paths.push(self.path.clone());
+        if self.source.roots.iter().any(|root| self.path.strip_prefix(root).is_some()) {
+            self.report_at(self.path.clone(), error);
         }
-        let problem = |path| Event::Problem(Problem { path, cause, detail: detail.clone() });
-        self.ready.extend(paths.into_iter().map(problem));
+        self.report_below(error);
+    }
+
+    /// Reports trouble with each source the present path leads to.
+    fn report_below(&mut self, error: &io::Error) {
+        let below = |source: &&EntryPath| source.strip_prefix(&self.path).is_some_and(|inner| !inner.is_root());
+        let lost: Vec<_> = self.source.named.iter().filter(below).cloned().collect();
+        lost.into_iter().for_each(|path| self.report_at(path, error));
+    }
+
+    fn report_at(&mut self, path: EntryPath, error: &io::Error) {
+        self.ready.push_back(Event::Problem(Problem { path, cause: Cause::of(error), detail: error.to_string() }));
     }
 
     fn leave(&mut self) {

@@ -91,6 +91,12 @@ impl StoreError {
         }
     }
 
+    /// Translates an error met while making a change durable that can be seen already, so that it is neither gone nor
+    /// refused.
+    pub(crate) fn settling(name: impl Into<String>, source: io::Error) -> Self {
+        if is_crash(&source) { Self::Crashed } else { Self::Io { operation: "sync", name: name.into(), source } }
+    }
+
     /// Translates an error met while writing or removing.
     pub(crate) fn writing(operation: &'static str, name: impl Into<String>, source: io::Error) -> Self {
         let name = name.into();
@@ -104,7 +110,7 @@ impl StoreError {
 }
 
 /// A simulated machine that is dead says so through the `io::Error` of its file operations.
-fn is_crash(error: &io::Error) -> bool {
+pub(crate) fn is_crash(error: &io::Error) -> bool {
     let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<StoreError>());
     matches!(inner, Some(StoreError::Crashed))
 }
@@ -136,6 +142,8 @@ mod tests {
         assert_eq!(writing(ErrorKind::ReadOnlyFilesystem), "cannot write `packs/aa`: storage is read-only");
         assert_eq!(writing(ErrorKind::PermissionDenied), "cannot write `packs/aa`: storage is read-only");
         assert_eq!(writing(ErrorKind::TimedOut), "cannot write `packs/aa`");
+        let settling = StoreError::settling("packs/aa", ErrorKind::StorageFull.into());
+        assert_eq!(settling.to_string(), "cannot sync `packs/aa`");
     }
 
     #[test]
@@ -145,5 +153,6 @@ mod tests {
             StoreError::writing("write", "a", io::Error::other(StoreError::Crashed)),
             StoreError::Crashed
         ));
+        assert!(matches!(StoreError::settling("a", io::Error::other(StoreError::Crashed)), StoreError::Crashed));
     }
 }

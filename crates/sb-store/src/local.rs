@@ -1,10 +1,11 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf, absolute};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::disk::Disk;
+use crate::error::is_crash;
 use crate::files::{Entry, Files, Temp};
 use crate::storage::check_prefix;
 use crate::{Listed, ObjectName, Space, Storage, StoreError, Upload};
@@ -17,12 +18,15 @@ const UPLOADS: &str = "tmp";
 /// Objects are files of mode 0400, folders have 0700. An upload is a locked file in `tmp/`; to finish it, its bytes are
 /// synced, it gets its name by a rename that can't replace, and the folder is synced. Folders are made on demand, and the
 /// first object a process puts into one also syncs the folder above, because the process that made it may have died before.
+/// When a sync of a folder fails, nothing in it is acknowledged any more until the storage is opened again.
 #[derive(Debug)]
 pub struct LocalStorage {
     files: Arc<dyn Files>,
     root: String,
     /// Folders whose own names are known to be durable.
     durable_folders: Mutex<BTreeSet<PathBuf>>,
+    /// Folders of which a sync has failed. A later one may claim success for names that never reached the disk.
+    failed_folders: Mutex<BTreeMap<PathBuf, ErrorKind>>,
 }
 
 impl LocalStorage {
@@ -53,7 +57,7 @@ impl LocalStorage {
     }
 
     pub(crate) fn over(files: Arc<dyn Files>, root: String) -> Self {
-        Self { files, root, durable_folders: Mutex::default() }
+        Self { files, root, durable_folders: Mutex::default(), failed_folders: Mutex::default() }
     }
 
     /// Creates the missing folders above an object. On return the names of all of them are durable.
@@ -69,14 +73,32 @@ impl LocalStorage {
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
                 result => result.map_err(|error| StoreError::writing("create", self.label(folder), error))?,
             }
-            self.sync_folder(parent(folder))?;
+            let above = parent(folder);
+            self.sync(above).map_err(|error| StoreError::writing("sync", self.label(above), error))?;
             durable.insert(folder.to_path_buf());
         }
         Ok(())
     }
 
-    fn sync_folder(&self, folder: &Path) -> Result<(), StoreError> {
-        self.files.sync_folder(folder).map_err(|error| StoreError::writing("sync", self.label(folder), error))
+    /// Makes durable that the object at `path` has appeared or is gone.
+    fn settle(&self, path: &Path) -> Result<(), StoreError> {
+        self.sync(parent(path)).map_err(|error| StoreError::settling(slashed(path), error))
+    }
+
+    /// Makes all names in a folder durable, or fails for good.
+    fn sync(&self, folder: &Path) -> io::Result<()> {
+        let failed = || self.failed_folders.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(kind) = failed().get(folder) {
+            return Err(io::Error::new(*kind, "an earlier sync of the folder has failed"));
+        }
+        let synced = self.files.sync_folder(folder);
+        if let Err(error) = &synced
+            && !is_absent(error)
+            && !is_crash(error)
+        {
+            failed().insert(folder.to_path_buf(), error.kind());
+        }
+        synced
     }
 
     /// Calls `visit` for everything below a folder but uploads. What vanishes meanwhile is left out.
@@ -169,13 +191,13 @@ impl Storage for LocalStorage {
         match self.files.remove(path) {
             Err(error) if is_absent(&error) => {
                 // The process that removed it may have died before it synced the folder.
-                match self.files.sync_folder(parent(path)) {
-                    Err(error) if !is_absent(&error) => Err(StoreError::writing("sync", name.as_str(), error)),
+                match self.sync(parent(path)) {
+                    Err(error) if !is_absent(&error) => Err(StoreError::settling(name.as_str(), error)),
                     _ => Err(StoreError::NotFound { name: name.to_string() }),
                 }
             }
             Err(error) => Err(StoreError::writing("remove", name.as_str(), error)),
-            Ok(()) => self.sync_folder(parent(path)),
+            Ok(()) => self.settle(path),
         }
     }
 
@@ -193,7 +215,7 @@ impl Storage for LocalStorage {
             }
         })?;
         for folder in folders {
-            self.sync_folder(&folder)?;
+            self.sync(&folder).map_err(|error| StoreError::writing("sync", self.label(&folder), error))?;
         }
         Ok(removed)
     }
@@ -238,7 +260,7 @@ impl Upload for LocalUpload<'_> {
         match storage.files.rename(&self.path, path) {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {
                 // The process that created it may have died before it synced the folder.
-                storage.sync_folder(parent(path))?;
+                storage.settle(path)?;
                 Err(StoreError::AlreadyExists { name: name.to_string() })
             }
             // A folder of that path is an object.
@@ -248,7 +270,7 @@ impl Upload for LocalUpload<'_> {
             Err(error) => Err(StoreError::writing("rename", name.as_str(), error)),
             Ok(()) => {
                 self.temp = None;
-                storage.sync_folder(parent(path))
+                storage.settle(path)
             }
         }
     }

@@ -48,7 +48,8 @@ pub trait Storage: Debug + Send + Sync {
     /// Removes an object, durably.
     ///
     /// # Errors
-    /// [`StoreError::NotFound`] if there is none, and none will come back; [`StoreError::ReadOnly`] or [`StoreError::Io`].
+    /// [`StoreError::NotFound`] if there is none, and none will come back; [`StoreError::ReadOnly`] if it must stay;
+    /// [`StoreError::Io`] leaves open whether it was removed.
     fn remove(&self, name: &ObjectName) -> Result<(), StoreError>;
 
     /// How much space there is, where the place can tell.

@@ -2,6 +2,8 @@
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part")]
 
 pub mod faulty;
+pub mod meddler;
+pub mod small;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

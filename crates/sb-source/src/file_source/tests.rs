@@ -1,6 +1,7 @@
 use std::fs::{self, File};
-use std::io::{Seek, SeekFrom, Write};
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, symlink};
+use std::process::{Command, Stdio};
 
 use super::*;
 use crate::testing::{access_list, content, entries, folder, path, plant, source, without_privileges};
@@ -88,6 +89,48 @@ fn a_file_that_changes_while_it_is_read_is_not_trusted() {
         (7, "its metadata are others"),
     ];
     assert_eq!(told, expected);
+}
+
+#[test]
+fn a_file_that_holds_more_than_it_says_is_not_trusted() {
+    let source = source(Path::new("/proc/version"));
+    let entry = only(&source);
+    assert_eq!(entry.metadata.size, 0);
+    let mut content = source.open(&entry).unwrap();
+    assert_eq!(content.read(&mut [0; 100]).unwrap(), 0);
+    let error = content.finish().unwrap_err();
+    assert!(matches!(error, SourceError::Changed { change: "it holds more than its size says", .. }), "{error}");
+}
+
+#[test]
+#[ignore = "needs perl"]
+fn a_file_under_a_lease_is_waited_for() {
+    let folder = folder();
+    let file = folder.0.path().join("file");
+    fs::write(&file, "shared").unwrap();
+    // The holder is told to give up its lease by a signal, which ends it.
+    let lease = "use Fcntl; open my $file, '+<', $ARGV[0] or die; fcntl $file, 1024, F_WRLCK or die; \
+                 $| = 1; print 'held'; sleep 60";
+    let mut holder = Command::new("perl").args(["-e", lease]).arg(&file).stdout(Stdio::piped()).spawn().unwrap();
+    holder.stdout.as_mut().unwrap().read_exact(&mut [0; 4]).unwrap();
+    let source = source(&file);
+    assert_eq!(content(&source, &only(&source)), b"shared");
+    assert!(!holder.wait().unwrap().success(), "the lease was given up");
+}
+
+#[test]
+fn who_waits_for_a_lease_waits_for_nothing_else() {
+    let folder = folder();
+    plant(folder.0.path(), &["file"]);
+    symlink("file", folder.0.path().join("link")).unwrap();
+    let node = Node::create(folder.0.path()).unwrap();
+    node.make_special(b"fifo", &Kind::Fifo).unwrap();
+    let mut text = String::new();
+    node.open_leased(b"file").unwrap().read_to_string(&mut text).unwrap();
+    assert_eq!(text, "file");
+    for name in [&b"link"[..], b"fifo"] {
+        assert_eq!(node.open_leased(name).unwrap_err().kind(), ErrorKind::InvalidInput);
+    }
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{DirBuilderExt, FileExt};
 use std::path::Path;
 
 use rustix::fs::{
@@ -35,11 +35,16 @@ impl Node {
         pin(CWD, b"/", OFlags::DIRECTORY)
     }
 
-    /// The folder `path`, made if need be. Here alone symbolic links are followed.
+    /// The folder `path`, made if need be, with those it is in; what is new can be used by its owner only. Here alone
+    /// symbolic links are followed.
     pub(crate) fn create(path: &Path) -> io::Result<Self> {
-        std::fs::create_dir_all(path)?;
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        Ok(Self(rustix::fs::openat(CWD, path, flags, Mode::empty())?))
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+        let flags = OFlags::DIRECTORY | OFlags::CLOEXEC;
+        // Open for reading, which `sync` needs: once the folder has its metadata it may be too late to ask for that.
+        match rustix::fs::openat(CWD, path, flags | OFlags::RDONLY, Mode::empty()) {
+            Err(Errno::ACCESS) => Ok(Self(rustix::fs::openat(CWD, path, flags | OFlags::PATH, Mode::empty())?)),
+            result => Ok(Self(result?)),
+        }
     }
 
     /// An open file, which lies in `_folder` as `_name`.
@@ -133,7 +138,20 @@ impl Node {
 
     /// Opens an entry in this folder for reading; does not wait for the other end of a pipe.
     pub(crate) fn open(&self, name: &[u8]) -> io::Result<File> {
-        Ok(open_quietly(&self.0, name, OFlags::NONBLOCK)?.into())
+        match open_quietly(&self.0, name, OFlags::NOFOLLOW | OFlags::NONBLOCK) {
+            Err(Errno::AGAIN) => self.open_leased(name),
+            result => Ok(result?.into()),
+        }
+    }
+
+    /// Opens a regular file in this folder for reading; if somebody holds a lease on it, as servers of network shares
+    /// do, waits until it is given up, at most `/proc/sys/fs/lease-break-time`.
+    pub(crate) fn open_leased(&self, name: &[u8]) -> io::Result<File> {
+        let pinned = self.entry(name)?;
+        match pinned.inspect_self()? {
+            (Kind::File, _) => Ok(open_quietly(CWD, by_handle(&pinned.0).as_bytes(), OFlags::empty())?.into()),
+            _ => Err(ErrorKind::InvalidInput.into()),
+        }
     }
 }
 
@@ -181,7 +199,11 @@ impl Node {
 
     /// Makes all that was written to this folder's file system survive a power cut.
     pub(crate) fn sync(&self) -> io::Result<()> {
-        Ok(rustix::fs::syncfs(open_quietly(&self.0, b".", OFlags::DIRECTORY)?)?)
+        match rustix::fs::syncfs(&self.0) {
+            // This handle is not open for reading.
+            Err(Errno::BADF) => Ok(rustix::fs::syncfs(open_quietly(&self.0, b".", OFlags::DIRECTORY)?)?),
+            result => Ok(result?),
+        }
     }
 }
 
@@ -277,9 +299,9 @@ fn pin(dir: impl AsFd, name: &[u8], flags: OFlags) -> io::Result<Node> {
 }
 
 /// Opens for reading and, if we may, without leaving a trace in the time of last access.
-fn open_quietly(dir: &OwnedFd, name: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
-    let flags = flags | OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    match rustix::fs::openat(dir, name, flags | OFlags::NOATIME, Mode::empty()) {
+fn open_quietly(dir: impl AsFd, name: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
+    let flags = flags | OFlags::RDONLY | OFlags::CLOEXEC;
+    match rustix::fs::openat(&dir, name, flags | OFlags::NOATIME, Mode::empty()) {
         Err(Errno::PERM) => rustix::fs::openat(dir, name, flags, Mode::empty()),
         result => result,
     }

@@ -18,6 +18,9 @@ pub(crate) use linux::{Node, advise, holes, inspect_file, os_str, read_at, write
 #[cfg(not(target_os = "linux"))]
 pub(crate) use portable::{Node, advise, holes, inspect_file, os_str, read_at, write_all_at, xattrs_of_file};
 
+/// As long as a path for Linux may be: `PATH_MAX` without the NUL byte.
+const LONGEST: usize = 4095;
+
 /// Names and values of extended attributes, sorted by name.
 pub(crate) type Xattrs = Vec<(Vec<u8>, Vec<u8>)>;
 
@@ -40,6 +43,14 @@ impl Child {
     }
 }
 
+/// A listing in the order of a walk, each name once: some file systems name twice what is made again meanwhile.
+pub(crate) fn in_order(mut children: Vec<Child>) -> Vec<Child> {
+    children.sort_unstable_by(|a, b| (&a.name, a.folder).cmp(&(&b.name, b.folder)));
+    children.dedup_by(|later, earlier| later.name == earlier.name);
+    children.sort_by(Child::order);
+    children
+}
+
 /// Where the way to a folder ends.
 #[derive(Debug)]
 pub(crate) struct Blocked {
@@ -50,14 +61,20 @@ pub(crate) struct Blocked {
 
 /// Opens the folder `path` below `start`, following no symbolic link on the way.
 pub(crate) fn descend(start: &Node, path: &EntryPath) -> Result<Node, Blocked> {
-    // One call to the system if it can; else step by step, which also copes with paths of any length and finds out
-    // which component is to blame.
-    start.beneath(path).or_else(|_| descend_by_steps(start, path))
+    let (mut reached, mut passed) = (None, EntryPath::root());
+    for part in path.parts(LONGEST) {
+        let node = reached.as_ref().unwrap_or(start);
+        // One call to the system if it can; else step by step, which also finds out which component is to blame.
+        reached = Some(node.beneath(&part).or_else(|_| descend_by_steps(node, &part, &passed))?);
+        passed.append(&part);
+    }
+    reached.map_or_else(|| descend_by_steps(start, path, &passed), Ok)
 }
 
-fn descend_by_steps(start: &Node, path: &EntryPath) -> Result<Node, Blocked> {
-    let mut node = start.folder(b".").map_err(|error| Blocked { path: EntryPath::root(), symlink: false, error })?;
-    let mut passed = EntryPath::root();
+/// As [`descend`], where `start` lies at the path `passed`.
+fn descend_by_steps(start: &Node, path: &EntryPath, passed: &EntryPath) -> Result<Node, Blocked> {
+    let mut passed = passed.clone();
+    let mut node = start.folder(b".").map_err(|error| Blocked { path: passed.clone(), symlink: false, error })?;
     for name in path.components() {
         passed.push(name);
         node = match node.folder(name) {
@@ -95,7 +112,9 @@ mod tests {
         let start = Node::create(temp.path()).unwrap();
         let path = |text: &str| EntryPath::new(text).unwrap();
 
-        for route in [descend, descend_by_steps] {
+        let by_steps: fn(&Node, &EntryPath) -> Result<Node, Blocked> =
+            |start, path| descend_by_steps(start, path, &EntryPath::root());
+        for route in [descend, by_steps] {
             let there = route(&start, &path("/a/b")).unwrap().inspect_self().unwrap().1;
             assert_eq!(there.inode, start.folder(b"a").unwrap().inspect(b"b").unwrap().1.inode);
             assert!(route(&start, &EntryPath::root()).is_ok());
@@ -109,6 +128,39 @@ mod tests {
                 assert_eq!((end.path, end.symlink, end.error.kind()), (path(blocked), symlink, kind), "{to}");
             }
         }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_long_way_tells_where_it_ends() {
+        let temp = tempfile::tempdir().unwrap();
+        let (node, long) = crate::testing::deep(temp.path());
+        node.make_file(b"file").unwrap();
+        node.make_special(b"link", &Kind::Symlink { target: b".".to_vec() }).unwrap();
+        let start = Node::create(temp.path()).unwrap();
+        let there = descend(&start, &long).unwrap().inspect_self().unwrap().1;
+        assert_eq!(there.inode, node.inspect_self().unwrap().1.inode);
+        for (name, symlink, kind) in [
+            (b"none", false, ErrorKind::NotFound),
+            (b"file", false, ErrorKind::NotADirectory),
+            (b"link", true, ErrorKind::NotADirectory),
+        ] {
+            let blocked = long.join(name).unwrap();
+            let end = descend(&start, &blocked.join(b"below").unwrap()).unwrap_err();
+            assert_eq!((end.path, end.symlink, end.error.kind()), (blocked, symlink, kind));
+        }
+    }
+
+    fn child(name: &str, folder: bool) -> Child {
+        Child { name: name.as_bytes().into(), folder }
+    }
+
+    #[test]
+    fn what_is_listed_twice_counts_once() {
+        let listed = [("b", false), ("a", true), ("a-", false), ("b", false), ("a", true), ("a", false), ("b", true)];
+        let children = in_order(listed.map(|(name, folder)| child(name, folder)).into());
+        assert_eq!(children, [child("a", false), child("a-", false), child("b", false)]);
+        assert_eq!(in_order(vec![child("a", true), child("a-", false)]), [child("a-", false), child("a", true)]);
     }
 
     proptest! {

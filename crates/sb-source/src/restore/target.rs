@@ -44,7 +44,8 @@ pub struct Target {
 }
 
 impl Target {
-    /// Opens `folder`, making it and its parents if need be. Only here symbolic links are followed.
+    /// Opens `folder`, making it and its parents if need be. Only here symbolic links are followed. New folders can be
+    /// used by their owner only, until they are given other metadata; those that are there already stay as they are.
     ///
     /// # Errors
     /// [`TargetError::Unusable`].

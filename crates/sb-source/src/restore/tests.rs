@@ -256,6 +256,34 @@ fn what_is_missing_or_wrong_is_named() {
 }
 
 #[test]
+fn a_new_target_is_its_owners_alone() {
+    let temp = tempfile::tempdir().unwrap();
+    let there = temp.path().join("there");
+    fs::create_dir(&there).unwrap();
+    fs::set_permissions(&there, fs::Permissions::from_mode(0o755)).unwrap();
+    for folder in ["there/new/target", "there"] {
+        Target::create(&temp.path().join(folder)).unwrap();
+    }
+    let modes =
+        ["there", "there/new", "there/new/target"].map(|name| temp.path().join(name).metadata().unwrap().mode());
+    assert_eq!(modes.map(|mode| mode & 0o777), [0o755, 0o700, 0o700]);
+}
+
+#[test]
+fn a_target_that_has_become_unreadable_is_synced() {
+    without_privileges("restore::tests::a_target_that_has_become_unreadable_is_synced", |temp| {
+        let target = Target::create(&temp.join("target")).unwrap();
+        put(&target, "/file", b"").unwrap();
+        let problems = target.apply_metadata(&EntryPath::root(), &Kind::Directory, &plain(0o300)).unwrap();
+        assert!(problems.is_empty(), "{problems:?}");
+        target.sync().unwrap();
+        let again = Target::create(&temp.join("target")).unwrap();
+        put(&again, "/file", b"to write needs no right to list").unwrap();
+        assert!(matches!(again.sync(), Err(TargetError::Denied { .. })));
+    });
+}
+
+#[test]
 fn the_target_itself_can_have_metadata() {
     let (_temp, folder, target) = target();
     let metadata = Metadata { mtime: Timestamp { seconds: 7, nanoseconds: 8 }, ..plain(0o750) };

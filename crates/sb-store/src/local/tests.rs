@@ -191,6 +191,48 @@ fn a_full_disk_is_reported_as_full_and_leaves_no_half_object() {
 }
 
 #[test]
+fn what_is_refused_has_no_effect() {
+    let (object, refused) = (name("packs/1"), [Failure::Full, Failure::ReadOnly]);
+    let refuses =
+        |result: &Result<(), StoreError>| matches!(result, Err(StoreError::Full { .. } | StoreError::ReadOnly { .. }));
+    for (failure, k) in refused.into_iter().flat_map(|failure| (0..20).map(move |k| (failure, k))) {
+        let disk = SimDisk::new();
+        let storage = disk.storage();
+        disk.fail_at(k, failure);
+        let created = create(&storage, &object, b"bytes");
+        assert_eq!(!names(&storage).is_empty(), !refuses(&created), "{failure:?} at {k}: {created:?}");
+        disk.kill();
+        let storage = disk.storage();
+        let _ = create(&storage, &object, b"bytes");
+        disk.fail_at(disk.operations() + k, failure);
+        let removed = storage.remove(&object);
+        assert_eq!(names(&storage).is_empty(), !refuses(&removed), "{failure:?} at {k}: {removed:?}");
+    }
+}
+
+#[test]
+fn a_folder_is_not_trusted_after_a_failed_sync() {
+    let disk = SimDisk::new();
+    let storage = disk.storage();
+    create(&storage, &name("packs/1"), b"bytes").unwrap();
+    let before = disk.operations();
+    create(&storage, &name("packs/2"), b"bytes").unwrap();
+    disk.fail_at(2 * disk.operations() - before - 1, Failure::Io);
+    let settled = |result: Result<(), StoreError>| match result.unwrap_err() {
+        StoreError::Io { operation: "sync", name, source } => format!("{name}: {source}"),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(settled(create(&storage, &name("packs/3"), b"bytes")), "packs/3: simulated input/output error");
+    let earlier = "an earlier sync of the folder has failed";
+    assert_eq!(settled(create(&storage, &name("packs/3"), b"bytes")), format!("packs/3: {earlier}"));
+    assert_eq!(settled(create(&storage, &name("packs/4"), b"bytes")), format!("packs/4: {earlier}"));
+    assert_eq!(settled(storage.remove(&name("packs/5"))), format!("packs/5: {earlier}"));
+    assert_eq!(settled(storage.sweep().map(drop)), format!("packs: {earlier}"));
+    assert!(matches!(storage.remove(&name("none/1")), Err(StoreError::NotFound { .. })));
+    create(&storage, &name("none/1"), b"what was not there is no failure").unwrap();
+}
+
+#[test]
 fn an_upload_is_lost_after_a_failed_write() {
     let disk = SimDisk::new();
     disk.set_capacity(Some(5));

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::faults::{Access, Cut, Failure, Faults, PlannedFailure, Ruling};
 use super::model::{Inode, Model};
 use super::random::Random;
+use crate::error::is_crash;
 use crate::files::{Entry, Files, Temp};
 use crate::{LocalStorage, ObjectName, Space, StoreError};
 
@@ -208,7 +209,11 @@ impl Files for Process {
     }
 
     fn sync_folder(&self, path: &Path) -> io::Result<()> {
-        self.perform(Access::Write, |state| state.model.sync_folder(path))
+        let synced = self.perform(Access::Write, |state| state.model.sync_folder(path));
+        if synced.as_ref().is_err_and(|error| !is_crash(error)) {
+            lock(&self.state).model.fail_sync_folder(path);
+        }
+        synced
     }
 
     fn entries(&self, path: &Path) -> io::Result<Vec<Entry>> {

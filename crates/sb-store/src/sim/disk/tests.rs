@@ -282,8 +282,11 @@ fn what_is_visible_when_swept_is_durable_and_what_is_not_found_stays_away() {
         let storage = disk.storage();
         storage.sweep().unwrap();
         let visible = storage.list("").unwrap();
-        disk.power_loss(k);
-        assert_eq!(disk.storage().list("").unwrap(), visible, "killed at {k}");
+        for seed in 0..SEEDS {
+            let lost = disk.snapshot();
+            lost.power_loss(seed);
+            assert_eq!(lost.storage().list("").unwrap(), visible, "killed at {k}, seed {seed}");
+        }
     }
 }
 
@@ -313,9 +316,19 @@ fn any_failing_operation_leaves_whole_objects_only_and_can_be_repeated() {
             disk.fail_at(k, failure);
             let told = run(&storage, &STEPS);
             examine(&storage, &told).unwrap_or_else(|lie| panic!("{failure:?} at {k}: {lie}"));
+            for seed in 0..SEEDS {
+                let lost = disk.snapshot();
+                lost.power_loss(seed);
+                examine(&lost.storage(), &told)
+                    .unwrap_or_else(|lie| panic!("{failure:?} at {k}, power cut with seed {seed}: {lie}"));
+            }
             disk.kill();
             let told = run(&disk.storage(), &STEPS);
             assert!(told.values().all(|told| *told != Told::Nothing), "{failure:?} at {k}: {told:?}");
+            // This process cannot know that another one failed to sync a folder.
+            if disk.lock().model.has_lost_names() {
+                continue;
+            }
             disk.power_loss(k);
             examine(&disk.storage(), &told).unwrap_or_else(|lie| panic!("{failure:?} at {k}: {lie}"));
         }
@@ -352,6 +365,31 @@ fn a_sync_that_failed_is_not_made_good_by_the_next_one() {
         lost.power_loss(seed);
         assert_ne!(lost.files().get(path.to_str().unwrap()), Some(&b"bytes".to_vec()), "seed {seed}");
     }
+}
+
+#[test]
+fn a_sync_of_a_folder_that_failed_is_not_made_good_by_the_next_one() {
+    let disk = SimDisk::new();
+    let process = disk.process();
+    let folder = Path::new("");
+    for name in ["lost", "again"] {
+        process.create_folder(Path::new(name)).unwrap();
+    }
+    disk.fail_at(disk.operations(), Failure::Io);
+    assert!(process.sync_folder(folder).is_err());
+    process.create_folder(Path::new("kept")).unwrap();
+    process.rename(Path::new("again"), Path::new("moved")).unwrap();
+    process.rename(Path::new("moved"), Path::new("again")).unwrap();
+    process.sync_folder(folder).unwrap();
+    let survivors: BTreeSet<Vec<_>> = (0..SEEDS)
+        .map(|seed| {
+            let lost = disk.snapshot();
+            lost.power_loss(seed);
+            lost.process().entries(folder).unwrap().into_iter().map(|entry| entry.name).collect()
+        })
+        .collect();
+    let outcomes = [&["again", "kept"][..], &["again", "kept", "lost"]];
+    assert_eq!(survivors, outcomes.map(|names| names.iter().map(Into::into).collect()).into());
 }
 
 #[test]
