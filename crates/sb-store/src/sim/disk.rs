@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,7 +13,8 @@ use crate::{LocalStorage, ObjectName, Space, StoreError};
 /// A disk with a page cache, for a [`LocalStorage`] to run on.
 ///
 /// What is not synced is lost or torn by [`power_loss`](Self::power_loss): of a file any blocks, of a folder any names,
-/// independently, so that a name may survive without its bytes. Everything is determined by the operations and the seeds.
+/// independently, so that a name may survive without its bytes. After a sync that failed the next ones claim success in vain:
+/// for a file all, for a folder those of the same process. Everything is determined by the operations and the seeds.
 ///
 /// ```
 /// use sb_store::sim::SimDisk;
@@ -53,7 +54,7 @@ impl SimDisk {
     }
 
     fn process(&self) -> Process {
-        Process { state: Arc::clone(&self.state), boot: self.lock().boot }
+        Process { state: Arc::clone(&self.state), boot: self.lock().boot, deceptive: Arc::default() }
     }
 
     /// An independent disk in the same state, page cache and planned faults included.
@@ -157,6 +158,8 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
 struct Process {
     state: Arc<Mutex<State>>,
     boot: u64,
+    /// Folders of which a sync has failed here: later ones claim success and do nothing.
+    deceptive: Arc<Mutex<BTreeSet<PathBuf>>>,
 }
 
 impl Process {
@@ -209,9 +212,19 @@ impl Files for Process {
     }
 
     fn sync_folder(&self, path: &Path) -> io::Result<()> {
-        let synced = self.perform(Access::Write, |state| state.model.sync_folder(path));
-        if synced.as_ref().is_err_and(|error| !is_crash(error)) {
-            lock(&self.state).model.fail_sync_folder(path);
+        let mut deceptive = self.deceptive.lock().unwrap_or_else(PoisonError::into_inner);
+        let synced =
+            self.perform(
+                Access::Write,
+                |state| {
+                    if deceptive.contains(path) { Ok(()) } else { state.model.sync_folder(path) }
+                },
+            );
+        let is_failure = |error: &io::Error| {
+            !is_crash(error) && !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
+        };
+        if synced.as_ref().is_err_and(is_failure) {
+            deceptive.insert(path.to_path_buf());
         }
         synced
     }

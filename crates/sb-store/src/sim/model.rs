@@ -43,12 +43,8 @@ struct Folder {
     seen: BTreeMap<OsString, Inode>,
     durable: BTreeMap<OsString, Inode>,
     /// For each name what it stood for after each change since the folder was last synced.
-    changes: Changes,
-    /// The same of changes for which a sync failed. As for files, later ones claim success and do nothing for them.
-    lost: Changes,
+    changes: BTreeMap<OsString, Vec<Option<Inode>>>,
 }
-
-type Changes = BTreeMap<OsString, Vec<Option<Inode>>>;
 
 impl Model {
     pub(super) fn new() -> Self {
@@ -123,23 +119,10 @@ impl Model {
 
     pub(super) fn sync_folder(&mut self, path: &Path) -> io::Result<()> {
         let inode = self.find(path)?;
-        self.folder_mut(inode)?.sync();
+        let folder = self.folder_mut(inode)?;
+        folder.durable.clone_from(&folder.seen);
+        folder.changes.clear();
         Ok(())
-    }
-
-    /// A sync of a folder that reported an error.
-    pub(super) fn fail_sync_folder(&mut self, path: &Path) {
-        if let Ok(folder) = self.find(path).and_then(|inode| self.folder_mut(inode)) {
-            for (name, states) in std::mem::take(&mut folder.changes) {
-                folder.lost.entry(name).or_default().extend(states);
-            }
-        }
-    }
-
-    /// Whether the next sync of some folder will claim success and not make every name durable.
-    #[cfg(test)]
-    pub(super) fn has_lost_names(&self) -> bool {
-        self.nodes.values().any(|node| matches!(node, Node::Folder(folder) if !folder.lost.is_empty()))
     }
 
     pub(super) fn rename(&mut self, from: &Path, to: &Path) -> io::Result<()> {
@@ -327,20 +310,9 @@ impl Folder {
         self.changes.entry(name.to_os_string()).or_default().push(inode);
     }
 
-    fn sync(&mut self) {
-        for name in std::mem::take(&mut self.changes).into_keys() {
-            put(&mut self.durable, &name, self.seen.get(&name).copied());
-            self.lost.remove(&name);
-        }
-    }
-
     /// Each name independently goes back to one of the states it had since the folder was synced.
     fn lose_power(&mut self, random: &mut Random) {
-        let mut open = std::mem::take(&mut self.lost);
         for (name, states) in std::mem::take(&mut self.changes) {
-            open.entry(name).or_default().extend(states);
-        }
-        for (name, states) in open {
             if let Some(last) = random.below(states.len() + 1).checked_sub(1) {
                 put(&mut self.durable, &name, states[last]);
             }
