@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use sb_crypto::{Credential, KeyFile, Lock, SeededRandom, SystemRandom};
 use sb_repo::{
-    BackupOptions, CreateOptions, FixedClock, Progress, RestoreOptions, State, Surroundings, Vault, VerifyLevel, create,
+    BackupOptions, Clock, CreateOptions, Progress, RestoreOptions, State, Surroundings, Vault, VerifyLevel, create,
 };
 use sb_source::{FileSource, SourceOptions, Target};
 use sb_store::LocalStorage;
@@ -24,7 +24,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let around = Surroundings {
         storage: Arc::new(LocalStorage::create(vault_folder)?),
         state: State::open(&vault_folder.with_extension("state"))?,
-        clock: Arc::new(FixedClock(chrono::DateTime::UNIX_EPOCH)),
+        clock: Arc::new(SystemClock),
         random: Arc::new(SystemRandom),
     };
     let mut vault = match Vault::open(around.clone(), &Credential::KeyFile(key.clone()), None) {
@@ -33,7 +33,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         Err(error) => return Err(error.into()),
     };
     let start = Instant::now();
-    let source = FileSource::new([source], SourceOptions::default())?;
+    let source = FileSource::new([source], SourceOptions::default().threads(2))?;
     let report = vault.backup(&source, &BackupOptions::default(), Progress::none())?;
     println!("{:.2?} for {:?}, {} problems", start.elapsed(), report.counts, report.problem_count);
     let start = Instant::now();
@@ -43,6 +43,16 @@ fn main() -> Result<(), Box<dyn Error>> {
         restore(&vault, folder)?;
     }
     Ok(())
+}
+
+#[derive(Debug)]
+struct SystemClock;
+
+impl Clock for SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "an example has no program around it to hand it a clock")]
+    fn now(&self) -> chrono::DateTime<chrono::Utc> {
+        chrono::Utc::now()
+    }
 }
 
 fn restore(vault: &Vault, folder: &Path) -> Result<(), Box<dyn Error>> {

@@ -34,7 +34,7 @@ mod verify;
 #[cfg(feature = "testing")]
 pub mod testing;
 
-pub use backup::{BackupOptions, BackupReport, PROBLEMS_KEPT};
+pub use backup::{BackupOptions, BackupReport, Changes, PROBLEMS_KEPT};
 pub use clock::{Clock, Counter, FixedClock, Monitor, Progress, Silent};
 pub use create::{CreateOptions, create};
 pub use error::{Flaw, RepoError};

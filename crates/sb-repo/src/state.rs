@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -44,6 +44,7 @@ struct Inner {
     log_seed: Option<[u8; 32]>,
     remembered: Remembered,
     runs: BTreeSet<RunId>,
+    caches: BTreeMap<String, Arc<[u8]>>,
 }
 
 /// Keeps a run alive, or a journal locked, until dropped.
@@ -172,6 +173,34 @@ impl State {
         }
     }
 
+    /// A new cache, which nobody sees before it is kept.
+    pub(crate) fn create_cache(&self) -> std::io::Result<CacheFile> {
+        match &*self.0 {
+            Place::Memory { .. } => Ok(CacheFile::Memory { state: self.clone(), bytes: Vec::new() }),
+            Place::Folder(folder) | Place::Among(folder) => {
+                let folder = folder.join("cache");
+                create_private_folder(&folder)?;
+                remove_abandoned(&folder);
+                let new = tempfile::Builder::new().prefix(NEW_CACHE).tempfile_in(&folder)?;
+                new.as_file().lock()?;
+                Ok(CacheFile::File { folder, new: std::io::BufWriter::with_capacity(1 << 20, new) })
+            }
+        }
+    }
+
+    /// The cache of this name.
+    pub(crate) fn open_cache(&self, name: &str) -> Option<Box<dyn CacheBytes>> {
+        match &*self.0 {
+            Place::Memory { inner, .. } => {
+                let bytes = locked(inner).caches.get(name).cloned()?;
+                Some(Box::new(std::io::Cursor::new(bytes)))
+            }
+            Place::Folder(folder) | Place::Among(folder) => {
+                Some(Box::new(File::open(folder.join("cache").join(name)).ok()?))
+            }
+        }
+    }
+
     /// Waits until no other process of this machine appends to the journal.
     pub(crate) fn lock_journal(&self) -> Result<Guard<'_>, RepoError> {
         match &*self.0 {
@@ -223,6 +252,57 @@ impl State {
     }
 }
 
+/// A cache that is read from anywhere.
+pub(crate) trait CacheBytes: Read + Seek + Send {}
+impl<T: Read + Seek + Send> CacheBytes for T {}
+
+/// A cache that is being written.
+pub(crate) enum CacheFile {
+    Memory { state: State, bytes: Vec<u8> },
+    File { folder: PathBuf, new: std::io::BufWriter<tempfile::NamedTempFile> },
+}
+
+impl CacheFile {
+    /// Puts it in the place of the caches of these names. It need not survive a power cut.
+    pub(crate) fn keep(self, names: &[String]) -> std::io::Result<()> {
+        match self {
+            Self::Memory { state, bytes } => {
+                if let Place::Memory { inner, .. } = &*state.0 {
+                    let bytes: Arc<[u8]> = bytes.into();
+                    locked(inner).caches.extend(names.iter().map(|name| (name.clone(), Arc::clone(&bytes))));
+                }
+                Ok(())
+            }
+            Self::File { folder, new } => {
+                let new = new.into_inner().map_err(std::io::IntoInnerError::into_error)?;
+                let Some((last, others)) = names.split_last() else { return Ok(()) };
+                for name in others {
+                    let copy = folder.join(format!("{name}.{}", std::process::id()));
+                    fs::hard_link(new.path(), &copy).or_else(|_| fs::copy(new.path(), &copy).map(drop))?;
+                    fs::rename(&copy, folder.join(name))?;
+                }
+                new.persist(folder.join(last)).map(drop).map_err(|error| error.error)
+            }
+        }
+    }
+}
+
+impl Write for CacheFile {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        match self {
+            Self::Memory { bytes: all, .. } => all.write(bytes),
+            Self::File { new, .. } => new.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        match self {
+            Self::Memory { .. } => Ok(()),
+            Self::File { new, .. } => new.flush(),
+        }
+    }
+}
+
 impl fmt::Debug for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &*self.0 {
@@ -269,6 +349,19 @@ fn create_private_folder(folder: &Path) -> std::io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.create(folder)
+}
+
+/// What the names of unfinished caches begin with.
+const NEW_CACHE: &str = "new";
+
+/// Removes caches that nobody is writing any more. What can't be looked at stays.
+fn remove_abandoned(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let is_new = entry.file_name().as_encoded_bytes().starts_with(NEW_CACHE.as_bytes());
+        if is_new && File::open(entry.path()).is_ok_and(|file| file.try_lock().is_ok()) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
 }
 
 fn private() -> OpenOptions {

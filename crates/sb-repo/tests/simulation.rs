@@ -20,6 +20,7 @@ fn desk(day: u64) -> MemorySource {
     source.directory("/desk").directory("/desk/in");
     source.file("/desk/in/letter", b"always the same");
     source.file("/desk/in/scan", &noise(day, 20_000));
+    source.edit("/desk/in/scan", |metadata| metadata.ctime.seconds += day as i64);
     source.file(format!("/desk/note{day}"), format!("written on day {day}").as_bytes());
     source.symlink("/desk/link", b"in/letter");
     source
@@ -124,7 +125,7 @@ fn trouble_adoptions(runs: u64) {
     // A run that is killed just before it is acknowledged leaves everything but the journal entry.
     let leave_orphans = |machine: &Machine| {
         let (disk, mut promises) = begin(machine);
-        disk.crash_at(disk.operations() + operations_of_a_backup() * 4 / 5);
+        disk.crash_at(disk.operations() + operations_of_a_backup() * 9 / 10);
         promises.note(&run(machine, &disk, 2), &desk(2));
         assert_eq!(promises.0.len(), 1, "it was not acknowledged");
         disk.kill();

@@ -63,9 +63,9 @@ pub struct Metadata {
     pub uid: u32,
     /// Number of the group.
     pub gid: u32,
-    /// Name of the owner, if `/etc/passwd` has one.
+    /// Name of the owner, if `/etc/passwd` has one. A walk leaves it out.
     pub user: Option<Vec<u8>>,
-    /// Name of the group, if `/etc/group` has one.
+    /// Name of the group, if `/etc/group` has one. A walk leaves it out.
     pub group: Option<Vec<u8>>,
     /// When the content changed last.
     pub mtime: Timestamp,
@@ -79,7 +79,7 @@ pub struct Metadata {
     pub inode: u64,
     /// How many names the file has.
     pub links: u64,
-    /// Extended attributes, sorted by name, as far as they may be read. POSIX ACLs are among them, in the raw form of
+    /// Extended attributes, sorted by name, as far as they may be read. A walk leaves them out. POSIX ACLs are among them, in the raw form of
     /// `system.posix_acl_access` and `system.posix_acl_default`.
     pub xattrs: Vec<(Vec<u8>, Vec<u8>)>,
 }

@@ -3,7 +3,10 @@
 use std::fs::File;
 use std::io::{self, ErrorKind};
 
-use crate::{Content, EntryPath, Metadata, SourceError, platform};
+use crate::{Content, EntryPath, Metadata, Problem, SourceError, platform};
+
+/// Of files up to this size the system reads enough ahead without being told.
+const READ_AHEAD: u64 = 128 << 10;
 
 /// The content of a file of the file system.
 #[derive(Debug)]
@@ -11,21 +14,34 @@ pub(crate) struct FileContent {
     path: EntryPath,
     file: File,
     metadata: Metadata,
+    problem: Option<Problem>,
     holes: Vec<(u64, u64)>,
     /// How many holes end at or before the position.
     passed: usize,
     position: u64,
+    /// What the system gave when it was asked for more than the size says.
+    beyond: Option<bool>,
 }
 
 impl FileContent {
-    pub(crate) fn new(path: EntryPath, file: File, metadata: Metadata) -> Self {
-        platform::advise(&file);
-        let holes = platform::holes(&file, metadata.size);
-        Self { path, file, metadata, holes, passed: 0, position: 0 }
+    /// `sparse` says that there may be holes.
+    pub(crate) fn new(path: EntryPath, file: File, metadata: Metadata, problem: Option<Problem>, sparse: bool) -> Self {
+        if metadata.size > READ_AHEAD {
+            platform::advise(&file);
+        }
+        let holes = if sparse { platform::holes(&file, metadata.size) } else { Vec::new() };
+        Self { path, file, metadata, problem, holes, passed: 0, position: 0, beyond: None }
+    }
+
+    fn read_here(&self, buffer: &mut [u8]) -> Result<usize, SourceError> {
+        read_at(&self.file, buffer, self.position).map_err(|error| SourceError::new(self.path.clone(), error))
     }
 
     /// Whether there is anything after the end, as in files that are made up when they are read.
     fn goes_on(&self) -> Result<bool, SourceError> {
+        if let Some(beyond) = self.beyond {
+            return Ok(beyond);
+        }
         let read = read_at(&self.file, &mut [0], self.metadata.size);
         Ok(read.map_err(|error| SourceError::new(self.path.clone(), error))? > 0)
     }
@@ -34,6 +50,10 @@ impl FileContent {
 impl Content for FileContent {
     fn metadata(&self) -> &Metadata {
         &self.metadata
+    }
+
+    fn problem(&self) -> Option<&Problem> {
+        self.problem.as_ref()
     }
 
     fn holes(&self) -> &[(u64, u64)] {
@@ -53,12 +73,22 @@ impl Content for FileContent {
         };
         let left = usize::try_from(end - self.position).unwrap_or(usize::MAX);
         let length = left.min(buffer.len());
-        let buffer = &mut buffer[..length];
+        let is_last = self.position + left as u64 == self.metadata.size && !inside;
         let read = if inside {
-            buffer.fill(0);
-            buffer.len()
+            buffer[..length].fill(0);
+            length
+        } else if length == 0 {
+            0
+        } else if is_last && buffer.len() > length {
+            // With room for one byte more, the same call tells that there is none.
+            let buffer = &mut buffer[..=length];
+            let read = self.read_here(buffer)?;
+            if read >= length {
+                self.beyond = Some(read > length);
+            }
+            read.min(length)
         } else {
-            read_at(&self.file, buffer, self.position).map_err(|error| SourceError::new(self.path.clone(), error))?
+            self.read_here(&mut buffer[..length])?
         };
         self.position += read as u64;
         Ok(read)
@@ -66,7 +96,7 @@ impl Content for FileContent {
 
     fn finish(self: Box<Self>) -> Result<(), SourceError> {
         let now = platform::inspect_file(&self.file);
-        let (_, now) = now.map_err(|error| SourceError::new(self.path.clone(), error))?;
+        let (_, now, _) = now.map_err(|error| SourceError::new(self.path.clone(), error))?;
         let change = if now.size != self.metadata.size {
             "its size is another"
         } else if now.mtime != self.metadata.mtime {

@@ -1,7 +1,9 @@
 //! The file system as a source.
 
+use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::accounts::Accounts;
 use crate::excludes::Excludes;
@@ -9,7 +11,10 @@ use crate::file_content::FileContent;
 use crate::platform::{self, Node, Xattrs};
 use crate::selection::{Plan, entry_path, normalize, outermost};
 use crate::walk::Walk;
-use crate::{Content, Entry, EntryPath, Event, Kind, Metadata, SelectionError, Source, SourceError, SourceOptions};
+use crate::{
+    Cause, Content, Entry, EntryPath, Event, Kind, Metadata, Problem, SelectionError, Source, SourceError,
+    SourceOptions,
+};
 
 /// Folders, files or links of the file system.
 ///
@@ -45,9 +50,13 @@ use crate::{Content, Entry, EntryPath, Event, Kind, Metadata, SelectionError, So
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug)]
-pub struct FileSource {
+pub struct FileSource(Arc<Selected>);
+
+/// What was selected, and how to get there.
+#[derive(Debug)]
+pub(crate) struct Selected {
     pub(crate) roots: Vec<EntryPath>,
-    pub(crate) plan: Plan,
+    pub(crate) plan: Arc<Plan>,
     pub(crate) options: SourceOptions,
     pub(crate) excludes: Excludes,
     accounts: Accounts,
@@ -55,6 +64,12 @@ pub struct FileSource {
     pub(crate) named: Vec<EntryPath>,
     /// The same as they were spelled, links on the way and all.
     spelled: Vec<PathBuf>,
+    /// The root of the file system.
+    pub(crate) top: Node,
+    /// The folders not to visit.
+    pub(crate) skipped: Vec<(u64, u64)>,
+    /// The file systems that may be visited; `None` for all.
+    pub(crate) devices: Option<Vec<u64>>,
 }
 
 impl FileSource {
@@ -85,10 +100,14 @@ impl FileSource {
                 return Err(SelectionError::Skipped { path: path.clone(), folder: folder.clone() });
             }
         }
+        let top = Node::root().map_err(|source| SelectionError::BadSource { path: first.clone(), source })?;
         let (excludes, accounts) = (Excludes::new(&options)?, Accounts::read(Path::new("/etc")));
         let spelled = paths.iter().filter_map(|path| std::path::absolute(path).ok()).collect();
-        let (plan, roots) = (Plan::new(&named), outermost(named.clone()));
-        Ok(Self { plan, roots, options, excludes, accounts, named, spelled })
+        let (plan, roots) = (Arc::new(Plan::new(&named)), outermost(named.clone()));
+        let skipped = options.skip_folders.iter().filter_map(|folder| identity(&top, folder)).collect();
+        let device = |path| locate(&top, path).ok().map(|(_, metadata)| metadata.device);
+        let devices = options.one_file_system.then(|| named.iter().filter_map(device).collect());
+        Ok(Self(Arc::new(Selected { roots, plan, options, excludes, accounts, named, spelled, top, skipped, devices })))
     }
 
     /// The patterns that begin with the absolute path of a source. Patterns are matched *below* the sources, so these most
@@ -105,68 +124,91 @@ impl FileSource {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn misplaced_excludes(&self) -> Vec<&str> {
-        let spelled = self.spelled.iter().map(|path| path.as_os_str().as_encoded_bytes());
-        let paths = self.named.iter().map(EntryPath::as_bytes).chain(spelled);
+        let Selected { spelled, named, excludes, .. } = &*self.0;
+        let spelled = spelled.iter().map(|path| path.as_os_str().as_encoded_bytes());
+        let paths = named.iter().map(EntryPath::as_bytes).chain(spelled);
         // Below the root, an absolute path is as good as any.
         let paths = paths.map(|path| path.strip_suffix(b"/").unwrap_or(path)).filter(|path| !path.is_empty());
-        let mut patterns: Vec<&str> = paths.flat_map(|path| self.excludes.beginning_with(path)).collect();
+        let mut patterns: Vec<&str> = paths.flat_map(|path| excludes.beginning_with(path)).collect();
         patterns.sort_unstable();
         patterns.dedup();
         patterns
     }
+}
 
-    /// The file systems a walk may visit; `None` for all.
-    pub(crate) fn devices(&self) -> Option<Vec<u64>> {
-        let device = |path| locate(path).ok().map(|(_, metadata)| metadata.device);
-        self.options.one_file_system.then(|| self.named.iter().filter_map(device).collect())
-    }
-
-    /// The folders not to visit.
-    pub(crate) fn skipped(&self) -> Vec<(u64, u64)> {
-        let identity = |folder: &PathBuf| {
-            let node = platform::descend(&Node::root().ok()?, &resolve(folder)?).ok()?;
-            let (_, metadata) = node.inspect_self().ok()?;
-            Some(node.identity(&metadata))
-        };
-        self.options.skip_folders.iter().filter_map(identity).collect()
-    }
-
-    pub(crate) fn complete(&self, metadata: &mut Metadata, xattrs: Xattrs) {
+impl Selected {
+    fn complete(&self, metadata: &mut Metadata, xattrs: Xattrs) {
         metadata.xattrs = xattrs;
         self.accounts.name(metadata);
+    }
+
+    /// Opens a file, in one call to the system if it can.
+    fn open_file(&self, path: &EntryPath) -> Result<File, SourceError> {
+        if let Ok(file) = self.top.file_beneath(path) {
+            return Ok(file);
+        }
+        let failed = |error| SourceError::new(path.clone(), error);
+        let Some(parent) = path.parent() else { return Err(no_file(path)) };
+        let folder = platform::descend(&self.top, &parent).map_err(|end| failed(end.error))?;
+        folder.open(path.file_name()).map_err(|error| match folder.inspect(path.file_name()) {
+            Ok((kind, _)) if kind != Kind::File => no_file(path),
+            _ => failed(error),
+        })
     }
 }
 
 impl Source for FileSource {
     fn walk(&self) -> Box<dyn Iterator<Item = Event> + Send + '_> {
-        Box::new(Walk::new(self))
+        Box::new(Walk::new(Arc::clone(&self.0)))
+    }
+
+    fn details(&self, entry: &Entry) -> (Metadata, Option<Problem>) {
+        let source = &*self.0;
+        let mut metadata = entry.metadata.clone();
+        let (xattrs, error) = match entry.path.parent() {
+            None => source.top.xattrs_self(),
+            Some(parent) => match platform::descend(&source.top, &parent) {
+                Ok(folder) => folder.xattrs(entry.name()),
+                Err(end) => (Vec::new(), Some(end.error)),
+            },
+        };
+        source.complete(&mut metadata, xattrs);
+        (metadata, error.map(|error| unread_attributes(&entry.path, &error)))
     }
 
     fn open(&self, entry: &Entry) -> Result<Box<dyn Content + '_>, SourceError> {
-        let changed = |change| SourceError::Changed { path: entry.path.clone(), change };
-        let failed = |error| SourceError::new(entry.path.clone(), error);
-        let Some(parent) = entry.path.parent() else { return Err(changed("it is not a regular file")) };
-        let folder = platform::descend(&Node::root().map_err(failed)?, &parent).map_err(|end| failed(end.error))?;
-        let file = folder.open(entry.name()).map_err(|error| match folder.inspect(entry.name()) {
-            Ok((kind, _)) if kind != Kind::File => changed("it is not a regular file"),
-            _ => failed(error),
-        })?;
-        let (kind, mut metadata) = platform::inspect_file(&file).map_err(failed)?;
+        let source = &*self.0;
+        let file = source.open_file(&entry.path)?;
+        let inspected = platform::inspect_file(&file);
+        let (kind, mut metadata, sparse) = inspected.map_err(|error| SourceError::new(entry.path.clone(), error))?;
         if kind != Kind::File {
-            return Err(changed("it is not a regular file"));
+            return Err(no_file(&entry.path));
         }
-        let xattrs = match platform::xattrs_of_file(&file) {
-            (xattrs, None) => xattrs,
-            // The walk has reported this already and holds what could be read.
-            (_, Some(_)) => entry.metadata.xattrs.clone(),
-        };
-        self.complete(&mut metadata, xattrs);
-        Ok(Box::new(FileContent::new(entry.path.clone(), file, metadata)))
+        let (xattrs, error) = platform::xattrs_of_file(&file);
+        let problem = error.map(|error| unread_attributes(&entry.path, &error));
+        source.complete(&mut metadata, xattrs);
+        Ok(Box::new(FileContent::new(entry.path.clone(), file, metadata, problem, sparse)))
     }
 
     fn roots(&self) -> Vec<EntryPath> {
-        self.roots.clone()
+        self.0.roots.clone()
     }
+}
+
+fn no_file(path: &EntryPath) -> SourceError {
+    SourceError::Changed { path: path.clone(), change: "it is not a regular file" }
+}
+
+fn unread_attributes(path: &EntryPath, error: &io::Error) -> Problem {
+    let detail = format!("extended attributes: {error}");
+    Problem { path: path.clone(), cause: Cause::of(error), detail }
+}
+
+/// What tells this folder from all others; `None` when it does not exist.
+fn identity(top: &Node, folder: &Path) -> Option<(u64, u64)> {
+    let node = platform::descend(top, &resolve(folder)?).ok()?;
+    let (_, metadata) = node.inspect_self().ok()?;
+    Some(node.identity(&metadata))
 }
 
 fn missing(path: &Path) -> bool {
@@ -178,10 +220,10 @@ fn resolve(folder: &Path) -> Option<EntryPath> {
     entry_path(&folder.canonicalize().ok()?).ok()
 }
 
-fn locate(path: &EntryPath) -> io::Result<(Kind, Metadata)> {
+fn locate(top: &Node, path: &EntryPath) -> io::Result<(Kind, Metadata)> {
     match path.parent() {
-        None => Node::root()?.inspect_self(),
-        Some(parent) => platform::descend(&Node::root()?, &parent).map_err(|end| end.error)?.inspect(path.file_name()),
+        None => top.inspect_self(),
+        Some(parent) => platform::descend(top, &parent).map_err(|end| end.error)?.inspect(path.file_name()),
     }
 }
 

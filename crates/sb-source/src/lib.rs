@@ -6,9 +6,11 @@ mod problem;
 mod source;
 
 mod accounts;
+mod ahead;
 mod excludes;
 mod file_content;
 mod file_source;
+mod look;
 mod memory;
 mod options;
 mod selection;

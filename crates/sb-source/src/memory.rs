@@ -249,8 +249,8 @@ impl Source for MemorySource {
                 hidden = folder.then_some(key);
                 continue;
             }
-            let entry =
-                Entry { path: path.clone(), kind: node.kind.clone(), metadata: node.metadata.clone(), ancestor };
+            let plain = Metadata { user: None, group: None, xattrs: Vec::new(), ..node.metadata.clone() };
+            let entry = Entry { path: path.clone(), kind: node.kind.clone(), metadata: plain, ancestor };
             if folder {
                 events.push(Event::Enter(entry));
                 open.push(key);
@@ -264,6 +264,11 @@ impl Source for MemorySource {
         }
         events.extend(open.iter().map(|_| Event::Leave));
         Box::new(events.into_iter())
+    }
+
+    fn details(&self, entry: &Entry) -> (Metadata, Option<Problem>) {
+        let node = self.get(&entry.path);
+        (node.map_or_else(|| entry.metadata.clone(), |node| node.metadata.clone()), None)
     }
 
     fn open(&self, entry: &Entry) -> Result<Box<dyn Content + '_>, SourceError> {
@@ -308,6 +313,10 @@ struct MemoryContent<'a> {
 impl Content for MemoryContent<'_> {
     fn metadata(&self) -> &Metadata {
         &self.node.metadata
+    }
+
+    fn problem(&self) -> Option<&Problem> {
+        None
     }
 
     fn holes(&self) -> &[(u64, u64)] {

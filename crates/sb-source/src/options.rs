@@ -37,9 +37,18 @@ pub struct SourceOptions {
     pub(crate) exclude_if_present: Vec<OsString>,
     pub(crate) exclude_larger_than: Option<u64>,
     pub(crate) skip_folders: Vec<PathBuf>,
+    pub(crate) threads: usize,
 }
 
 impl SourceOptions {
+    /// How many threads a walk uses, its own among them; with 1, which is also what the default 0 means, it looks at
+    /// nothing before it comes to it.
+    #[must_use]
+    pub fn threads(mut self, threads: usize) -> Self {
+        self.threads = threads;
+        self
+    }
+
     /// Adds a pattern.
     #[must_use]
     pub fn exclude(mut self, pattern: impl Into<String>) -> Self {
@@ -87,7 +96,7 @@ impl SourceOptions {
 
     /// Leaves out this very folder, by whatever path the walk comes to it; for a vault that lies inside a source.
     ///
-    /// The folder is looked up when a walk begins; it does no harm if it does not exist.
+    /// The folder is looked up when the source is made; it does no harm if it does not exist.
     #[must_use]
     pub fn skip_folder(mut self, folder: impl Into<PathBuf>) -> Self {
         self.skip_folders.push(folder.into());

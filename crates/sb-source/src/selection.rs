@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};
 use std::path::{Component, Path, PathBuf, Prefix};
+use std::sync::Arc;
 
 use thiserror::Error;
 
@@ -56,19 +57,20 @@ pub enum SelectionError {
 }
 
 /// The sources as a tree: each leaf is one, and what is inside another lies below it.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Plan {
     /// The entry itself is a source, and everything below belongs to it.
     pub(crate) source: bool,
-    pub(crate) children: BTreeMap<Vec<u8>, Plan>,
+    pub(crate) children: BTreeMap<Vec<u8>, Arc<Plan>>,
 }
 
 impl Plan {
     pub(crate) fn new(sources: &[EntryPath]) -> Self {
         let mut plan = Self::default();
         for source in sources {
-            let place =
-                source.components().fold(&mut plan, |plan, name| plan.children.entry(name.to_vec()).or_default());
+            let place = source
+                .components()
+                .fold(&mut plan, |plan, name| Arc::make_mut(plan.children.entry(name.to_vec()).or_default()));
             place.source = true;
         }
         plan

@@ -13,7 +13,15 @@ pub trait Source: Debug + Send + Sync {
     /// Every folder is an [`Event::Enter`], followed by what is in it and an [`Event::Leave`]. Its children come in
     /// the byte order of their names, where the name of a folder counts as name and `/`, so that full paths come in
     /// byte order, too. What cannot be walked becomes an [`Event::Problem`] and the walk goes on.
+    ///
+    /// Entries come without extended attributes and names of owners: see [`details`](Self::details).
     fn walk(&self) -> Box<dyn Iterator<Item = Event> + Send + '_>;
+
+    /// The metadata of an entry that a walk has found, with what a walk leaves out because it costs a look of its own:
+    /// extended attributes and the names of owner and group. What of that can't be read is a problem.
+    ///
+    /// For regular files [`open`](Self::open) tells as much.
+    fn details(&self, entry: &Entry) -> (Metadata, Option<Problem>);
 
     /// Opens a regular file that a walk has found.
     ///
@@ -41,8 +49,12 @@ pub enum Event {
 
 /// The content of an open file, read from its beginning to its end.
 pub trait Content: Debug + Send {
-    /// The metadata of the file that was opened. It is authoritative: a walk may have seen an older state.
+    /// The metadata of the file that was opened, details included. It is authoritative: a walk may have seen an older
+    /// state.
     fn metadata(&self) -> &Metadata;
+
+    /// What of the metadata could not be read.
+    fn problem(&self) -> Option<&Problem>;
 
     /// Holes as (offset, length) in bytes, sorted and disjoint; empty when the file is not sparse. Holes are part of
     /// what [`read`](Self::read) gives, as zeros.

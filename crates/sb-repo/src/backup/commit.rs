@@ -73,7 +73,7 @@ impl Vault {
     }
 
     /// Those of these tables of which one copy is live, whole and not condemned.
-    fn usable_tables(
+    pub(super) fn usable_tables(
         &self,
         tables: &BTreeSet<TableId>,
         condemned: &BTreeSet<String>,

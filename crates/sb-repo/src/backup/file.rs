@@ -1,15 +1,17 @@
 //! One file: read → SHA-256 → chunk → store.
 
-use sb_chunk::{Chunker, Params};
+use std::sync::{Arc, OnceLock, PoisonError};
+
+use sb_chunk::Chunker;
 use sb_crypto::{Digest, Sha256};
 use sb_source::{Cause, Content, Entry, Metadata, Problem, Source, SourceError};
 
+use super::lanes::class_of;
 use super::parts::PartsBuilder;
-use super::run::Run;
+use super::store::{Store, reference};
 use crate::clock::Counter;
 use crate::error::RepoError;
 use crate::tree::ChunkSink;
-use crate::wire::config::Tier;
 use crate::wire::entry::{Inline, holes};
 use crate::wire::node::Part;
 
@@ -20,6 +22,27 @@ const READS: usize = 3;
 /// The most holes in the entry itself, and in a list of its own; of more, the last are restored as zeros.
 const HOLES_DIRECT: usize = 64;
 const HOLES_MAX: usize = 100_000;
+
+/// A file to read.
+pub(super) struct FileJob<'a> {
+    pub(super) source: &'a dyn Source,
+    pub(super) reading: Arc<Reading>,
+}
+
+/// A file, and what reading it came to, once it has been read.
+#[derive(Debug)]
+pub(super) struct Reading {
+    pub(super) entry: Entry,
+    read: OnceLock<FileRead>,
+}
+
+/// What reading a file came to.
+#[derive(Debug, Default)]
+pub(super) struct FileRead {
+    /// `None` if it could not be read.
+    pub(super) content: Option<FileContent>,
+    pub(super) problems: Vec<Problem>,
+}
 
 /// What was read of a file.
 #[derive(Clone, Debug)]
@@ -34,6 +57,17 @@ pub(super) struct FileContent {
     pub(super) inconsistent: bool,
 }
 
+impl Reading {
+    pub(super) fn new(entry: Entry) -> Self {
+        Self { entry, read: OnceLock::new() }
+    }
+
+    /// What it came to, if it has.
+    pub(super) fn get(&self) -> Option<&FileRead> {
+        self.read.get()
+    }
+}
+
 /// An error of either side of a copy, kept apart.
 enum ReadError {
     Source(SourceError),
@@ -46,114 +80,133 @@ impl From<RepoError> for ReadError {
     }
 }
 
-impl Run<'_> {
-    /// Stores a file's content. `None`, and a problem, if it can't be read; if it keeps changing, a problem and what was read.
-    pub(super) fn read_file(&mut self, source: &dyn Source, entry: &Entry) -> Result<Option<FileContent>, RepoError> {
+/// Reads files and stores their content.
+pub(super) fn read_files(store: &Store<'_>, files: Vec<FileJob<'_>>) -> Result<(), RepoError> {
+    let idle = store.buffers.lock().unwrap_or_else(PoisonError::into_inner).pop();
+    let mut reader = Reader { store, buffer: idle.unwrap_or_default() };
+    for file in files {
+        store.go_on()?;
+        let read = reader.read_file(file.source, &file.reading.entry)?;
+        // A file is read by one thread only.
+        let _ = file.reading.read.set(read);
+    }
+    store.buffers.lock().unwrap_or_else(PoisonError::into_inner).push(reader.buffer);
+    Ok(())
+}
+
+struct Reader<'s, 'a> {
+    store: &'s Store<'a>,
+    buffer: Vec<u8>,
+}
+
+impl Reader<'_, '_> {
+    /// Stores a file's content. No content, and a problem, if it can't be read; if it keeps changing, a problem and what was
+    /// read.
+    fn read_file(&mut self, source: &dyn Source, entry: &Entry) -> Result<FileRead, RepoError> {
         let mut last = None;
         for _ in 0..READS {
             match self.read_once(source, entry) {
-                Ok((content, None)) => return Ok(Some(content)),
-                Ok((content, Some(changed))) => last = Some((content, changed)),
+                Ok((read, None)) => return Ok(read),
+                Ok((read, Some(changed))) => last = Some((read, changed)),
                 Err(ReadError::Vault(error)) => return Err(error),
                 Err(ReadError::Source(error)) => {
-                    self.problem(error.problem(&entry.path));
-                    return Ok(None);
+                    return Ok(FileRead { content: None, problems: vec![error.problem(&entry.path)] });
                 }
             }
         }
-        Ok(last.map(|(content, problem)| {
-            self.problem(problem);
-            FileContent { inconsistent: true, ..content }
-        }))
+        let (mut read, changed) = last.expect("it has been read at least once");
+        read.problems.push(changed);
+        read.content = read.content.map(|content| FileContent { inconsistent: true, ..content });
+        Ok(read)
     }
 
-    fn read_once(&mut self, source: &dyn Source, entry: &Entry) -> Result<(FileContent, Option<Problem>), ReadError> {
+    fn read_once(&mut self, source: &dyn Source, entry: &Entry) -> Result<(FileRead, Option<Problem>), ReadError> {
         let mut content = source.open(entry).map_err(ReadError::Source)?;
         let metadata = content.metadata().clone();
-        let tier = tier(&self.tools.view.config.tiers, metadata.size);
-        let chunker = Chunker::new(params(tier.chunker), self.tools.keys.seed.as_bytes());
-        let (size, sha256, parts) = self.copy(&mut *content, &chunker)?;
-        let (parts, depth) = parts.finish(self)?;
-        let holes = self.store_holes(content.holes(), size)?;
+        let (chunker_id, chunker) = self.store.cutters.of(metadata.size);
+        let (size, sha256, parts) = self.copy(&mut *content, chunker, class_of(entry.name()))?;
+        let mut sink = self.store;
+        let (parts, depth) = parts.finish(&mut sink)?;
+        let holes = store_holes(self.store, content.holes(), size)?;
+        let problems = content.problem().cloned().into_iter().collect();
         let changed = match content.finish() {
             Ok(()) => None,
             Err(error) if error.cause() == Cause::Changed => Some(error.problem(&entry.path)),
             Err(error) => return Err(ReadError::Source(error)),
         };
         let file =
-            FileContent { metadata, size, sha256, parts, depth, chunker: tier.chunker, holes, inconsistent: false };
-        Ok((file, changed))
+            FileContent { metadata, size, sha256, parts, depth, chunker: chunker_id, holes, inconsistent: false };
+        Ok((FileRead { content: Some(file), problems }, changed))
     }
 
-    fn copy(&mut self, content: &mut dyn Content, chunker: &Chunker) -> Result<(u64, Digest, PartsBuilder), ReadError> {
+    fn copy(
+        &mut self,
+        content: &mut dyn Content,
+        chunker: &Chunker,
+        class: u64,
+    ) -> Result<(u64, Digest, PartsBuilder), ReadError> {
         let (mut size, mut sha256, mut parts) = (0, Sha256::new(), PartsBuilder::default());
-        let mut buffer = std::mem::take(&mut self.buffer);
         let (mut filled, mut end) = (0, false);
-        let copied = loop {
-            buffer.resize(filled + BLOCK, 0);
-            while filled < buffer.len() && !end {
-                match content.read(&mut buffer[filled..]) {
+        loop {
+            if self.buffer.len() < filled + BLOCK {
+                self.buffer.resize(filled + BLOCK, 0);
+            }
+            while filled < self.buffer.len() && !end {
+                match content.read(&mut self.buffer[filled..]) {
                     Ok(0) => end = true,
                     Ok(read) => {
-                        sha256.update(&buffer[filled..filled + read]);
+                        sha256.update(&self.buffer[filled..filled + read]);
                         filled += read;
                         size += read as u64;
-                        self.progress.monitor.count(Counter::Bytes, read as u64);
+                        self.store.progress.monitor.count(Counter::Bytes, read as u64);
                     }
                     Err(error) => return Err(ReadError::Source(error)),
                 }
             }
-            self.go_on()?;
-            let used = self.chunks(&buffer[..filled], end, chunker, &mut parts)?;
-            buffer.copy_within(used..filled, 0);
+            if !end {
+                self.store.go_on()?;
+            }
+            let used = self.chunks(filled, end, chunker, class, &mut parts)?;
+            self.buffer.copy_within(used..filled, 0);
             filled -= used;
             if end {
-                break (size, sha256.finish(), parts);
+                return Ok((size, sha256.finish(), parts));
             }
-        };
-        self.buffer = buffer;
-        Ok(copied)
+        }
     }
 
-    /// Stores all chunks that surely end within the buffer; how many bytes that was.
+    /// Stores all chunks that surely end within the first bytes of the buffer; how many bytes that was.
     fn chunks(
-        &mut self,
-        buffer: &[u8],
+        &self,
+        filled: usize,
         end: bool,
         chunker: &Chunker,
+        class: u64,
         parts: &mut PartsBuilder,
     ) -> Result<usize, RepoError> {
-        let mut used = 0;
+        let buffer = &self.buffer[..filled];
+        let (mut used, mut new) = (0, Vec::new());
         while let Some(length) = chunker.cut(&buffer[used..], end) {
-            let reference = self.store_content(&buffer[used..used + length])?;
-            parts.push(Part { reference, content: length as u64 }, self)?;
+            let chunk = &buffer[used..used + length];
+            let id = self.store.content_id(chunk);
+            if self.store.is_new(&id, true)? {
+                new.push((id, chunk));
+            }
+            let mut sink = self.store;
+            parts.push(Part { reference: reference(id, length), content: length as u64 }, &mut sink)?;
             used += length;
         }
+        self.store.content(class, &new)?;
         Ok(used)
     }
+}
 
-    fn store_holes(&mut self, list: &[(u64, u64)], size: u64) -> Result<Inline<(u64, u64)>, RepoError> {
-        let list: Vec<_> =
-            list.iter().copied().filter(|(offset, length)| offset + length <= size).take(HOLES_MAX).collect();
-        if list.len() <= HOLES_DIRECT {
-            return Ok(Inline::Here(list));
-        }
-        Ok(Inline::At(self.store(holes(&list).encode())?))
+fn store_holes(store: &Store<'_>, list: &[(u64, u64)], size: u64) -> Result<Inline<(u64, u64)>, RepoError> {
+    let list: Vec<_> =
+        list.iter().copied().filter(|(offset, length)| offset + length <= size).take(HOLES_MAX).collect();
+    if list.len() <= HOLES_DIRECT {
+        return Ok(Inline::Here(list));
     }
-}
-
-/// The tier for files of this size.
-fn tier(tiers: &[Tier], size: u64) -> Tier {
-    let fits = tiers.iter().find(|tier| size < tier.size_limit);
-    *fits.or(tiers.last()).unwrap_or(&Tier { size_limit: u64::MAX, chunker: 1 })
-}
-
-/// What a chunker id stands for (docs/format.md §5).
-fn params(chunker: u64) -> Params {
-    let average = match chunker {
-        2 => 64 << 10,
-        3 => 256 << 10,
-        _ => 16 << 10,
-    };
-    Params::around(average).expect("sizes that the chunker takes")
+    let mut sink = store;
+    Ok(Inline::At(sink.store(holes(&list).encode())?))
 }

@@ -2,14 +2,15 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 
 use sb_source::Metadata;
 
-use super::file::FileContent;
+use super::file::Reading;
 use crate::ids::DocumentId;
 
-/// Contents kept for the next name of a file; of others it is read again, which stores nothing twice.
-const CONTENTS_KEPT: usize = 1024;
+/// Readings kept for the next name of a file; of others it is read again, which stores nothing twice.
+const READINGS_KEPT: usize = 1024;
 
 /// Device and inode.
 type Inode = (u64, u64);
@@ -18,8 +19,8 @@ type Inode = (u64, u64);
 #[derive(Default)]
 pub(super) struct Links {
     groups: HashMap<Inode, Group>,
-    contents: HashMap<Inode, FileContent>,
-    /// Those of the contents, oldest first.
+    readings: HashMap<Inode, (Metadata, Arc<Reading>)>,
+    /// Those of the readings, oldest first.
     order: VecDeque<Inode>,
 }
 
@@ -48,23 +49,23 @@ impl Links {
         }
     }
 
-    /// What was read by way of another name of the same, unchanged file.
-    pub(super) fn content(&self, metadata: &Metadata) -> Option<FileContent> {
-        let content = self.contents.get(&inode(metadata))?;
-        let is_same = content.metadata.mtime == metadata.mtime && content.metadata.size == metadata.size;
-        is_same.then(|| content.clone())
+    /// What is read by way of another name of the same, unchanged file.
+    pub(super) fn reading(&self, metadata: &Metadata) -> Option<Arc<Reading>> {
+        let (then, reading) = self.readings.get(&inode(metadata))?;
+        let is_same = then.mtime == metadata.mtime && then.ctime == metadata.ctime && then.size == metadata.size;
+        is_same.then(|| Arc::clone(reading))
     }
 
-    /// Keeps what was read of a file with several names.
-    pub(super) fn keep(&mut self, content: &FileContent) {
-        let inode = inode(&content.metadata);
-        if self.contents.insert(inode, content.clone()).is_none() {
+    /// Keeps what is read of a file with several names.
+    pub(super) fn keep(&mut self, metadata: &Metadata, reading: &Arc<Reading>) {
+        let inode = inode(metadata);
+        if self.readings.insert(inode, (metadata.clone(), Arc::clone(reading))).is_none() {
             self.order.push_back(inode);
         }
-        if self.order.len() > CONTENTS_KEPT
+        if self.order.len() > READINGS_KEPT
             && let Some(oldest) = self.order.pop_front()
         {
-            self.contents.remove(&oldest);
+            self.readings.remove(&oldest);
         }
     }
 }

@@ -2,13 +2,22 @@
 
 mod adopt;
 mod base;
+mod cache;
 mod commit;
+mod compare;
+mod crew;
+mod cutters;
 mod file;
+mod known;
+mod lanes;
 mod lease;
 mod links;
 mod parts;
+mod previous;
 mod run;
+mod store;
 mod tree;
+mod walk;
 
 use sb_source::{Problem, Source};
 
@@ -16,7 +25,9 @@ use crate::clock::Progress;
 use crate::error::RepoError;
 use crate::ids::SnapshotId;
 use crate::vault::Vault;
-use crate::wire::snapshot::Counts;
+use crate::wire::snapshot::{Counts, SnapshotType};
+
+pub use walk::Changes;
 
 /// How a backup is made.
 #[derive(Clone, Debug)]
@@ -26,6 +37,15 @@ pub struct BackupOptions {
     pub host: Vec<u8>,
     /// Words to find the snapshot by. Default: none.
     pub tags: Vec<String>,
+    /// Incremental reads what changed since the newest run, differential what changed since the newest full one; full reads
+    /// every byte. Where this machine does not know that run any more, all is read as in a full one. Default: incremental.
+    pub kind: SnapshotType,
+    /// Takes files for unchanged whose time of last change alone is another, as some network shares make it. Default: no.
+    pub ignore_ctime: bool,
+    /// Takes files for unchanged whose inode number alone is another. Default: no.
+    pub ignore_inode: bool,
+    /// How many threads read and compress; with 1 all happens in order on the caller's own. Default: 0, one for each core.
+    pub threads: usize,
     /// zstd level. Default: 3.
     pub level: i32,
     /// Free bytes without which no run begins, where the storage can tell. Default: 16 MiB, or a twentieth of its size where
@@ -40,9 +60,22 @@ impl Default for BackupOptions {
         Self {
             host: Vec::new(),
             tags: Vec::new(),
+            kind: SnapshotType::Incremental,
+            ignore_ctime: false,
+            ignore_inode: false,
+            threads: 0,
             level: 3,
             free_min: None,
             version: env!("CARGO_PKG_VERSION").to_owned(),
+        }
+    }
+}
+
+impl BackupOptions {
+    fn threads(&self) -> usize {
+        match self.threads {
+            0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            threads => threads,
         }
     }
 }
@@ -53,6 +86,12 @@ impl Default for BackupOptions {
 pub struct BackupReport {
     /// The new snapshot.
     pub snapshot: SnapshotId,
+    /// How it was made in the end.
+    pub kind: SnapshotType,
+    /// What it was compared with.
+    pub base: Option<SnapshotId>,
+    /// What became of its files since then.
+    pub changes: Changes,
     /// What is in it.
     pub counts: Counts,
     /// What could not be read as it was; with any, the snapshot is partial. At most [`PROBLEMS_KEPT`] of them.
@@ -102,7 +141,7 @@ impl Vault {
         let adopted = self.adopt(&writer, progress)?;
         let mut attempt = 1;
         loop {
-            match self.attempt(&writer, source, options, progress) {
+            match self.attempt(&writer, source, options, adopted > 0, progress) {
                 Ok(report) => return Ok(BackupReport { adopted, ..report }),
                 Err(RepoError::Condemned { name }) if attempt < ATTEMPTS => {
                     progress

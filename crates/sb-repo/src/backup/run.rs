@@ -1,66 +1,69 @@
 //! One attempt at a backup: everything up to the journal entry that acknowledges it.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
-use sb_crypto::{SigningKey, TreeHasher, seal_to};
-use sb_source::{Problem, Source};
+use sb_crypto::{Digest, SigningKey, seal_to, sha256};
+use sb_source::Source;
 use sb_store::{ObjectName, create};
 
 use super::base::Base;
+use super::cache::{CacheHeader, CacheReader, CacheSeal, CacheWriter, cache_name};
+use super::compare::Rule;
 use super::lease::Held;
-use super::{BackupOptions, BackupReport, PROBLEMS_KEPT};
+use super::previous::Previous;
+use super::store::Store;
+use super::walk::Lead;
+use super::{BackupOptions, BackupReport};
 use crate::chunks::ChunkReader;
-use crate::clock::{Counter, Progress};
+use crate::clock::Progress;
 use crate::error::RepoError;
-use crate::ids::{ChunkId, RunId, SnapshotId, TableId};
-use crate::keys::{ChunkIds, id_of};
-use crate::locator::{Locator, write_locator};
-use crate::name;
-use crate::name::{ObjectKind, Stem};
-use crate::pack::{FinishedPack, Segmenter, Tools};
-use crate::sessions::table_of;
+use crate::ids::{RunId, SnapshotId, TableId};
+use crate::keys::id_of;
+use crate::locator::Scope;
+use crate::name::{ObjectKind, ParsedName, Stem};
+use crate::pack::Tools;
 use crate::snapshots::Snapshot;
-use crate::tree::{ChunkSink, Redactions, TreeReader};
+use crate::tree::{Redactions, TreeReader};
 use crate::vault::{Change, Vault};
 use crate::wire::frame::{Author, Header};
 use crate::wire::journal::Added;
-use crate::wire::locator::{LocatorEntry, PackPlaces, prefix};
 use crate::wire::node::Reference;
 use crate::wire::snapshot::{Counts, INFO, SnapshotBody, SnapshotType};
 
-/// An increment of the locator is written after this many packs.
-const PACKS_PER_LOCATOR: usize = 8;
-
-/// The state of a run while it goes through the source.
-pub(super) struct Run<'a> {
-    pub(super) tools: Tools<'a>,
-    pub(super) progress: Progress<'a>,
-    lease: &'a mut Held,
-    locator: &'a Locator,
-    content: Segmenter<'a>,
-    meta: Segmenter<'a>,
-    content_ids: ChunkIds,
-    meta_ids: ChunkIds,
-    /// Chunks that this run stored.
-    fresh: HashSet<[u8; 16]>,
-    /// Packs of earlier runs that this one relies on.
-    pub(super) used: HashSet<u32>,
-    pub(super) added: Vec<Added>,
-    unlocated: Vec<PackPlaces>,
-    entries: Vec<LocatorEntry>,
-    pub(super) counts: Counts,
-    pub(super) documents: TreeHasher,
-    pub(super) problems: Vec<Problem>,
-    pub(super) problem_count: u64,
-    /// What files are read into.
-    pub(super) buffer: Vec<u8>,
+/// What a run is asked to do.
+#[derive(Clone, Copy)]
+struct Request<'a> {
+    author: Author<'a>,
+    source: &'a dyn Source,
+    options: &'a BackupOptions,
+    progress: Progress<'a>,
 }
 
-/// What going through the source yields.
-pub(super) struct Gathered {
-    root: Reference,
-    problems_at: Option<Reference>,
+/// What a run is compared with.
+struct Compared {
+    /// Of which snapshot it was, and how it is to be used.
+    base: Option<SnapshotId>,
+    kind: SnapshotType,
+    cache: Option<CacheReader>,
+    /// The tree of the base, where there is no cache.
+    tree: Option<Snapshot>,
+    /// What is reused is looked up first.
+    exact: bool,
+    /// What a snapshot relies on that takes over all that the cache knows.
+    packs: BTreeSet<String>,
+    tables: BTreeSet<TableId>,
+}
+
+/// What a run came to before it is acknowledged.
+struct Gathered {
+    snapshot: Added,
+    added: Vec<Added>,
+    report: BackupReport,
+    packs: BTreeSet<String>,
+    tables: BTreeSet<TableId>,
+    cache: Option<CacheWriter>,
+    started: DateTime<Utc>,
 }
 
 impl Vault {
@@ -69,65 +72,181 @@ impl Vault {
         writer: &SigningKey,
         source: &dyn Source,
         options: &BackupOptions,
+        adopted: bool,
         progress: Progress<'_>,
     ) -> Result<BackupReport, RepoError> {
         let run = RunId::random(&*self.around.random);
         let state = self.around.state.clone();
         let _alive = state.hold(run)?;
         let author = Author { key: writer, run };
-        let base = self.newest_like(source, options, progress)?;
-        let mut lease = Held::take(self, &author, base.as_ref().map(|base| base.id))?;
-        let outcome = self.gather_and_commit(&author, source, options, progress, &mut lease, base.as_ref());
+        let scope = self.writing()?;
+        let compared = self.compared(source, options, &scope, adopted, progress)?;
+        let mut lease = Held::take(self, &author, compared.base)?;
+        let name = cache_name(&self.keys, &options.host, &source.roots());
+        let request = Request { author, source, options, progress };
+        let outcome = self
+            .gather(request, &mut lease, scope, compared)
+            .and_then(|gathered| self.acknowledge(&author, gathered, &name));
         // Whether it went well or not, the run is over.
         lease.end(&self.around);
         outcome
     }
 
-    fn gather_and_commit(
-        &mut self,
-        author: &Author<'_>,
+    /// What to compare this run with: the cache of an earlier one if there is a good one, else the newest snapshot alike.
+    fn compared(
+        &self,
         source: &dyn Source,
         options: &BackupOptions,
+        scope: &Scope,
+        adopted: bool,
         progress: Progress<'_>,
-        lease: &mut Held,
-        base: Option<&Snapshot>,
-    ) -> Result<BackupReport, RepoError> {
-        let started = lease.started();
-        let scope = self.writing()?;
-        let locator = Locator::load(&self.view, &self.keys, progress.monitor, scope)?;
-        let (snapshot, mut added, report, packs, tables) = {
-            let tools = Tools {
-                around: &self.around,
-                view: &self.view,
-                keys: &self.keys,
-                epoch: self.epoch(),
-                author: *author,
-                user: self.keyring.user,
-            };
-            let chunks = ChunkReader::new(&self.view, &self.keys, &self.finder);
-            // A base that can't be read costs salts, not correctness; read without its redactions, it would bring back
-            // nodes that readers see others in the place of.
-            let redactions = Redactions::load(&self.view, &self.keys);
-            let base_root = base.filter(|_| redactions.is_ok()).map(Snapshot::root);
-            let redactions = redactions.unwrap_or_default();
-            let reader = TreeReader { chunks: &chunks, locator: &locator, redactions: &redactions };
-            let base_tree = Base::new(reader, base_root);
-            let mut run = Run::new(tools, progress, &locator, lease, options.level);
-            let gathered = run.gather(source, base_tree)?;
-            let body = run.snapshot(source, options, started, base, &gathered);
-            let (snapshot, name) = run.write_snapshot(&body)?;
-            let needed: BTreeSet<String> =
-                run.used.iter().map(|pack| name::pack(&locator.pack(*pack).id).to_string()).collect();
-            let tables: BTreeSet<TableId> = run.used.iter().map(|pack| table_of(&locator.pack(*pack).key)).collect();
-            let report = BackupReport {
-                snapshot,
-                counts: body.counts,
-                problem_count: run.problem_count,
-                problems: std::mem::take(&mut run.problems),
-                adopted: 0,
-            };
-            (name, run.added, report, needed, tables)
+    ) -> Result<Compared, RepoError> {
+        let name = cache_name(&self.keys, &options.host, &source.roots());
+        let which = if options.kind == SnapshotType::Differential { FULL } else { NEWEST };
+        let seal = CacheSeal::new(self.id(), &self.keys);
+        let cache = CacheReader::open(&self.around.state, seal, &format!("{name}.{which}"));
+        let is_of_this_vault = |cache: &CacheReader| {
+            let digest = Digest::from_bytes(*cache.header.snapshot.as_bytes());
+            let name = Stem::immutable(ObjectKind::Snapshot).name(&digest);
+            let is_known = self.view.live.contains(name.as_str()) || self.view.live.is_removed(name.as_str());
+            is_known && cache.header.redactions == self.redactions()
         };
+        let Some(cache) = cache.filter(is_of_this_vault) else {
+            let tree = self.newest_like(source, options, progress)?;
+            let base = tree.as_ref().map(|base| base.id);
+            return Ok(Compared {
+                base,
+                kind: SnapshotType::Full,
+                cache: None,
+                tree,
+                exact: true,
+                packs: BTreeSet::new(),
+                tables: BTreeSet::new(),
+            });
+        };
+        let mut kind = options.kind;
+        let now = self.around.clock.now();
+        if cache.header.started > now.timestamp() {
+            progress.monitor.warning(
+                "the clock is behind that of the last run, so times tell nothing and every file is read; set it right, since \
+                 `latest` goes by it, too",
+            );
+            kind = SnapshotType::Full;
+        }
+        let packs: BTreeSet<String> = self
+            .view
+            .live
+            .iter()
+            .map(|(name, _)| name)
+            .filter(|name| name.starts_with("packs/"))
+            .map(str::to_owned)
+            .collect();
+        let tables = self.view.live.iter().filter(|(name, _)| name.starts_with("sessions/"));
+        let tables: BTreeSet<TableId> =
+            tables.filter_map(|(name, _)| TableId::from_hex(ParsedName::parse(name)?.stem.id())).collect();
+        let exact = kind == SnapshotType::Full
+            || adopted
+            || cache.header.generation != self.view.live.generation
+            || !self.is_sound(scope, &packs, &tables)?;
+        Ok(Compared { base: Some(cache.header.snapshot), kind, cache: Some(cache), tree: None, exact, packs, tables })
+    }
+
+    /// Tells one set of redactions from another.
+    fn redactions(&self) -> Digest {
+        let names = self.view.live.iter().map(|(name, _)| name).filter(|name| name.starts_with("redactions/"));
+        sha256(names.collect::<Vec<_>>().concat().as_bytes())
+    }
+
+    /// True if nothing that the vault should have is gone, damaged as far as that shows at a glance, or about to go.
+    fn is_sound(&self, scope: &Scope, packs: &BTreeSet<String>, tables: &BTreeSet<TableId>) -> Result<bool, RepoError> {
+        let Scope::Writing { condemned, unusable_tables } = scope else { return Ok(false) };
+        let is_there = |name: &String| {
+            let size = self.view.live.get(name).map(|recorded| recorded.size);
+            self.view.listing.get(name).copied() == size
+        };
+        let mut located = self.view.live.iter().map(|(name, _)| name).filter(|name| name.starts_with("locator/"));
+        let at_a_glance = condemned.is_empty()
+            && unusable_tables.is_empty()
+            && !self.view.live.is_incomplete()
+            && packs.iter().all(is_there)
+            && located.all(|name| self.view.listing.contains_key(name));
+        Ok(at_a_glance && self.usable_tables(tables, condemned)?.len() == tables.len())
+    }
+
+    fn gather(
+        &self,
+        request: Request<'_>,
+        lease: &mut Held,
+        scope: Scope,
+        compared: Compared,
+    ) -> Result<Gathered, RepoError> {
+        let Request { author, source, options, progress } = request;
+        let started = lease.started();
+        let (epoch, user) = (self.epoch(), self.keyring.user);
+        let tools = Tools { around: &self.around, view: &self.view, keys: &self.keys, epoch, author, user };
+        let rule = Rule {
+            read_all: compared.kind == SnapshotType::Full,
+            ignore_ctime: options.ignore_ctime,
+            ignore_inode: options.ignore_inode,
+            exact: compared.exact,
+            started: started.timestamp(),
+        };
+        let store = Store::new(tools, progress, lease, scope, options.threads(), options.level);
+        if rule.exact {
+            // Also so that what is in no increment of it gets into one.
+            store.known.locator(&tools, progress.monitor)?;
+        }
+        // A base that can't be read costs salts, not correctness; read without its redactions, it would bring back nodes
+        // that readers see others in the place of.
+        let redactions = if compared.tree.is_some() { Redactions::load(&self.view, &self.keys).ok() } else { None };
+        let chunks = ChunkReader::new(&self.view, &self.keys, &self.finder);
+        let previous = match (compared.cache, &compared.tree, &redactions) {
+            (Some(cache), ..) => Previous::Cache(Box::new(cache)),
+            (None, Some(base), Some(redactions)) => {
+                let locator = store.known.locator(&tools, progress.monitor)?;
+                let reader = TreeReader { chunks: &chunks, locator, redactions };
+                Previous::tree(Base::new(reader, Some(base.root())))
+            }
+            _ => Previous::Nothing,
+        };
+        let seal = CacheSeal::new(self.id(), &self.keys);
+        let cache = CacheWriter::begin(&self.around.state, seal, &*self.around.random);
+        let mut lead = Lead::new(&store, source, rule, previous, Some(cache));
+        let (root, problems) = store.run(|| lead.go())?;
+        let added = store.written()?;
+        let body = SnapshotBody {
+            base: compared.base,
+            kind: compared.kind,
+            started,
+            ..request.body(&tools, &lead, store.counts(lead.counts), root, problems)
+        };
+        let (id, snapshot) = write_snapshot(&tools, &body)?;
+        let (mut packs, mut tables) = store.known.relied_on();
+        if !compared.exact {
+            packs.extend(compared.packs);
+            tables.extend(compared.tables);
+        }
+        let report = BackupReport {
+            snapshot: id,
+            kind: body.kind,
+            base: body.base,
+            counts: body.counts,
+            changes: lead.changes,
+            problem_count: lead.problem_count,
+            problems: std::mem::take(&mut lead.problems),
+            adopted: 0,
+        };
+        Ok(Gathered { snapshot, added, report, packs, tables, cache: lead.cache.take(), started })
+    }
+
+    /// The last look, and the journal entry.
+    fn acknowledge(
+        &mut self,
+        author: &Author<'_>,
+        gathered: Gathered,
+        cache_name: &str,
+    ) -> Result<BackupReport, RepoError> {
+        let Gathered { snapshot, mut added, report, packs, tables, cache, started } = gathered;
         if let Err(error) = self.check_still_there(&packs, &tables) {
             // Nobody was told of this snapshot, and it may not hold: nobody may adopt it either. The next attempt uses the rest.
             let removed = vec![(snapshot.name.clone(), snapshot.size)];
@@ -137,6 +256,18 @@ impl Vault {
         }
         added.push(snapshot);
         self.append(author.key, author.run, Change { operation: "backup", added, removed: Vec::new() })?;
+        let header = CacheHeader {
+            snapshot: report.snapshot,
+            generation: self.view.live.generation,
+            redactions: self.redactions(),
+            started: started.timestamp(),
+        };
+        let mut names = vec![format!("{cache_name}.{NEWEST}")];
+        if report.kind == SnapshotType::Full {
+            names.push(format!("{cache_name}.{FULL}"));
+        }
+        // Without it the next run reads everything, and stores nothing twice.
+        let _ = cache.is_some_and(|cache| cache.finish(&header, &names));
         Ok(report)
     }
 
@@ -162,156 +293,49 @@ impl Vault {
     }
 }
 
-impl<'a> Run<'a> {
-    fn new(tools: Tools<'a>, progress: Progress<'a>, locator: &'a Locator, lease: &'a mut Held, level: i32) -> Self {
-        let content = Segmenter::new(tools, ObjectKind::ContentPack, level);
-        let meta = Segmenter::new(tools, ObjectKind::MetaPack, level);
-        let (unlocated, entries) = locator.uncovered();
-        Self {
-            content_ids: tools.keys.chunk_ids(ObjectKind::ContentPack, content.bucket()),
-            meta_ids: tools.keys.chunk_ids(ObjectKind::MetaPack, meta.bucket()),
-            tools,
-            progress,
-            lease,
-            locator,
-            content,
-            meta,
-            fresh: HashSet::new(),
-            used: HashSet::new(),
-            added: Vec::new(),
-            unlocated,
-            entries,
-            counts: Counts::default(),
-            documents: TreeHasher::new(),
-            problems: Vec::new(),
-            problem_count: 0,
-            buffer: Vec::new(),
-        }
-    }
-
-    /// Goes through the source and makes everything it holds durable.
-    fn gather(&mut self, source: &dyn Source, base: Base<'_>) -> Result<Gathered, RepoError> {
-        let root = self.walk(source, base)?;
-        let problems_at = self.store_problems()?;
-        for content in [true, false] {
-            let segmenter = if content { &mut self.content } else { &mut self.meta };
-            for pack in segmenter.finish(&mut self.added)? {
-                self.finished(pack)?;
-            }
-        }
-        self.flush_locator()?;
-        Ok(Gathered { root, problems_at })
-    }
-
-    /// Goes on, unless the caller wants to stop; so often that the lease never expires.
-    pub(super) fn go_on(&mut self) -> Result<(), RepoError> {
-        self.progress.check()?;
-        self.lease.keep(self.tools.around, &self.tools.author)
-    }
-
-    /// Stores a chunk of content, unless the vault has it.
-    pub(super) fn store_content(&mut self, chunk: &[u8]) -> Result<Reference, RepoError> {
-        let id = self.content_ids.of(chunk);
-        if !self.is_known(&id, true) {
-            self.counts.new_chunks += 1;
-            self.counts.new_bytes += chunk.len() as u64;
-            self.progress.monitor.count(Counter::NewChunks, 1);
-            let finished = self.content.add(id, chunk, &mut self.added)?;
-            finished.map_or(Ok(()), |pack| self.finished(pack))?;
-        }
-        Ok(reference(id, chunk.len()))
-    }
-
-    /// True if the chunk need not be stored; then this run relies on the pack that has it.
-    fn is_known(&mut self, id: &ChunkId, content: bool) -> bool {
-        let mut places = self.locator.places(id).filter(|place| self.locator.is_content(place.pack) == content);
-        if let Some(place) = places.next() {
-            self.used.insert(place.pack);
-            return true;
-        }
-        !self.fresh.insert(*prefix(id))
-    }
-
-    fn finished(&mut self, pack: FinishedPack) -> Result<(), RepoError> {
-        self.counts.stored_bytes += pack.places.size;
-        self.progress.monitor.count(Counter::Stored, pack.places.size);
-        let ordinal = u32::try_from(self.unlocated.len()).expect("a handful");
-        self.entries.extend(crate::locator::entries_of(&pack.footer, ordinal));
-        self.unlocated.push(pack.places);
-        self.added.push(pack.added);
-        if self.unlocated.len() >= PACKS_PER_LOCATOR { self.flush_locator() } else { Ok(()) }
-    }
-
-    fn flush_locator(&mut self) -> Result<(), RepoError> {
-        if self.unlocated.is_empty() {
-            return Ok(());
-        }
-        let Tools { around, view, keys, author, .. } = self.tools;
-        let (packs, entries) = (std::mem::take(&mut self.unlocated), std::mem::take(&mut self.entries));
-        self.added.push(write_locator(around, view.id(), keys, &author, packs, entries)?);
-        Ok(())
-    }
-
-    /// Records a problem of the source.
-    pub(super) fn problem(&mut self, problem: Problem) {
-        self.progress.monitor.problem(&problem);
-        self.problem_count += 1;
-        if self.problems.len() < PROBLEMS_KEPT {
-            self.problems.push(problem);
-        }
-    }
-
-    fn snapshot(
+impl Request<'_> {
+    /// What is known of a snapshot once everything is stored.
+    fn body(
         &self,
-        source: &dyn Source,
-        options: &BackupOptions,
-        started: DateTime<Utc>,
-        base: Option<&Snapshot>,
-        gathered: &Gathered,
+        tools: &Tools<'_>,
+        lead: &Lead<'_, '_>,
+        counts: Counts,
+        root: Reference,
+        problems: Option<Reference>,
     ) -> SnapshotBody {
+        let now = tools.around.clock.now();
         SnapshotBody {
-            compartment: self.tools.keys.id,
-            root: gathered.root,
-            base: base.map(|base| base.id),
+            compartment: tools.keys.id,
+            root,
+            base: None,
             kind: SnapshotType::Full,
-            host: options.host.clone(),
-            user: self.tools.user,
-            sources: source.roots().iter().map(|root| root.as_bytes().to_vec()).collect(),
-            started,
-            finished: self.tools.around.clock.now(),
-            counts: self.counts,
-            document_root: self.documents.root(),
-            documents: self.documents.len(),
-            problem_count: self.problem_count,
-            problems: gathered.problems_at,
-            tags: options.tags.clone(),
-            version: options.version.clone(),
+            host: self.options.host.clone(),
+            user: tools.user,
+            sources: self.source.roots().iter().map(|root| root.as_bytes().to_vec()).collect(),
+            started: now,
+            finished: now,
+            counts,
+            document_root: lead.documents.root(),
+            documents: lead.documents.len(),
+            problem_count: lead.problem_count,
+            problems,
+            tags: self.options.tags.clone(),
+            version: self.options.version.clone(),
         }
-    }
-
-    fn write_snapshot(&self, body: &SnapshotBody) -> Result<(SnapshotId, Added), RepoError> {
-        let Tools { around, view, epoch, author, .. } = self.tools;
-        let header = Header { kind: ObjectKind::Snapshot, vault: view.id(), key: epoch.meta.key_id() };
-        let sealed = seal_to(&epoch.meta, INFO, &header.to_bytes(), &body.encode(), &*around.random)?;
-        let stem = Stem::immutable(ObjectKind::Snapshot);
-        let (bytes, digest) = author.frame(header, &sealed, &stem);
-        let name = stem.name(&digest);
-        create(&*around.storage, &name, &bytes)?;
-        Ok((id_of(digest), Added { name: name.to_string(), size: bytes.len() as u64, digest: None }))
     }
 }
 
-impl ChunkSink for Run<'_> {
-    fn store(&mut self, chunk: Vec<u8>) -> Result<Reference, RepoError> {
-        let id = self.meta_ids.of(&chunk);
-        if !self.is_known(&id, false) {
-            let finished = self.meta.add(id, &chunk, &mut self.added)?;
-            finished.map_or(Ok(()), |pack| self.finished(pack))?;
-        }
-        Ok(reference(id, chunk.len()))
-    }
-}
+/// What the caches of the newest run and of the newest full run are called.
+const NEWEST: &str = "newest";
+const FULL: &str = "full";
 
-fn reference(id: ChunkId, length: usize) -> Reference {
-    Reference { id, length: u32::try_from(length).expect("a chunk is smaller than a segment") }
+fn write_snapshot(tools: &Tools<'_>, body: &SnapshotBody) -> Result<(SnapshotId, Added), RepoError> {
+    let Tools { around, view, epoch, author, .. } = tools;
+    let header = Header { kind: ObjectKind::Snapshot, vault: view.id(), key: epoch.meta.key_id() };
+    let sealed = seal_to(&epoch.meta, INFO, &header.to_bytes(), &body.encode(), &*around.random)?;
+    let stem = Stem::immutable(ObjectKind::Snapshot);
+    let (bytes, digest) = author.frame(header, &sealed, &stem);
+    let name = stem.name(&digest);
+    create(&*around.storage, &name, &bytes)?;
+    Ok((id_of(digest), Added { name: name.to_string(), size: bytes.len() as u64, digest: None }))
 }

@@ -1,16 +1,22 @@
-//! Walking the source and writing its tree, depth first.
+//! Writing the tree, depth first, and beside it the cache for the next run.
 
-use sb_crypto::random_array;
-use sb_source::{Cause, Entry as Found, Event, Kind, Problem, Source};
+use std::sync::Arc;
 
-use super::base::{Base, BaseFolder};
-use super::links::Links;
-use super::run::Run;
+use sb_crypto::{Digest, random_array};
+use sb_source::{Cause, Entry as Found, EntryPath, Kind, Metadata, Problem};
+
+use super::cache::{EntryRecord, FolderRecord, Stat};
+use super::compare::{Same, reusable_folder};
+use super::file::{FileContent, Reading};
+use super::previous::{Was, decode};
+use super::store::Store;
+use super::walk::{Lead, Step};
 use crate::clock::Counter;
 use crate::error::RepoError;
+use crate::ids::ChunkId;
 use crate::tree::{ChunkSink, PageWriter, document_leaf};
 use crate::wire::cbor::{Fields, Value, array};
-use crate::wire::entry::{Entry, FileItem, Inline, Item, Xattr, order_key, xattrs};
+use crate::wire::entry::{Entry, FileItem, Inline, Item, Xattr, xattrs};
 use crate::wire::node::Reference;
 use crate::wire::pack::SEGMENT_MAX;
 
@@ -18,138 +24,240 @@ use crate::wire::pack::SEGMENT_MAX;
 const XATTRS_DIRECT: usize = 4096;
 
 /// A folder whose entries are being written.
-struct Open<'v> {
+pub(super) struct Open {
     found: Found,
-    base: BaseFolder<'v>,
     pages: PageWriter,
+    /// The nodes written so far.
+    nodes: Vec<ChunkId>,
 }
 
-impl Run<'_> {
-    /// Goes through the source; the root node of its tree.
-    pub(super) fn walk(&mut self, source: &dyn Source, base: Base<'_>) -> Result<Reference, RepoError> {
-        let mut open: Vec<Open<'_>> = Vec::new();
-        let mut links = Links::default();
-        for event in source.walk() {
-            self.go_on()?;
-            match event {
-                Event::Problem(problem) => self.problem(problem),
-                Event::Enter(found) => {
-                    let base = match open.last_mut() {
-                        None => base.top(),
-                        Some(parent) => base.folder(parent.base.find(&order_key(found.name(), true)).as_ref()),
-                    };
-                    self.progress.monitor.at(found.path.as_bytes());
-                    open.push(Open { found, base, pages: PageWriter::default() });
-                }
-                Event::Entry(found) => {
-                    let parent = open.last_mut().expect("entries come inside folders");
-                    let before = parent.base.find(&order_key(found.name(), false));
-                    if let Some(entry) = self.entry(source, &found, before.as_ref(), &mut links)? {
-                        self.progress.monitor.count(Counter::Entries, 1);
-                        parent.pages.add(&entry, &self.tools.keys.pages, self)?;
-                    }
-                }
-                Event::Leave => {
-                    let folder = open.pop().expect("every folder is entered before it is left");
-                    let node = folder.pages.finish(self)?;
-                    let Some(parent) = open.last_mut() else { return Ok(node) };
-                    let item = Item::Folder { node, ancestor: folder.found.ancestor };
-                    self.counts.folders += 1;
-                    self.progress.monitor.count(Counter::Entries, 1);
-                    let entry = self.with_metadata(&folder.found, &folder.found.metadata, item)?;
-                    parent.pages.add(&entry, &self.tools.keys.pages, self)?;
-                }
-            }
+/// Stores the nodes of one folder.
+struct Nodes<'n, 's, 'a> {
+    store: &'s Store<'a>,
+    /// What the vault is known to have.
+    there: &'n [ChunkId],
+    nodes: &'n mut Vec<ChunkId>,
+}
+
+impl ChunkSink for Nodes<'_, '_, '_> {
+    fn store(&mut self, chunk: Vec<u8>) -> Result<Reference, RepoError> {
+        let reference = self.store.meta_reference(&chunk);
+        if !self.there.contains(&reference.id) {
+            self.store.meta(reference.id, &chunk)?;
         }
-        // A source without any folder, not even the root: an empty tree.
-        PageWriter::default().finish(self)
+        self.nodes.push(reference.id);
+        Ok(reference)
+    }
+}
+
+impl Lead<'_, '_> {
+    /// Takes a step into the tree.
+    pub(super) fn resolve(&mut self, step: Step) -> Result<(), RepoError> {
+        match step {
+            Step::Problem(problem) => self.problem(problem),
+            Step::Enter(found) => {
+                if let Some(cache) = &mut self.cache {
+                    cache.enter(found.name());
+                }
+                self.open.push(Open { found, pages: PageWriter::default(), nodes: Vec::new() });
+            }
+            Step::Leave(was) => self.leave(was)?,
+            Step::Reading(path, reading, was) => self.file(&path, reading, was)?,
+            Step::Other(found, Some(Was::Cached(was)), Same::All) => self.reuse(found, *was)?,
+            Step::Other(found, was, _) => self.other(found, was)?,
+        }
+        Ok(())
     }
 
-    fn entry(
-        &mut self,
-        source: &dyn Source,
-        found: &Found,
-        before: Option<&Entry>,
-        links: &mut Links,
-    ) -> Result<Option<Entry>, RepoError> {
+    fn leave(&mut self, was: Option<FolderRecord>) -> Result<(), RepoError> {
+        let Open { found, pages, mut nodes } = self.open.pop().expect("every folder is entered before it is left");
+        let there = was.as_ref().filter(|_| !self.rule.exact).map_or(&[][..], |was| &was.pages);
+        let node = pages.finish(&mut Nodes { store: self.store, there, nodes: &mut nodes })?;
+        if self.open.is_empty() {
+            self.root = Some(node);
+            self.leave_cached(&found, node, Vec::new(), nodes);
+            return Ok(());
+        }
+        self.counts.folders += 1;
+        self.count_entry();
+        let encoded = match was {
+            Some(was) if was.node == node && reusable_folder(&self.rule, &was, &found) => was.encoded,
+            was => {
+                let item = Item::Folder { node, ancestor: found.ancestor };
+                let attributes = was.filter(|was| reusable_folder(&self.rule, was, &found));
+                let entry = match attributes.and_then(|was| decode(&was.encoded)) {
+                    Some(entry) => Entry { item, ..entry },
+                    None => self.with_details(&found, item)?,
+                };
+                entry.encode().encode()
+            }
+        };
+        self.add(found.name(), true, &encoded)?;
+        self.leave_cached(&found, node, encoded, nodes);
+        Ok(())
+    }
+
+    fn leave_cached(&mut self, found: &Found, node: Reference, encoded: Vec<u8>, pages: Vec<ChunkId>) {
+        let (stat, racy) = (Stat::new(&found.kind, &found.metadata), self.rule.is_racy(found));
+        if let Some(cache) = &mut self.cache {
+            cache.leave(FolderRecord { stat, racy, node, encoded, pages });
+        }
+    }
+
+    /// Adds an encoded entry to the present folder.
+    fn add(&mut self, name: &[u8], is_folder: bool, encoded: &[u8]) -> Result<(), RepoError> {
+        let Open { pages, nodes, .. } = self.open.last_mut().expect("entries come inside folders");
+        let mut sink = Nodes { store: self.store, there: &[], nodes };
+        pages.add(name, is_folder, encoded, &self.store.tools.keys.pages, &mut sink)
+    }
+
+    /// Takes over an entry that has not changed.
+    fn reuse(&mut self, found: Found, mut was: EntryRecord) -> Result<(), RepoError> {
+        if found.metadata.links > 1 {
+            let Some(entry) = decode(&was.encoded) else { return self.other(found, None) };
+            let document = self.store.tools.keys.document(found.path.as_bytes());
+            let link_group = self.links.group(&found.metadata, document);
+            if entry.link_group != link_group {
+                was.encoded = Entry { link_group, ..entry }.encode().encode();
+            }
+        }
+        if found.kind == Kind::File {
+            self.changes.unchanged += 1;
+        }
+        self.count(&found.kind, found.metadata.size);
+        if let Some(leaf) = was.leaf {
+            self.documents.push(leaf);
+        }
+        self.add(found.name(), false, &was.encoded)?;
+        if let Some(cache) = &mut self.cache {
+            cache.entry(was);
+        }
+        Ok(())
+    }
+
+    /// Writes an entry whose content is not read: it has none, or has not changed.
+    fn other(&mut self, found: Found, was: Option<Was>) -> Result<(), RepoError> {
         let item = match &found.kind {
-            Kind::File => return self.file(source, found, before, links),
-            Kind::Directory => unreachable!("folders are entered"),
             Kind::Symlink { target } => Item::Symlink { target: target.clone() },
             Kind::Fifo => Item::Fifo,
             Kind::Socket => Item::Socket,
             Kind::CharDevice { major, minor } => Item::CharDevice { major: *major, minor: *minor },
             Kind::BlockDevice { major, minor } => Item::BlockDevice { major: *major, minor: *minor },
+            Kind::Directory => unreachable!("folders are entered"),
+            Kind::File => was.as_ref().and_then(Was::entry).expect("only known content is not read").item,
         };
-        self.counts.others += 1;
-        let link_group = links.group(&found.metadata, self.tools.keys.document(found.path.as_bytes()));
-        let entry = self.with_metadata(found, &found.metadata, item)?;
-        Ok(Some(Entry { link_group, ..entry }))
+        if found.kind == Kind::File {
+            self.changes.changed += 1;
+        }
+        self.count(&found.kind, found.metadata.size);
+        let document = self.store.tools.keys.document(found.path.as_bytes());
+        let link_group = self.links.group(&found.metadata, document);
+        let entry = self.with_details(&found, item)?;
+        let leaf = self.leaf(&found, &entry);
+        self.write(&found, &Entry { link_group, ..entry }, leaf, false)
     }
 
-    fn file(
-        &mut self,
-        source: &dyn Source,
-        found: &Found,
-        before: Option<&Entry>,
-        links: &mut Links,
-    ) -> Result<Option<Entry>, RepoError> {
-        let document = self.tools.keys.document(found.path.as_bytes());
-        let content = match links.content(&found.metadata) {
-            Some(content) => content,
-            None => {
-                let Some(content) = self.read_file(source, found)? else { return Ok(None) };
-                if content.metadata.links > 1 {
-                    links.keep(&content);
-                }
-                content
-            }
-        };
-        let group = links.group(&content.metadata, document);
-        self.counts.files += 1;
-        self.counts.bytes += content.size;
-        self.progress.monitor.count(Counter::Files, 1);
-        let mtime = content.metadata.mtime;
-        let salt = match before.map(|before| (before.mtime, &before.item)) {
-            Some((then, Item::File(old)))
-                if then == mtime && old.sha256 == content.sha256 && old.size == content.size =>
+    /// Writes a file that has been read.
+    fn file(&mut self, path: &EntryPath, mut reading: Arc<Reading>, was: Option<Was>) -> Result<(), RepoError> {
+        let is_lost = reading.get().is_some_and(|read| read.content.is_none());
+        if is_lost && reading.entry.path != *path {
+            // By another name it could not be read, which says nothing about this one.
+            reading = self.read(Found { path: path.clone(), ..reading.entry.clone() });
+            self.wait_for(&reading)?;
+        }
+        let read = reading.get().expect("only what is ready is written");
+        for problem in &read.problems {
+            self.problem(Problem { path: path.clone(), ..problem.clone() });
+        }
+        let Some(content) = &read.content else { return Ok(()) };
+        let before = was.as_ref().and_then(Was::entry);
+        self.count_change(before.as_ref(), content);
+        let document = self.store.tools.keys.document(path.as_bytes());
+        let link_group = self.links.group(&content.metadata, document);
+        let item = self.file_item(content, document, before.as_ref());
+        self.count(&Kind::File, content.size);
+        // What was opened is what counts: the walk may have seen an older state.
+        let seen = Found { path: path.clone(), kind: Kind::File, metadata: content.metadata.clone(), ancestor: false };
+        let xattrs = self.store_xattrs(&seen, &content.metadata.xattrs)?;
+        let entry = entry(&seen, &content.metadata, xattrs, Item::File(Box::new(item)));
+        let leaf = self.leaf(&seen, &entry);
+        self.write(&seen, &Entry { link_group, ..entry }, leaf, content.inconsistent)
+    }
+
+    fn file_item(&self, content: &FileContent, document: crate::ids::DocumentId, before: Option<&Entry>) -> FileItem {
+        // The same version of the same document keeps its salt, so that it is the same leaf.
+        let salt = before.and_then(|before| match &before.item {
+            Item::File(old)
+                if before.mtime == content.metadata.mtime
+                    && old.sha256 == content.sha256
+                    && old.size == content.size =>
             {
-                old.salt
+                Some(old.salt)
             }
-            _ => random_array(&*self.tools.around.random),
-        };
-        let metadata = content.metadata;
-        let item = FileItem {
+            _ => None,
+        });
+        FileItem {
             size: content.size,
             sha256: content.sha256,
-            parts: content.parts,
+            parts: content.parts.clone(),
             depth: content.depth,
             chunker: content.chunker,
             transform: 0,
             document,
-            salt,
-            holes: content.holes,
+            salt: salt.unwrap_or_else(|| random_array(&*self.store.tools.around.random)),
+            holes: content.holes.clone(),
             inconsistent: content.inconsistent,
-        };
-        self.documents.push(document_leaf(found.path.as_bytes(), mtime, &item));
-        let entry = self.with_metadata(found, &metadata, Item::File(Box::new(item)))?;
-        Ok(Some(Entry { link_group: group, ..entry }))
+        }
     }
 
-    fn with_metadata(&mut self, found: &Found, metadata: &sb_source::Metadata, item: Item) -> Result<Entry, RepoError> {
-        Ok(Entry {
-            name: found.name().to_vec(),
-            item,
-            mode: metadata.mode,
-            uid: metadata.uid,
-            gid: metadata.gid,
-            user: metadata.user.clone(),
-            group: metadata.group.clone(),
-            mtime: metadata.mtime,
-            xattrs: self.store_xattrs(found, &metadata.xattrs)?,
-            link_group: None,
-            extra: Fields::new(),
-        })
+    fn count_change(&mut self, before: Option<&Entry>, content: &FileContent) {
+        match before.map(|before| &before.item) {
+            Some(Item::File(old)) if old.sha256 == content.sha256 => self.changes.unchanged += 1,
+            Some(_) => self.changes.changed += 1,
+            None => self.changes.new += 1,
+        }
+    }
+
+    fn count(&mut self, kind: &Kind, bytes: u64) {
+        self.count_entry();
+        if *kind == Kind::File {
+            self.counts.files += 1;
+            self.counts.bytes += bytes;
+            self.store.progress.monitor.count(Counter::Files, 1);
+        } else {
+            self.counts.others += 1;
+        }
+    }
+
+    /// Writes an entry into the tree and the cache.
+    fn write(&mut self, found: &Found, entry: &Entry, leaf: Option<Digest>, doubtful: bool) -> Result<(), RepoError> {
+        let encoded = entry.encode().encode();
+        if let Some(leaf) = leaf {
+            self.documents.push(leaf);
+        }
+        self.add(&entry.name, false, &encoded)?;
+        let (stat, racy) = (Stat::new(&found.kind, &found.metadata), doubtful || self.rule.is_racy(found));
+        if let Some(cache) = &mut self.cache {
+            cache.entry(EntryRecord { name: entry.name.clone(), stat, racy, leaf, encoded });
+        }
+        Ok(())
+    }
+
+    fn leaf(&self, found: &Found, entry: &Entry) -> Option<Digest> {
+        match &entry.item {
+            Item::File(file) => Some(document_leaf(found.path.as_bytes(), entry.mtime, file)),
+            _ => None,
+        }
+    }
+
+    /// An entry with what a walk leaves out.
+    fn with_details(&mut self, found: &Found, item: Item) -> Result<Entry, RepoError> {
+        let (details, problem) = self.source.details(found);
+        if let Some(problem) = problem {
+            self.problem(problem);
+        }
+        let xattrs = self.store_xattrs(found, &details.xattrs)?;
+        Ok(entry(found, &details, xattrs, item))
     }
 
     fn store_xattrs(&mut self, found: &Found, list: &[Xattr]) -> Result<Inline<Xattr>, RepoError> {
@@ -163,7 +271,8 @@ impl Run<'_> {
             self.problem(Problem { path: found.path.clone(), cause: Cause::TooLarge, detail });
             return Ok(Inline::default());
         }
-        Ok(Inline::At(self.store(bytes)?))
+        let mut sink = self.store;
+        Ok(Inline::At(sink.store(bytes)?))
     }
 
     /// Stores the list of problems, as many as fit into a chunk.
@@ -182,12 +291,29 @@ impl Run<'_> {
             vec![problem.path.as_bytes().into(), cause.into(), Value::from(problem.detail.as_str())]
         });
         let mut items = list.array().expect("made as an array");
+        let mut sink = self.store;
         loop {
             let bytes = Value::Array(items.clone()).encode();
             if bytes.len() <= SEGMENT_MAX {
-                return self.store(bytes).map(Some);
+                return sink.store(bytes).map(Some);
             }
             items.truncate(items.len() / 2);
         }
+    }
+}
+
+fn entry(found: &Found, metadata: &Metadata, xattrs: Inline<Xattr>, item: Item) -> Entry {
+    Entry {
+        name: found.name().to_vec(),
+        item,
+        mode: metadata.mode,
+        uid: metadata.uid,
+        gid: metadata.gid,
+        user: metadata.user.clone(),
+        group: metadata.group.clone(),
+        mtime: metadata.mtime,
+        xattrs,
+        link_group: None,
+        extra: Fields::new(),
     }
 }

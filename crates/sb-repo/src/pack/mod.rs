@@ -3,8 +3,10 @@
 mod segmenter;
 mod writer;
 
-pub(crate) use segmenter::{Segmenter, Tools};
-pub(crate) use writer::FinishedPack;
+#[cfg(feature = "testing")]
+pub(crate) use segmenter::Segmenter;
+pub(crate) use segmenter::{Sizes, Tools};
+pub(crate) use writer::{FinishedPack, PackWriter, compress};
 
 use sb_store::{ObjectName, Storage};
 

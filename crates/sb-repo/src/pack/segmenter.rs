@@ -22,7 +22,7 @@ pub(crate) struct Sizes {
 }
 
 impl Sizes {
-    fn of(kind: ObjectKind) -> Self {
+    pub(crate) fn of(kind: ObjectKind) -> Self {
         match kind {
             ObjectKind::ContentPack => Self { segment: SEGMENT_MAX, pack: 32 << 20 },
             _ => Self { segment: 256 << 10, pack: 16 << 20 },

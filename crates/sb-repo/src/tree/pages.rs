@@ -4,13 +4,12 @@ use sb_crypto::KeyedHash;
 
 use crate::error::RepoError;
 use crate::reader::shown;
-use crate::wire::cbor::Value;
-use crate::wire::entry::Entry;
-use crate::wire::node::{Child, Node, Reference};
+use crate::wire::entry::order_key;
+use crate::wire::node::{Child, Node, Reference, encode_page};
 
 /// On average a page ends after this many entries.
 const PAGE_ENTRIES_MEAN: u16 = 2048;
-const PAGE_ENTRIES_MAX: usize = 4096;
+const PAGE_ENTRIES_MAX: u64 = 4096;
 const PAGE_BYTES_MAX: usize = 512 << 10;
 const CHILDREN_MAX: usize = 1024;
 
@@ -23,31 +22,34 @@ pub(crate) trait ChunkSink {
 /// One folder in the making. Where pages end depends on names alone, so that a change in a large folder costs one page.
 #[derive(Debug, Default)]
 pub(crate) struct PageWriter {
-    page: Vec<Value>,
-    page_bytes: usize,
+    /// Encoded entries.
+    page: Vec<u8>,
+    entries: u64,
     last: Vec<u8>,
     children: Vec<Child>,
 }
 
 impl PageWriter {
-    /// Adds an entry; they come in order, for a page with others would be refused by every reader.
+    /// Adds an entry of this name, encoded; they come in order, for a page with others would be refused by every reader.
     pub(crate) fn add(
         &mut self,
-        entry: &Entry,
+        name: &[u8],
+        is_folder: bool,
+        encoded: &[u8],
         boundaries: &KeyedHash,
         sink: &mut dyn ChunkSink,
     ) -> Result<(), RepoError> {
-        let key = entry.order_key().into_owned();
-        if !self.last.is_empty() && self.last >= key {
-            return Err(RepoError::Unordered { name: shown(&entry.name), before: shown(&self.last) });
+        let key = order_key(name, is_folder);
+        if !self.last.is_empty() && *self.last >= *key {
+            return Err(RepoError::Unordered { name: shown(name), before: shown(&self.last) });
         }
-        let value = entry.encode();
-        self.page_bytes += value.encode().len();
-        self.page.push(value);
-        self.last = key;
-        let hash = boundaries.hash(&entry.name);
+        self.last.clear();
+        self.last.extend_from_slice(&key);
+        self.page.extend_from_slice(encoded);
+        self.entries += 1;
+        let hash = boundaries.hash(name);
         let number = u16::from_be_bytes([hash.as_bytes()[0], hash.as_bytes()[1]]);
-        let full = self.page.len() >= PAGE_ENTRIES_MAX || self.page_bytes >= PAGE_BYTES_MAX;
+        let full = self.entries >= PAGE_ENTRIES_MAX || self.page.len() >= PAGE_BYTES_MAX;
         if full || number.is_multiple_of(PAGE_ENTRIES_MEAN) {
             self.end_page(sink)?;
         }
@@ -55,16 +57,16 @@ impl PageWriter {
     }
 
     fn end_page(&mut self, sink: &mut dyn ChunkSink) -> Result<(), RepoError> {
-        let entries = self.page.len() as u64;
-        let node = sink.store(Node::encode_leaf(std::mem::take(&mut self.page)))?;
-        self.page_bytes = 0;
+        let entries = std::mem::take(&mut self.entries);
+        let node = sink.store(encode_page(entries, &self.page))?;
+        self.page.clear();
         self.children.push(Child { last: self.last.clone(), node, entries });
         Ok(())
     }
 
     /// Ends the folder: its root node.
     pub(crate) fn finish(mut self, sink: &mut dyn ChunkSink) -> Result<Reference, RepoError> {
-        if !self.page.is_empty() || self.children.is_empty() {
+        if self.entries > 0 || self.children.is_empty() {
             self.end_page(sink)?;
         }
         while self.children.len() > 1 {
@@ -84,14 +86,14 @@ impl PageWriter {
 mod tests {
     use super::*;
     use crate::tree::memory::MemorySink;
-    use crate::wire::entry::Inline;
+    use crate::wire::entry::{Entry, Inline};
     use sb_crypto::{HashAlgorithm, Key};
     use std::collections::BTreeSet;
 
     fn read(memory: &MemorySink, node: Reference, last: Option<(&[u8], u64)>) -> Vec<Vec<u8>> {
         let names: Vec<Vec<u8>> = match Node::decode(&memory.0[&node.id]).unwrap() {
             Node::Leaf(entries) => {
-                assert!(entries.len() <= PAGE_ENTRIES_MAX);
+                assert!(entries.len() as u64 <= PAGE_ENTRIES_MAX);
                 entries.into_iter().map(|entry| entry.name).collect()
             }
             Node::Inner(children) => {
@@ -112,7 +114,7 @@ mod tests {
         let xattrs = Inline::Here(vec![(b"user.x".to_vec(), vec![7; xattr])]);
         for name in names {
             let entry = Entry { xattrs: xattrs.clone(), ..Entry::plain(name.as_bytes()) };
-            pages.add(&entry, &boundaries, &mut memory).unwrap();
+            pages.add(&entry.name, false, &entry.encode().encode(), &boundaries, &mut memory).unwrap();
         }
         let root = pages.finish(&mut memory).unwrap();
         let expected: Vec<Vec<u8>> = names.iter().map(|name| name.clone().into_bytes()).collect();

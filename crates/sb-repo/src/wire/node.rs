@@ -69,8 +69,19 @@ pub(crate) struct Child {
     pub(crate) entries: u64,
 }
 
+/// A leaf out of this many entries, encoded and laid end to end.
+pub(crate) fn encode_page(count: u64, entries: &[u8]) -> Vec<u8> {
+    let mut encoder = minicbor::Encoder::new(Vec::with_capacity(entries.len() + 16));
+    let head = encoder.map(2).and_then(|e| e.u64(1)?.u64(0)?.u64(2)?.array(count)).map(drop);
+    head.expect("writing to memory does not fail");
+    let mut page = encoder.into_writer();
+    page.extend_from_slice(entries);
+    page
+}
+
 impl Node {
     /// A leaf out of entries that are encoded already.
+    #[cfg(any(test, feature = "testing"))]
     pub(crate) fn encode_leaf(entries: Vec<Value>) -> Vec<u8> {
         Fields::new().with(1, 0u64).with(2, entries).encode()
     }

@@ -69,9 +69,10 @@ impl Machine {
     }
 }
 
-/// The options of every backup here: any little space will do.
+/// The options of every backup here: any little space will do, and everything happens in the same order every time.
 pub fn options() -> BackupOptions {
     let mut options = BackupOptions::default();
+    options.threads = 1;
     options.free_min = Some(0);
     options.host = b"office".to_vec();
     options
@@ -149,7 +150,7 @@ pub fn expected(source: &MemorySource) -> Tree {
             }
         }
         if !entry.path.is_root() {
-            let metadata = kept(&entry.metadata, &entry.kind);
+            let metadata = kept(&source.details(&entry).0, &entry.kind);
             tree.insert(entry.path.as_bytes().to_vec(), (entry.kind, metadata, content, holes));
         }
     }

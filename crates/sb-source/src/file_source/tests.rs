@@ -21,7 +21,8 @@ fn content_is_read_whole_whatever_the_buffer() {
     let entry = only(&source);
     assert_eq!(content(&source, &entry), bytes);
     let mut content = source.open(&entry).unwrap();
-    assert_eq!((content.metadata(), content.holes()), (&entry.metadata, &[][..]));
+    assert_eq!((content.metadata(), content.holes()), (&source.details(&entry).0, &[][..]));
+    assert!(content.problem().is_none());
     assert_eq!(content.read(&mut []).unwrap(), 0);
     let mut all = vec![0; 200_000];
     assert_eq!(content.read(&mut all).unwrap(), 100_000);
@@ -185,7 +186,7 @@ fn a_failing_device_is_reported() {
     plant(folder.0.path(), &["file"]);
     let file = File::options().write(true).open(folder.0.path().join("file")).unwrap();
     let metadata = Metadata { size: 4, ..Metadata::default() };
-    let mut content = FileContent::new(path("/file"), file, metadata);
+    let mut content = FileContent::new(path("/file"), file, metadata, None, true);
     assert_eq!(content.read(&mut [0; 10]).unwrap_err().cause(), Cause::Unreadable);
 }
 
@@ -220,7 +221,8 @@ fn every_kind_has_its_metadata() {
     for (name, kind) in &kinds {
         node.make_special(name.as_bytes(), kind).unwrap();
     }
-    let mut seen = entries(&source(temp));
+    let source = source(temp);
+    let mut seen = entries(&source);
     seen.retain(|entry| entry.path.parent().as_ref() == Some(&folder.1));
     let described: Vec<_> =
         seen.iter().map(|entry| (std::str::from_utf8(entry.name()).unwrap(), entry.kind.clone())).collect();
@@ -233,7 +235,8 @@ fn every_kind_has_its_metadata() {
         assert_eq!(metadata.size, if link { 8 } else { 0 });
         assert_eq!(metadata.mtime, Timestamp { seconds: stat.mtime(), nanoseconds: stat.mtime_nsec() as u32 });
         assert_eq!(metadata.ctime, Timestamp { seconds: stat.ctime(), nanoseconds: stat.ctime_nsec() as u32 });
-        assert_eq!((metadata.user.as_deref(), metadata.group.as_deref()), (Some(&b"root"[..]), Some(&b"root"[..])));
+        let details = source.details(entry).0;
+        assert_eq!((details.user.as_deref(), details.group.as_deref()), (Some(&b"root"[..]), Some(&b"root"[..])));
     }
 }
 
@@ -251,13 +254,15 @@ fn odd_metadata_are_seen() {
     node.entry(b"folder").unwrap().set_xattr(b"system.posix_acl_default", &list).unwrap();
     let before = Timestamp { seconds: -86_400, nanoseconds: 123_456_789 };
     a.set_mtime(before).unwrap();
-    let seen = entries(&source(temp));
+    let source = source(temp);
+    let seen = entries(&source);
     let [a, inner, b] = &seen[seen.len() - 3..] else { panic!("{seen:?}") };
     assert_eq!((a.metadata.mtime, a.metadata.mode, a.metadata.links), (before, 0o6751, 2));
     assert_eq!((a.metadata.uid, a.metadata.gid), (4_000_000_000, 54_321));
-    assert_eq!((&a.metadata.user, &a.metadata.group), (&None, &None));
+    let details = source.details(a).0;
+    assert_eq!((details.user, details.group), (None, None));
     assert_eq!(a.metadata, b.metadata);
-    assert_eq!(inner.metadata.xattrs, [(b"system.posix_acl_default".to_vec(), list)]);
+    assert_eq!(source.details(inner).0.xattrs, [(b"system.posix_acl_default".to_vec(), list)]);
 }
 
 #[test]
@@ -267,7 +272,7 @@ fn positions_of_files_are_of_no_account() {
     let mut file = File::open(folder.0.path().join("file")).unwrap();
     file.seek(SeekFrom::End(0)).unwrap();
     let metadata = Metadata { size: 4, ..Metadata::default() };
-    let mut content = FileContent::new(path("/file"), file, metadata);
+    let mut content = FileContent::new(path("/file"), file, metadata, None, true);
     let mut buffer = [0; 10];
     assert_eq!(content.read(&mut buffer).unwrap(), 4);
     assert_eq!(&buffer[..4], b"file");

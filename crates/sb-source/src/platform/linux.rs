@@ -13,7 +13,7 @@ use std::os::unix::fs::{DirBuilderExt, FileExt};
 use std::path::Path;
 
 use rustix::fs::{
-    AtFlags, CWD, Dir, FileType, Gid, Mode, OFlags, ResolveFlags, SeekFrom, Statx, StatxFlags, StatxTimestamp,
+    AtFlags, CWD, FileType, Gid, Mode, OFlags, RawDir, ResolveFlags, SeekFrom, Statx, StatxFlags, StatxTimestamp,
     Timespec, Timestamps, UTIME_OMIT, Uid,
 };
 use rustix::io::Errno;
@@ -21,6 +21,8 @@ use rustix::io::Errno;
 use super::{Child, Partial, Xattrs};
 use crate::{EntryPath, Kind, Metadata, Timestamp};
 
+/// Bytes of a listing that are taken from the system at once.
+const LISTING: usize = 32 << 10;
 /// More holes than this are read as the zeros they stand for, to bound memory.
 const MAX_HOLES: usize = 1 << 18;
 
@@ -62,11 +64,6 @@ impl Node {
         pin(&self.0, name, OFlags::empty())
     }
 
-    /// The folder this folder is in.
-    pub(crate) fn parent(&self) -> io::Result<Self> {
-        pin(&self.0, b"..", OFlags::DIRECTORY)
-    }
-
     /// The folder `path` below this one in one call; fails for long paths and on Linux before 5.6.
     pub(crate) fn beneath(&self, path: &EntryPath) -> io::Result<Self> {
         let relative = match &path.as_bytes()[1..] {
@@ -78,15 +75,41 @@ impl Node {
         Ok(Self(rustix::fs::openat2(&self.0, relative, flags, Mode::empty(), resolve)?))
     }
 
+    /// The folder `path` below this one, ready to be listed, in one call; fails for long paths, for folders that may be
+    /// passed through only, and on Linux before 5.6.
+    pub(crate) fn readable(&self, path: &EntryPath) -> io::Result<Self> {
+        let relative = match &path.as_bytes()[1..] {
+            b"" => b".",
+            relative => relative,
+        };
+        Ok(Self(open_beneath(&self.0, relative, OFlags::DIRECTORY)?))
+    }
+
+    /// Opens the file `path` below this folder for reading, in one call; fails as [`readable`](Self::readable) does, and
+    /// for what is no file that can be read at once.
+    pub(crate) fn file_beneath(&self, path: &EntryPath) -> io::Result<File> {
+        Ok(open_beneath(&self.0, &path.as_bytes()[1..], OFlags::NONBLOCK)?.into())
+    }
+
     /// What is in this folder, in no order.
     pub(crate) fn list(&self) -> Partial<Vec<Child>> {
+        let mut buffer = Vec::with_capacity(LISTING);
+        match self.lines(&self.0, &mut buffer) {
+            // This handle is not open for reading.
+            (_, Some(error)) if error.raw_os_error() == Some(Errno::BADF.raw_os_error()) => {
+                match open_quietly(&self.0, b".", OFlags::DIRECTORY) {
+                    Ok(folder) => self.lines(&folder, &mut buffer),
+                    Err(error) => (Vec::new(), Some(error.into())),
+                }
+            }
+            listed => listed,
+        }
+    }
+
+    fn lines(&self, folder: &OwnedFd, buffer: &mut Vec<u8>) -> Partial<Vec<Child>> {
         let mut children = Vec::new();
-        let listing = open_quietly(&self.0, b".", OFlags::DIRECTORY).and_then(Dir::new);
-        let dir = match listing {
-            Ok(dir) => dir,
-            Err(error) => return (children, Some(error.into())),
-        };
-        for line in dir {
+        let mut lines = RawDir::new(folder, buffer.spare_capacity_mut());
+        while let Some(line) = lines.next() {
             let line = match line {
                 Ok(line) => line,
                 Err(error) => return (children, Some(error.into())),
@@ -243,14 +266,20 @@ impl Node {
     }
 }
 
-/// As [`Node::inspect_self`].
-pub(crate) fn inspect_file(file: &File) -> io::Result<(Kind, Metadata)> {
-    describe(&stat(file, b"")?, || Err(Errno::INVAL))
+/// As [`Node::inspect_self`], and whether there may be holes.
+pub(crate) fn inspect_file(file: &File) -> io::Result<(Kind, Metadata, bool)> {
+    let stat = stat(file, b"")?;
+    let (kind, metadata) = describe(&stat, || Err(Errno::INVAL))?;
+    Ok((kind, metadata, stat.stx_blocks.saturating_mul(512) < stat.stx_size))
 }
 
 /// As [`Node::xattrs_self`].
 pub(crate) fn xattrs_of_file(file: &File) -> Partial<Xattrs> {
-    xattrs_of(file)
+    // Most files have none, and to know that takes one call.
+    match rustix::fs::flistxattr(file, &mut [0_u8; 0][..]) {
+        Ok(0) => (Vec::new(), None),
+        _ => xattrs_of(file),
+    }
 }
 
 /// Holes of a file of `size` bytes, as (offset, length); the file's position is of no account and not kept.
@@ -303,6 +332,16 @@ fn open_quietly(dir: impl AsFd, name: &[u8], flags: OFlags) -> Result<OwnedFd, E
     let flags = flags | OFlags::RDONLY | OFlags::CLOEXEC;
     match rustix::fs::openat(&dir, name, flags | OFlags::NOATIME, Mode::empty()) {
         Err(Errno::PERM) => rustix::fs::openat(dir, name, flags, Mode::empty()),
+        result => result,
+    }
+}
+
+/// The same for a path below a folder, no part of which may be a link.
+fn open_beneath(folder: impl AsFd, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
+    let flags = flags | OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    match rustix::fs::openat2(&folder, path, flags | OFlags::NOATIME, Mode::empty(), resolve) {
+        Err(Errno::PERM) => rustix::fs::openat2(folder, path, flags, Mode::empty(), resolve),
         result => result,
     }
 }

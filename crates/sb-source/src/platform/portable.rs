@@ -49,13 +49,18 @@ impl Node {
         Ok(Self(path))
     }
 
-    /// The folder this folder is in.
-    pub(crate) fn parent(&self) -> io::Result<Self> {
-        self.0.parent().map(|path| Self(path.to_path_buf())).ok_or_else(|| ErrorKind::NotFound.into())
-    }
-
     /// There is no safe way in one call.
     pub(crate) fn beneath(&self, _path: &EntryPath) -> io::Result<Self> {
+        Err(ErrorKind::Unsupported.into())
+    }
+
+    /// Likewise.
+    pub(crate) fn readable(&self, path: &EntryPath) -> io::Result<Self> {
+        self.beneath(path)
+    }
+
+    /// Likewise.
+    pub(crate) fn file_beneath(&self, _path: &EntryPath) -> io::Result<File> {
         Err(ErrorKind::Unsupported.into())
     }
 
@@ -210,8 +215,9 @@ impl Node {
 }
 
 /// Kind and metadata of an open file.
-pub(crate) fn inspect_file(file: &File) -> io::Result<(Kind, Metadata)> {
-    describe(&file.metadata()?)
+pub(crate) fn inspect_file(file: &File) -> io::Result<(Kind, Metadata, bool)> {
+    let (kind, metadata) = describe(&file.metadata()?)?;
+    Ok((kind, metadata, false))
 }
 
 /// Extended attributes: none here.
@@ -292,7 +298,8 @@ mod tests {
     #[test]
     fn looking() {
         let temp = tempfile::tempdir().unwrap();
-        let node = Node::create(&temp.path().join("a/b")).unwrap().parent().unwrap();
+        Node::create(&temp.path().join("a/b")).unwrap();
+        let node = Node::create(&temp.path().join("a")).unwrap();
         fs::write(temp.path().join("a/file"), "content").unwrap();
         std::os::unix::fs::symlink("file", temp.path().join("a/link")).unwrap();
 
@@ -324,7 +331,8 @@ mod tests {
         assert_eq!(kind_of(node.entry(b"\xff")), ErrorKind::InvalidFilename);
         assert_eq!(kind_of(node.beneath(&EntryPath::root())), ErrorKind::Unsupported);
         assert!(Node(temp.path().join("none")).list().1.is_some());
-        assert_eq!(kind_of(Node::root().unwrap().parent()), ErrorKind::NotFound);
+        assert_eq!(kind_of(node.readable(&EntryPath::root())), ErrorKind::Unsupported);
+        assert_eq!(kind_of(node.file_beneath(&EntryPath::root())), ErrorKind::Unsupported);
         assert_eq!(kind_of(Node::root().unwrap().folder(b"dev").unwrap().inspect(b"null")), ErrorKind::Unsupported);
     }
 

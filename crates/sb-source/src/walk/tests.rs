@@ -6,9 +6,11 @@ use std::path::PathBuf;
 
 use proptest::prelude::*;
 
-use super::*;
-use crate::testing::{deep, entries, folder, path, plant, script, source, without_privileges};
-use crate::{MemorySource, SelectionError, Source, SourceOptions};
+use crate::look::CACHE_SIGNATURE;
+use crate::testing::{deep, entries, folder, plant, script, source, without_privileges};
+use crate::{
+    Cause, Entry, EntryPath, Event, FileSource, Kind, MemorySource, Metadata, SelectionError, Source, SourceOptions,
+};
 
 fn told(folder: &(tempfile::TempDir, EntryPath), options: SourceOptions) -> Vec<String> {
     script(&FileSource::new([folder.0.path()], options).unwrap(), &folder.1)
@@ -288,6 +290,10 @@ fn names_need_no_encoding_and_paths_may_be_long() {
     assert_eq!(last.strip_prefix(&folder.1), Some(below.join(b"\xff\xfe").unwrap()));
 }
 
+fn open_handles() -> usize {
+    fs::read_dir("/proc/self/fd").unwrap().count()
+}
+
 #[test]
 fn deep_trees_hold_few_handles() {
     let folder = folder();
@@ -296,43 +302,52 @@ fn deep_trees_hold_few_handles() {
         inner.push(format!("m{level}"));
         plant(&inner, &["a", "z", "y/"]);
     }
-    let source = source(folder.0.path());
-    let mut walk = Walk::new(&source);
-    let (mut most, mut count) = (0, 0);
-    while let Some(event) = walk.next() {
-        assert!(!matches!(event, Event::Problem(_)), "{event:?}");
-        count += usize::from(matches!(event, Event::Entry(_)));
-        most = most.max(walk.frames.iter().filter(|frame| frame.node.is_some()).count());
+    for threads in [1, 3] {
+        let source = FileSource::new([folder.0.path()], SourceOptions::default().threads(threads)).unwrap();
+        let before = open_handles();
+        let (mut most, mut count) = (0, 0);
+        for event in source.walk() {
+            assert!(!matches!(event, Event::Problem(_)), "{event:?}");
+            count += usize::from(matches!(event, Event::Entry(_)));
+            most = most.max(open_handles());
+        }
+        // Other tests of this process open some, too.
+        assert!(most < before + 60, "{before} before, {most} at most");
+        assert_eq!(count, 200, "what comes after a deep folder is seen as well");
     }
-    assert_eq!(most, MAX_OPEN);
-    assert_eq!(count, 200, "what comes after a deep folder is seen as well");
 }
 
 #[test]
-fn moving_a_folder_under_the_walk_costs_that_folder_only() {
+fn large_folders_and_many_folders_are_walked_alike_by_any_number_of_threads() {
     let folder = folder();
-    let mut inner = folder.0.path().to_path_buf();
-    for level in 0..40 {
-        inner.push(format!("m{level}"));
-        plant(&inner, &["z"]);
+    for number in 0..9000 {
+        fs::write(folder.0.path().join(format!("{:04}", number * 7 % 9000)), "").unwrap();
     }
-    let outer = folder.0.path().join("m0/m1/m2");
-    let source = source(folder.0.path());
-    let mut told = Vec::new();
-    for event in source.walk() {
-        match event {
-            Event::Entry(entry) => told.push(entry.path),
-            Event::Problem(problem) => told.push(problem.path),
-            Event::Enter(entry) if entry.name() == b"m39" => {
-                fs::rename(outer.join("m3"), folder.0.path().join("elsewhere")).unwrap();
-                fs::rename(&outer, folder.0.path().join("m0/m1/renamed")).unwrap();
-            }
-            Event::Enter(_) | Event::Leave => {}
-        }
+    for number in 0..300 {
+        plant(&folder.0.path().join(format!("{:04}+/{}", number * 30, number % 7)), &["x", "y/z"]);
     }
-    let lost: Vec<_> = told.iter().filter(|path| path.file_name() != b"z").collect();
-    assert_eq!(lost, [&folder.1.join(b"m0").unwrap().join(b"m1").unwrap().join(b"m2").unwrap()]);
-    assert_eq!(told.len(), 40, "all but the file in the folder that was moved, and the problem");
+    let walk = |threads| {
+        let options = SourceOptions::default().threads(threads);
+        FileSource::new([folder.0.path()], options).unwrap().walk().collect::<Vec<_>>()
+    };
+    let alone = walk(1);
+    assert_eq!(alone.iter().filter(|event| matches!(event, Event::Entry(_))).count(), 9600);
+    for threads in [2, 5] {
+        assert_eq!(walk(threads), alone);
+    }
+}
+
+#[test]
+fn a_walk_can_be_given_up() {
+    let folder = folder();
+    for number in 0..200 {
+        plant(&folder.0.path().join(format!("{number}")), &["x", "y/z"]);
+    }
+    let options = SourceOptions::default().threads(4);
+    let source = FileSource::new([folder.0.path()], options).unwrap();
+    for taken in [0, 1, 10, 100] {
+        assert_eq!(source.walk().take(taken).count(), taken);
+    }
 }
 
 #[test]
@@ -352,6 +367,9 @@ fn what_changes_between_listing_and_looking_is_a_problem() {
                 fs::remove_file(temp.join("gone")).unwrap();
                 fs::remove_dir_all(temp.join("lost")).unwrap();
             }
+            Event::Entry(entry) => {
+                told.extend(source.open(&entry).err().map(|error| error.problem(&entry.path)));
+            }
             Event::Problem(problem) => told.push(problem),
             _ => {}
         }
@@ -360,7 +378,7 @@ fn what_changes_between_listing_and_looking_is_a_problem() {
     let expected =
         [("file", Cause::Changed), ("folder", Cause::Changed), ("gone", Cause::Vanished), ("lost", Cause::Vanished)];
     assert_eq!(seen, expected.map(|(name, cause)| (name.as_bytes(), cause)));
-    assert_eq!((&*told[0].detail, &*told[1].detail), ("is a directory", "Not a directory (os error 20)"));
+    assert_eq!(told[1].detail, "Not a directory (os error 20)");
 }
 
 #[test]
@@ -387,31 +405,38 @@ fn what_may_not_be_read_is_a_problem() {
 }
 
 #[test]
-fn extended_attributes_come_along() {
+fn details_are_extended_attributes_and_names_of_owners() {
     let folder = folder();
     plant(folder.0.path(), &["file", "folder/"]);
     for name in ["file", "folder"] {
         xattr::set(folder.0.path().join(name), "user.z", b"last").unwrap();
         xattr::set(folder.0.path().join(name), "user.a", &[0, 255]).unwrap();
     }
-    let seen = entries(&source(folder.0.path()));
+    let source = source(folder.0.path());
+    let seen = entries(&source);
     for entry in &seen[seen.len() - 2..] {
+        assert!(entry.metadata.xattrs.is_empty() && entry.metadata.user.is_none(), "a walk leaves them out");
+        let (details, problem) = source.details(entry);
         let expected = [(b"user.a".to_vec(), vec![0, 255]), (b"user.z".to_vec(), b"last".to_vec())];
-        assert_eq!(entry.metadata.xattrs, expected, "{}", entry.path);
+        assert_eq!((details.xattrs.as_slice(), &problem), (&expected[..], &None), "{}", entry.path);
+        assert_eq!(details.user.as_deref(), Some(&b"root"[..]));
+        let plain = Metadata { xattrs: Vec::new(), user: None, group: None, ..details };
+        assert_eq!(plain, entry.metadata, "and nothing else");
     }
+    let root = Entry { path: EntryPath::root(), ..seen[0].clone() };
+    assert!(source.details(&root).1.is_none());
 }
 
 #[test]
-fn trouble_with_attributes_follows_the_entry() {
+fn details_of_what_is_gone_are_a_problem() {
     let folder = folder();
+    plant(folder.0.path(), &["folder/file"]);
     let source = source(folder.0.path());
-    let mut walk = Walk::new(&source);
-    walk.path = path("/a");
-    let error = io::ErrorKind::ArgumentListTooLong.into();
-    walk.give(Kind::File, Metadata::default(), (vec![(b"user.a".to_vec(), vec![])], Some(error)), false);
-    let given: Vec<_> = walk.ready.drain(..).collect();
-    let [Event::Entry(entry), Event::Problem(problem)] = &given[..] else { panic!("{given:?}") };
-    assert_eq!((entry.metadata.xattrs.len(), &problem.path, problem.cause), (1, &path("/a"), Cause::TooLarge));
+    let seen = entries(&source);
+    fs::remove_dir_all(folder.0.path().join("folder")).unwrap();
+    let problem = source.details(seen.last().unwrap()).1.unwrap();
+    assert_eq!((problem.path.file_name(), problem.cause), (&b"file"[..], Cause::Vanished));
+    assert!(problem.detail.starts_with("extended attributes: "), "{problem}");
 }
 
 proptest! {

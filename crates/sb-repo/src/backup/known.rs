@@ -1,0 +1,105 @@
+//! Which chunks need not be stored: the vault has them, or this run has stored them already.
+
+use std::collections::{BTreeSet, HashSet};
+use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+
+use crate::clock::Monitor;
+use crate::error::RepoError;
+use crate::ids::{ChunkId, TableId};
+use crate::locator::{Locator, Scope};
+use crate::name;
+use crate::pack::Tools;
+use crate::sessions::table_of;
+use crate::wire::locator::prefix;
+
+/// Chunk ids are evenly spread, so their own bits are hash enough.
+#[derive(Default)]
+struct OwnBits(u64);
+
+impl Hasher for OwnBits {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, _: &[u8]) {
+        unreachable!("only numbers are hashed");
+    }
+
+    fn write_u128(&mut self, number: u128) {
+        self.0 = number as u64;
+    }
+}
+
+type Fresh = HashSet<u128, BuildHasherDefault<OwnBits>>;
+
+/// Parts of the set of fresh chunks, so that threads seldom wait for each other.
+const SHARDS: usize = 16;
+
+/// The chunks of one run. The locator is read when it is asked for first: a run that finds nothing new needs none.
+pub(super) struct Known {
+    locator: OnceLock<Locator>,
+    /// What the locator may tell of, until it has been read.
+    scope: Mutex<Option<Scope>>,
+    /// Packs of earlier runs that this one relies on.
+    used: Mutex<HashSet<u32>>,
+    /// Chunks that this run stored.
+    fresh: [Mutex<Fresh>; SHARDS],
+}
+
+impl Known {
+    pub(super) fn new(scope: Scope) -> Self {
+        Self {
+            locator: OnceLock::new(),
+            scope: Mutex::new(Some(scope)),
+            used: Mutex::default(),
+            fresh: std::array::from_fn(|_| Mutex::default()),
+        }
+    }
+
+    /// Where the vault has what.
+    pub(super) fn locator(&self, tools: &Tools<'_>, monitor: &dyn Monitor) -> Result<&Locator, RepoError> {
+        if let Some(locator) = self.locator.get() {
+            return Ok(locator);
+        }
+        let mut scope = lock(&self.scope);
+        if let Some(scope) = scope.take() {
+            let loaded = Locator::load(tools.view, tools.keys, monitor, scope)?;
+            return Ok(self.locator.get_or_init(|| loaded));
+        }
+        // Another thread was first, or could not read it and has ended the run.
+        self.locator.get().ok_or(RepoError::Interrupted)
+    }
+
+    /// The locator, if anything had to be looked up.
+    pub(super) fn loaded(&self) -> Option<&Locator> {
+        self.locator.get()
+    }
+
+    /// True if the vault has the chunk; then this run relies on the pack that has it.
+    pub(super) fn has(&self, locator: &Locator, id: &ChunkId, content: bool) -> bool {
+        let place = locator.places(id).find(|place| locator.is_content(place.pack) == content);
+        if let Some(place) = &place {
+            lock(&self.used).insert(place.pack);
+        }
+        place.is_some()
+    }
+
+    /// True for whoever asks first: then the chunk is his to store.
+    pub(super) fn is_new(&self, id: &ChunkId) -> bool {
+        let number = u128::from_be_bytes(*prefix(id));
+        lock(&self.fresh[(number >> 124) as usize % SHARDS]).insert(number)
+    }
+
+    /// The packs of earlier runs that this one relies on, and the tables their keys are in.
+    pub(super) fn relied_on(&self) -> (BTreeSet<String>, BTreeSet<TableId>) {
+        let Some(locator) = self.locator.get() else { return Default::default() };
+        let used = lock(&self.used);
+        let packs = used.iter().map(|pack| locator.pack(*pack));
+        packs.map(|pack| (name::pack(&pack.id).to_string(), table_of(&pack.key))).unzip()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

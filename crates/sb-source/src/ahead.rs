@@ -1,0 +1,173 @@
+//! Looking into folders ahead of the walk, on other threads.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+
+use crate::file_source::Selected;
+use crate::look::{Looked, Step, Task};
+
+/// So many steps may wait for the walk to come to them.
+const AHEAD: usize = 16 << 10;
+
+/// A folder on the way from being known to being visited.
+#[derive(Debug)]
+pub(crate) struct Slot(Mutex<State>);
+
+#[derive(Debug)]
+enum State {
+    Waiting(Task),
+    /// Somebody is looking.
+    Busy,
+    Done(Looked),
+    /// The walk has it.
+    Taken,
+}
+
+impl Slot {
+    pub(crate) fn new(task: Task) -> Arc<Self> {
+        Arc::new(Self(Mutex::new(State::Waiting(task))))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.0)
+    }
+
+    /// The task, if nobody has begun with it; then the state is `next`.
+    fn begin(&self, next: State) -> Option<Task> {
+        let mut state = self.state();
+        if !matches!(*state, State::Waiting(_)) {
+            return None;
+        }
+        match std::mem::replace(&mut *state, next) {
+            State::Waiting(task) => Some(task),
+            _ => unreachable!("just seen to be waiting"),
+        }
+    }
+}
+
+/// Threads that look into the folders the walk comes to next; they end with this.
+#[derive(Debug)]
+pub(crate) struct Ahead {
+    source: Arc<Selected>,
+    queue: Arc<Queue>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    work: Mutex<Work>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Work {
+    /// What the walk comes to next is last.
+    slots: Vec<Arc<Slot>>,
+    /// Steps that wait for the walk.
+    waiting: usize,
+    stop: bool,
+}
+
+impl Ahead {
+    /// With no threads, the walk does all the looking itself, and only when it comes to a folder.
+    pub(crate) fn new(source: Arc<Selected>, threads: usize) -> Self {
+        let queue = Arc::new(Queue::default());
+        let start = |_| {
+            let (source, queue) = (Arc::clone(&source), Arc::clone(&queue));
+            // Where no thread can be had, the walk goes on without.
+            thread::Builder::new().name("walk".to_owned()).spawn(move || queue.look(&source)).ok()
+        };
+        let threads = (0..threads).filter_map(start).collect();
+        Self { source, queue, threads }
+    }
+
+    /// What is in a folder that the walk has come to.
+    pub(crate) fn take(&self, slot: &Arc<Slot>) -> Looked {
+        if let Some(task) = slot.begin(State::Taken) {
+            let looked = self.source.look(task);
+            self.announce(&looked);
+            return looked;
+        }
+        let mut work = lock(&self.queue.work);
+        loop {
+            let done = std::mem::replace(&mut *slot.state(), State::Busy);
+            if let State::Done(looked) = done {
+                *slot.state() = State::Taken;
+                if work.waiting >= AHEAD {
+                    self.queue.changed.notify_all();
+                }
+                work.waiting -= looked.steps.len();
+                return looked;
+            }
+            // Somebody else is at it; meanwhile there is other work.
+            work = match work.slots.pop() {
+                Some(next) => self.queue.fill(&self.source, &next, work),
+                None => self.queue.changed.wait(work).unwrap_or_else(PoisonError::into_inner),
+            };
+        }
+    }
+
+    /// Says which folders come next, those in `looked` before all others.
+    pub(crate) fn announce(&self, looked: &Looked) {
+        if !self.threads.is_empty() {
+            lock(&self.queue.work).announce(looked);
+            self.queue.changed.notify_all();
+        }
+    }
+}
+
+impl Drop for Ahead {
+    fn drop(&mut self) {
+        lock(&self.queue.work).stop = true;
+        self.queue.changed.notify_all();
+        for thread in self.threads.drain(..) {
+            // A panic there has ended the walk already.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Work {
+    fn announce(&mut self, looked: &Looked) {
+        while self.slots.last().is_some_and(|slot| matches!(*slot.state(), State::Taken)) {
+            self.slots.pop();
+        }
+        let folders = looked.steps.iter().rev().filter_map(|step| match step {
+            Step::Folder(slot) => Some(Arc::clone(slot)),
+            Step::Event(_) => None,
+        });
+        self.slots.extend(folders);
+    }
+}
+
+impl Queue {
+    /// What each thread does.
+    fn look(&self, source: &Selected) {
+        let mut work = lock(&self.work);
+        while !work.stop {
+            let slot = if work.waiting < AHEAD { work.slots.pop() } else { None };
+            work = match slot {
+                Some(slot) => self.fill(source, &slot, work),
+                None => self.changed.wait(work).unwrap_or_else(PoisonError::into_inner),
+            };
+        }
+    }
+
+    /// Looks into a folder ahead of the walk, unless the walk has it already.
+    fn fill<'q>(&'q self, source: &Selected, slot: &Slot, work: MutexGuard<'q, Work>) -> MutexGuard<'q, Work> {
+        let Some(task) = slot.begin(State::Busy) else { return work };
+        drop(work);
+        let looked = source.look(task);
+        let mut work = lock(&self.work);
+        work.waiting += looked.steps.len();
+        work.announce(&looked);
+        *slot.state() = State::Done(looked);
+        self.changed.notify_all();
+        work
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // What is guarded is put in place as a whole, so a panic elsewhere can't leave it half done.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
