@@ -276,7 +276,7 @@ pub(crate) fn inspect_file(file: &File) -> io::Result<(Kind, Metadata, bool)> {
 /// As [`Node::xattrs_self`].
 pub(crate) fn xattrs_of_file(file: &File) -> Partial<Xattrs> {
     // Most files have none, and to know that takes one call.
-    match rustix::fs::flistxattr(file, &mut [0_u8; 0][..]) {
+    match rustix::fs::flistxattr_query(file) {
         Ok(0) => (Vec::new(), None),
         _ => xattrs_of(file),
     }

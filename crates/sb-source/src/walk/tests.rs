@@ -420,6 +420,9 @@ fn details_are_extended_attributes_and_names_of_owners() {
         let expected = [(b"user.a".to_vec(), vec![0, 255]), (b"user.z".to_vec(), b"last".to_vec())];
         assert_eq!((details.xattrs.as_slice(), &problem), (&expected[..], &None), "{}", entry.path);
         assert_eq!(details.user.as_deref(), Some(&b"root"[..]));
+        if entry.kind == Kind::File {
+            assert_eq!(source.open(entry).unwrap().metadata(), &details, "who opens it sees as much");
+        }
         let plain = Metadata { xattrs: Vec::new(), user: None, group: None, ..details };
         assert_eq!(plain, entry.metadata, "and nothing else");
     }
