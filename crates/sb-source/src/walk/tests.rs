@@ -328,12 +328,15 @@ fn large_folders_and_many_folders_are_walked_alike_by_any_number_of_threads() {
     }
     let walk = |threads| {
         let options = SourceOptions::default().threads(threads);
-        FileSource::new([folder.0.path()], options).unwrap().walk().collect::<Vec<_>>()
+        let source = FileSource::new([folder.0.path()], options).unwrap();
+        // Of what lies above, other tests change the times.
+        let is_own = |event: &Event| !matches!(event, Event::Enter(entry) if entry.ancestor);
+        source.walk().filter(is_own).collect::<Vec<_>>()
     };
     let alone = walk(1);
     assert_eq!(alone.iter().filter(|event| matches!(event, Event::Entry(_))).count(), 9600);
     for threads in [2, 5] {
-        assert_eq!(walk(threads), alone);
+        assert!(walk(threads) == alone, "{threads} threads");
     }
 }
 
