@@ -31,12 +31,13 @@ pub use session::Session;
 pub use vault::Vault;
 
 pub use ops::{
-    BackupOptions, CatReport, InfoReport, InitOptions, InitReport, LsOptions, LsReport, Opened, PublicReport,
-    RebuildOptions, RestoreOptions, SnapshotsOptions, Usage, VerifyOptions,
+    BackupOptions, CatReport, Compression, InfoReport, InitOptions, InitReport, LsOptions, LsReport, Opened,
+    PublicReport, RebuildOptions, RestoreOptions, SnapshotsOptions, Usage, VerifyOptions,
 };
 pub use sb_repo::{
     BackupReport, Clock, Counter, DocumentRef, Entry, Finding, Flaw, Item, Monitor, Progress, RebuildReport, RepoError,
-    RestoreProblem, RestoreReport, Silent, Snapshot, SnapshotId, Snapshots, VaultId, VerifyLevel, VerifyReport,
+    RestoreProblem, RestoreReport, Silent, Snapshot, SnapshotId, SnapshotType, Snapshots, VaultId, VerifyLevel,
+    VerifyReport,
 };
 pub use sb_source::{Problem, SourceOptions};
 

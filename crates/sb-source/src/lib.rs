@@ -14,6 +14,7 @@ mod look;
 mod memory;
 mod options;
 mod selection;
+mod stream;
 mod walk;
 
 mod restore;
@@ -32,5 +33,6 @@ pub use file_source::FileSource;
 pub use memory::{Fault, MemorySource};
 pub use options::SourceOptions;
 pub use selection::SelectionError;
+pub use stream::StreamSource;
 
 pub use restore::{Attribute, FileWriter, MetadataProblem, Target, TargetError};

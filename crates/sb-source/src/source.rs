@@ -62,7 +62,8 @@ pub trait Content: Debug + Send {
 
     /// Reads the next bytes into `buffer` and returns how many; 0 at the end of the file.
     ///
-    /// Never gives more than [`metadata`](Self::metadata)'s `size` in all, even when the file grows.
+    /// Of a file it never gives more than [`metadata`](Self::metadata)'s `size` in all, even when the file grows; of a stream,
+    /// whose size nobody knows before, all there is.
     ///
     /// # Errors
     /// When the device or file system cannot deliver.

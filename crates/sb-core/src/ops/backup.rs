@@ -2,12 +2,36 @@
 
 use std::path::{Path, PathBuf};
 
-use sb_repo::{BackupReport, Progress};
-use sb_source::{FileSource, SourceOptions};
+use chrono::{DateTime, Utc};
+use sb_repo::{BackupReport, Progress, SnapshotType};
+use sb_source::{FileSource, Source, SourceOptions};
 
 use crate::error::CoreError;
 use crate::session::Session;
 use crate::size::Size;
+
+/// How hard a backup compresses. Figures: docs/decisions/0014-segments.md.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Compression {
+    /// zstd level 1: some 3 % larger, two thirds of the time.
+    Fast,
+    /// zstd level 3.
+    #[default]
+    Default,
+    /// zstd level 12: a little smaller, several times the time.
+    Dense,
+}
+
+impl Compression {
+    /// As a zstd level.
+    pub fn level(self) -> i32 {
+        match self {
+            Self::Fast => 1,
+            Self::Default => 3,
+            Self::Dense => 12,
+        }
+    }
+}
 
 /// What to back up, and how.
 #[derive(Clone, Debug)]
@@ -22,8 +46,18 @@ pub struct BackupOptions {
     pub host: Vec<u8>,
     /// Words to find the snapshot by. Default: none.
     pub tags: Vec<String>,
+    /// What is read: what changed since the newest run, since the newest full one, or everything. Default: the first.
+    pub kind: SnapshotType,
+    /// Takes files for unchanged whose time of last change alone is another. Default: no.
+    pub ignore_ctime: bool,
+    /// Takes files for unchanged whose inode number alone is another. Default: no.
+    pub ignore_inode: bool,
+    /// What the snapshot is to be dated. Default: now.
+    pub time: Option<DateTime<Utc>>,
     /// zstd level, 1 to 19. Default: 3.
     pub compression_level: i32,
+    /// How many threads work. Default: 0, one for each core.
+    pub threads: usize,
     /// Free space in the storage without which no run begins. Default: 16 MiB, or a twentieth of the storage where that is
     /// less.
     pub free_minimum: Option<Size>,
@@ -37,9 +71,30 @@ impl Default for BackupOptions {
             source: SourceOptions::default(),
             host: below.host,
             tags: below.tags,
+            kind: below.kind,
+            ignore_ctime: below.ignore_ctime,
+            ignore_inode: below.ignore_inode,
+            time: below.time,
             compression_level: below.level,
+            threads: below.threads,
             free_minimum: below.free_min.map(Size),
         }
+    }
+}
+
+impl BackupOptions {
+    fn settings(&self) -> sb_repo::BackupOptions {
+        let mut settings = sb_repo::BackupOptions::default();
+        settings.host.clone_from(&self.host);
+        settings.tags.clone_from(&self.tags);
+        settings.kind = self.kind;
+        settings.ignore_ctime = self.ignore_ctime;
+        settings.ignore_inode = self.ignore_inode;
+        settings.time = self.time;
+        settings.level = self.compression_level;
+        settings.threads = self.threads;
+        settings.free_min = self.free_minimum.map(|size| size.0);
+        settings
     }
 }
 
@@ -51,19 +106,31 @@ impl Session {
     /// [`CoreError::Selection`] before anything is read; in [`CoreError::Repo`] a full or failing storage, a vault that was
     /// rolled back, and interruption. Then there is no snapshot, but what was stored serves the next run.
     pub fn backup(&mut self, options: &BackupOptions, progress: Progress<'_>) -> Result<BackupReport, CoreError> {
-        let mut without = options.source.clone().skip_folder(&self.place.state_root);
+        let threads = match options.threads {
+            0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            threads => threads,
+        };
+        let mut without = options.source.clone().threads(threads).skip_folder(&self.place.state_root);
         if let Some(folder) = self.place.location.folder() {
             without = without.skip_folder(folder);
         }
         let paths: Vec<PathBuf> = options.paths.iter().map(|path| followed(path)).collect();
         let source = FileSource::new(&paths, without)?;
         warn_of_misunderstandings(&paths, &source, progress);
-        let mut settings = sb_repo::BackupOptions::default();
-        settings.host.clone_from(&options.host);
-        settings.tags.clone_from(&options.tags);
-        settings.level = options.compression_level;
-        settings.free_min = options.free_minimum.map(|size| size.0);
-        Ok(self.vault.backup(&source, &settings, progress)?)
+        self.backup_source(&source, options, progress)
+    }
+
+    /// The same for a source of any kind, such as a stream; paths and what to leave out do not count.
+    ///
+    /// # Errors
+    /// As [`backup`](Self::backup).
+    pub fn backup_source(
+        &mut self,
+        source: &dyn Source,
+        options: &BackupOptions,
+        progress: Progress<'_>,
+    ) -> Result<BackupReport, CoreError> {
+        Ok(self.vault.backup(source, &options.settings(), progress)?)
     }
 }
 

@@ -10,7 +10,7 @@ mod restore;
 mod snapshots;
 mod verify;
 
-pub use backup::BackupOptions;
+pub use backup::{BackupOptions, Compression};
 pub use cat::CatReport;
 pub use info::{InfoReport, Opened, Usage};
 pub use init::{InitOptions, InitReport};

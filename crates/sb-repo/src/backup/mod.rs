@@ -19,6 +19,7 @@ mod store;
 mod tree;
 mod walk;
 
+use chrono::{DateTime, Utc};
 use sb_source::{Problem, Source};
 
 use crate::clock::Progress;
@@ -44,6 +45,8 @@ pub struct BackupOptions {
     pub ignore_ctime: bool,
     /// Takes files for unchanged whose inode number alone is another. Default: no.
     pub ignore_inode: bool,
+    /// What the snapshot is to be dated. Default: when the run began.
+    pub time: Option<DateTime<Utc>>,
     /// How many threads read and compress; with 1 all happens in order on the caller's own. Default: 0, one for each core.
     pub threads: usize,
     /// zstd level. Default: 3.
@@ -63,6 +66,7 @@ impl Default for BackupOptions {
             kind: SnapshotType::Incremental,
             ignore_ctime: false,
             ignore_inode: false,
+            time: None,
             threads: 0,
             level: 3,
             free_min: None,

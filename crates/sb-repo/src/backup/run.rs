@@ -217,7 +217,7 @@ impl Vault {
         let body = SnapshotBody {
             base: compared.base,
             kind: compared.kind,
-            started,
+            started: options.time.unwrap_or(started),
             ..request.body(&tools, &lead, store.counts(lead.counts), root, problems)
         };
         let (id, snapshot) = write_snapshot(&tools, &body)?;

@@ -102,6 +102,8 @@ impl<'s, 'a> Lead<'s, 'a> {
     /// Goes through the source and stores it; its root node, and where the list of problems is.
     pub(super) fn go(&mut self) -> Result<(Reference, Option<Reference>), RepoError> {
         self.walk()?;
+        // Whoever listens may have seen enough.
+        self.store.progress.check()?;
         let problems = self.store_problems()?;
         let root = match self.root {
             Some(root) => root,

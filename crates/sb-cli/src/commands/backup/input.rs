@@ -1,0 +1,159 @@
+//! What is to be backed up when the command line does not list it: lists in files, and streams.
+
+use std::ffi::OsString;
+use std::fs;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use sb_core::source::{EntryPath, StreamSource, Timestamp};
+use sb_core::{Clock, Counter, Monitor, Problem, SystemClock};
+
+use crate::failure::Failure;
+
+/// The paths in these files, one on each line, or between NUL bytes if there are any. `-` is the standard input.
+pub(super) fn paths_from(files: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
+    let mut paths = Vec::new();
+    for file in files {
+        let read = if file.as_os_str() == "-" {
+            let mut bytes = Vec::new();
+            io::stdin().read_to_end(&mut bytes).map(|_| bytes)
+        } else {
+            fs::read(file)
+        };
+        let bytes = read.map_err(|error| Failure::file("read", file, &error))?;
+        paths.extend(listed(&bytes));
+    }
+    Ok(paths)
+}
+
+fn listed(bytes: &[u8]) -> Vec<PathBuf> {
+    let separator = if bytes.contains(&0) { 0 } else { b'\n' };
+    let lines = bytes.split(|byte| *byte == separator);
+    let lines = lines.map(|line| if separator == 0 { line } else { line.strip_suffix(b"\r").unwrap_or(line) });
+    lines.filter(|line| !line.is_empty()).filter_map(path).collect()
+}
+
+#[cfg(unix)]
+fn path(bytes: &[u8]) -> Option<PathBuf> {
+    use std::os::unix::ffi::OsStrExt;
+    Some(PathBuf::from(std::ffi::OsStr::from_bytes(bytes)))
+}
+
+#[cfg(not(unix))]
+fn path(bytes: &[u8]) -> Option<PathBuf> {
+    std::str::from_utf8(bytes).ok().map(PathBuf::from)
+}
+
+/// A stream under this name, which may be a path.
+pub(super) fn stream(name: &Path, stream: impl Read + Send + 'static) -> Result<StreamSource, Failure> {
+    let wrong = || Failure::usage(format!("`{}` is no name for what comes in at a pipe", name.display()));
+    let absolute = Path::new("/").join(name);
+    let path = EntryPath::new(absolute.as_os_str().as_encoded_bytes()).map_err(|_| wrong())?;
+    if path.is_root() {
+        return Err(wrong());
+    }
+    let now = SystemClock.now();
+    let now = Timestamp { seconds: now.timestamp(), nanoseconds: now.timestamp_subsec_nanos().min(999_999_999) };
+    Ok(StreamSource::new(path, stream, now))
+}
+
+/// What a command prints. Its end is an error unless the command ended well: half a dump is none.
+#[derive(Debug)]
+pub(super) struct CommandOutput {
+    name: String,
+    child: Child,
+    stdout: ChildStdout,
+}
+
+impl CommandOutput {
+    pub(super) fn start(command: &[OsString]) -> Result<Self, Failure> {
+        let (program, arguments) =
+            command.split_first().ok_or_else(|| Failure::usage("no command is given to take the output of"))?;
+        let name = program.to_string_lossy().into_owned();
+        let child = Command::new(program).args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
+        let mut child = child.map_err(|error| {
+            Failure::new(format!("cannot run `{name}`: {error}")).hint("Nothing has been backed up")
+        })?;
+        let stdout = child.stdout.take().expect("asked for");
+        Ok(Self { name, child, stdout })
+    }
+}
+
+impl Read for CommandOutput {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.stdout.read(buffer)? {
+            0 if !buffer.is_empty() => {
+                let status = self.child.wait()?;
+                if status.success() {
+                    Ok(0)
+                } else {
+                    Err(io::Error::other(format!("`{}` ended with {status}", self.name)))
+                }
+            }
+            read => Ok(read),
+        }
+    }
+}
+
+impl Drop for CommandOutput {
+    fn drop(&mut self) {
+        // Nobody reads what it prints any more.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Ends the run at the first problem: of a stream there is nothing else to back up.
+#[derive(Debug)]
+pub(super) struct AllOrNothing<'a> {
+    pub(super) monitor: &'a dyn Monitor,
+    pub(super) stop: &'a AtomicBool,
+    pub(super) problem: Mutex<Option<Problem>>,
+}
+
+impl Monitor for AllOrNothing<'_> {
+    fn count(&self, counter: Counter, n: u64) {
+        self.monitor.count(counter, n);
+    }
+
+    fn expect(&self, counter: Counter, total: u64) {
+        self.monitor.expect(counter, total);
+    }
+
+    fn problem(&self, problem: &Problem) {
+        *self.problem.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(problem.clone());
+        self.stop.store(true, Ordering::Relaxed);
+    }
+
+    fn warning(&self, text: &str) {
+        self.monitor.warning(text);
+    }
+
+    fn at(&self, path: &[u8]) {
+        self.monitor.at(path);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_have_a_path_on_each_line_or_between_nul_bytes() {
+        let paths = |bytes: &[u8]| listed(bytes).iter().map(|path| path.display().to_string()).collect::<Vec<_>>();
+        assert_eq!(paths(b"/a\n\n/b c\r\n/d"), ["/a", "/b c", "/d"]);
+        assert_eq!(paths(b"/a\n2\0/b\r\0"), ["/a\n2", "/b\r"]);
+        assert_eq!(paths(b""), [""; 0]);
+    }
+
+    #[test]
+    fn a_stream_needs_a_name() {
+        for name in ["/", "", "a/../b"] {
+            assert!(stream(Path::new(name), io::empty()).is_err(), "{name}");
+        }
+        assert!(stream(Path::new("db/dump.sql"), io::empty()).is_ok());
+    }
+}

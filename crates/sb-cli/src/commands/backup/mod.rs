@@ -1,0 +1,338 @@
+//! `sb backup`.
+
+mod hooks;
+mod input;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::sync::PoisonError;
+use std::time::{Duration, Instant};
+
+use clap::{Args, ValueEnum};
+use sb_core::{BackupOptions, BackupReport, Compression, CoreError, Progress, Session, Size, SnapshotType};
+use serde_json::json;
+
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::platform;
+use crate::text::{count, duration};
+use crate::when;
+use input::{AllOrNothing, CommandOutput};
+
+/// So many problems are listed unless more is asked for.
+const PROBLEMS_SHOWN: usize = 20;
+
+/// Back up folders and files
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  sb backup /srv/clients
+  sb backup /srv/clients /etc --exclude '*.tmp' --exclude-caches --tag daily
+  sb backup --stdin-from-command --stdin-name books.sql -- pg_dump books
+  find /srv -name '*.pdf' -print0 | sb backup --files-from -
+
+Only what changed since the last backup of the same paths is read; every snapshot is whole all the same. \
+What cannot be read is listed, and the program ends with 3: the snapshot is there, but partial. The vault itself and the \
+folder for local state are never backed up. Patterns have the syntax of gitignore(5) and are matched below each PATH.")]
+pub(crate) struct BackupArgs {
+    /// What to back up [default: `backup.paths` of the configuration]
+    #[arg(value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    /// Leave out what matches this pattern; may be given more than once
+    #[arg(long, value_name = "GLOB")]
+    exclude: Vec<String>,
+    /// Leave out what matches one of the patterns in this file
+    #[arg(long, value_name = "FILE")]
+    exclude_file: Vec<PathBuf>,
+    /// Leave out what is in folders marked as caches by a CACHEDIR.TAG
+    #[arg(long)]
+    exclude_caches: bool,
+    /// Leave out what is in folders that hold something of this name
+    #[arg(long, value_name = "NAME")]
+    exclude_if_present: Vec<OsString>,
+    /// Leave out files larger than this, such as 500M or 2G
+    #[arg(long, value_name = "SIZE")]
+    exclude_larger_than: Option<Size>,
+    /// Stay on the file systems of the given paths
+    #[arg(long)]
+    one_file_system: bool,
+    /// Back up the paths listed in this file too, one on each line or between NUL bytes; `-` is the standard input
+    #[arg(long, value_name = "FILE")]
+    files_from: Vec<PathBuf>,
+    /// Back up what comes in at the standard input, as one file
+    #[arg(long, conflicts_with_all = ["paths", "files_from", "stdin_from_command"])]
+    stdin: bool,
+    /// Name of the file in the snapshot [default: stdin]
+    #[arg(long, value_name = "PATH")]
+    stdin_name: Option<PathBuf>,
+    /// Back up what a command prints, as one file; the command follows after `--`, and if it fails there is no snapshot
+    #[arg(long, conflicts_with = "files_from")]
+    stdin_from_command: bool,
+    /// What is read: what changed since the last backup, since the last full one, or every byte
+    #[arg(long = "type", value_name = "TYPE", value_enum, default_value_t = Type::Incremental)]
+    kind: Type,
+    /// Read every byte, as `--type full` does
+    #[arg(long, hide = true)]
+    force: bool,
+    /// Take files for unchanged though their inode number is another, as on some network shares
+    #[arg(long)]
+    ignore_inode: bool,
+    /// Take files for unchanged though the time of their last change of status is another, as on some network shares
+    #[arg(long)]
+    ignore_ctime: bool,
+    /// Date the snapshot, such as `2026-03-31 18:00` [default: now]
+    #[arg(long, value_name = "DATE")]
+    time: Option<String>,
+    /// How many threads work [default: one for each core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    threads: Option<u16>,
+    /// Run this in a shell first; if it fails, nothing is backed up
+    #[arg(long, value_name = "COMMAND")]
+    pre_command: Option<OsString>,
+    /// Run this in a shell at the end, whatever came of it, with SB_STATUS (done, partial, failed) and SB_SNAPSHOT set
+    #[arg(long, value_name = "COMMAND")]
+    post_command: Option<OsString>,
+    /// A word to find the snapshot by; may be given more than once
+    #[arg(long, value_name = "TAG")]
+    tag: Vec<String>,
+    /// Name of this machine in the snapshot [default: what the system calls itself]
+    #[arg(long, value_name = "NAME")]
+    host: Option<OsString>,
+    /// How hard to compress [default: default]
+    #[arg(long, value_name = "HOW", value_enum)]
+    compression: Option<How>,
+    /// The same as a zstd level, 1 (fast) to 19 (small) [default: 3]
+    #[arg(long, value_name = "LEVEL", conflicts_with = "compression", value_parser = clap::value_parser!(i32).range(1..=19))]
+    compression_level: Option<i32>,
+    /// Free space in the vault's storage without which no backup begins [default: 16M, or a twentieth of the storage if that is less]
+    #[arg(long, value_name = "SIZE")]
+    free_minimum: Option<Size>,
+}
+
+/// How a backup is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Type {
+    /// What changed since the last backup is read.
+    Incremental,
+    /// Every byte is read.
+    Full,
+    /// What changed since the last full backup is read.
+    Differential,
+}
+
+/// How hard to compress.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum How {
+    /// Larger, and sooner done.
+    Fast,
+    /// As a rule the best.
+    Default,
+    /// Smaller, and slower by far.
+    Dense,
+}
+
+impl From<Type> for SnapshotType {
+    fn from(kind: Type) -> Self {
+        match kind {
+            Type::Incremental => Self::Incremental,
+            Type::Full => Self::Full,
+            Type::Differential => Self::Differential,
+        }
+    }
+}
+
+impl From<How> for Compression {
+    fn from(how: How) -> Self {
+        match how {
+            How::Fast => Self::Fast,
+            How::Default => Self::Default,
+            How::Dense => Self::Dense,
+        }
+    }
+}
+
+pub(crate) fn run(mut args: BackupArgs, context: &Context) -> Result<Exit, Failure> {
+    hooks::before(args.pre_command.as_deref())?;
+    let post = args.post_command.take();
+    let outcome = back_up(args, context);
+    let (status, snapshot) = match &outcome {
+        Ok(report) if report.is_partial() => ("partial", report.snapshot.to_string()),
+        Ok(report) => ("done", report.snapshot.to_string()),
+        Err(_) => ("failed", String::new()),
+    };
+    hooks::after(post.as_deref(), &context.output, status, &snapshot);
+    Ok(if outcome?.is_partial() { Exit::Partial } else { Exit::Done })
+}
+
+fn back_up(args: BackupArgs, context: &Context) -> Result<BackupReport, Failure> {
+    let began = Instant::now();
+    let report = match stream_of(&args)? {
+        Some(stream) => {
+            let options = options(BackupArgs { paths: Vec::new(), ..args }, context)?;
+            back_up_stream(&mut context.open()?, &stream, &options, context)
+        }
+        None => {
+            let options = options(args, context)?;
+            if options.paths.is_empty() {
+                return Err(CoreError::from(sb_core::source::SelectionError::NoSource).into());
+            }
+            let mut session = context.open()?;
+            context.watch("backing up", |progress| session.backup(&options, progress))
+        }
+    };
+    let report = report.map_err(|failure| match failure.exit() {
+        Exit::Interrupted => {
+            failure.hint("There is no new snapshot, but what was stored is kept and used by the next run")
+        }
+        _ => failure,
+    })?;
+    tell(context, &report, began.elapsed())?;
+    Ok(report)
+}
+
+/// The stream that is to be backed up, if it is one.
+fn stream_of(args: &BackupArgs) -> Result<Option<sb_core::source::StreamSource>, Failure> {
+    let name = args.stdin_name.clone().unwrap_or_else(|| PathBuf::from("stdin"));
+    if args.stdin_from_command {
+        let command: Vec<OsString> = args.paths.iter().map(|word| word.clone().into_os_string()).collect();
+        return input::stream(&name, CommandOutput::start(&command)?).map(Some);
+    }
+    if args.stdin {
+        return input::stream(&name, std::io::stdin()).map(Some);
+    }
+    match &args.stdin_name {
+        Some(_) => Err(Failure::usage("--stdin-name names what --stdin or --stdin-from-command back up")),
+        None => Ok(None),
+    }
+}
+
+fn back_up_stream(
+    session: &mut Session,
+    stream: &sb_core::source::StreamSource,
+    options: &BackupOptions,
+    context: &Context,
+) -> Result<BackupReport, Failure> {
+    let mut broken = None;
+    let done = context.watch("backing up", |progress| {
+        let all = AllOrNothing { monitor: progress.monitor, stop: context.stop, problem: None.into() };
+        let report = session.backup_source(stream, options, Progress { monitor: &all, stop: context.stop });
+        broken = all.problem.into_inner().unwrap_or_else(PoisonError::into_inner);
+        report
+    });
+    match broken {
+        Some(problem) => {
+            Err(Failure::new(problem.detail)
+                .hint("There is no new snapshot, for what came in is not all there should be"))
+        }
+        None => done,
+    }
+}
+
+/// Command line and configuration together: lists are joined, single values of the command line win.
+fn options(args: BackupArgs, context: &Context) -> Result<BackupOptions, Failure> {
+    let section = &context.config.backup;
+    let mut source = section.source_options();
+    source = args.exclude.into_iter().fold(source, sb_core::SourceOptions::exclude);
+    source = args.exclude_file.into_iter().fold(source, sb_core::SourceOptions::exclude_file);
+    source = args.exclude_if_present.into_iter().fold(source, sb_core::SourceOptions::exclude_if_present);
+    source = source
+        .exclude_caches(args.exclude_caches || section.exclude_caches)
+        .one_file_system(args.one_file_system || section.one_file_system);
+    if let Some(size) = args.exclude_larger_than {
+        source = source.exclude_larger_than(size.0);
+    }
+    let mut options = BackupOptions::default();
+    options.source = source;
+    options.paths = args.paths;
+    options.paths.extend(input::paths_from(&args.files_from)?);
+    if options.paths.is_empty() && args.files_from.is_empty() {
+        options.paths.clone_from(&section.paths);
+    }
+    options.kind = if args.force { SnapshotType::Full } else { args.kind.into() };
+    (options.ignore_ctime, options.ignore_inode) = (args.ignore_ctime, args.ignore_inode);
+    options.threads = args.threads.map_or(0, usize::from);
+    options.time = args.time.as_deref().map(when::given).transpose()?.map(|when| when.start);
+    let host = args.host.map(OsString::into_encoded_bytes).or_else(|| section.host.clone().map(String::into_bytes));
+    options.host = host.unwrap_or_else(platform::host_name);
+    options.tags = section.tags.iter().cloned().chain(args.tag).collect();
+    let level = args.compression.map(|how| Compression::from(how).level()).or(args.compression_level);
+    if let Some(level) = level.or(section.compression_level) {
+        options.compression_level = level;
+    }
+    options.free_minimum = args.free_minimum.or(section.free_minimum);
+    Ok(options)
+}
+
+fn name_of(kind: SnapshotType) -> &'static str {
+    match kind {
+        SnapshotType::Full => "full",
+        SnapshotType::Incremental => "incremental",
+        SnapshotType::Differential => "differential",
+    }
+}
+
+fn tell(context: &Context, report: &BackupReport, time: Duration) -> Result<(), Failure> {
+    let (output, counts) = (&context.output, report.counts);
+    if !output.json {
+        let shown = if output.verbose > 0 { usize::MAX } else { PROBLEMS_SHOWN };
+        for problem in report.problems.iter().take(shown) {
+            output.warn(&problem.to_string());
+        }
+        let rest = report.problem_count - report.problems.len().min(shown) as u64;
+        if rest > 0 {
+            let more = if output.verbose > 0 { "" } else { "; -v lists them" };
+            output.warn(&format!("and {}{more}", count(rest, "more problem")));
+        }
+    }
+    let id = if output.verbose > 0 { report.snapshot.to_string() } else { report.snapshot.short() };
+    let (kind, base) = (name_of(report.kind), report.base.filter(|_| report.kind != SnapshotType::Full));
+    let since = base.map_or_else(String::new, |base| format!(" since {}", base.short()));
+    output.say(&format!("snapshot {id}, {kind}{since}, taken in {}", duration(time)))?;
+    let others = match counts.others {
+        0 => String::new(),
+        n => format!(", {} (links, devices and the like)", count(n, "other")),
+    };
+    output.say(&format!(
+        "  holds   {} in {}{others}: {}",
+        count(counts.files, "file"),
+        count(counts.folders, "folder"),
+        Size(counts.bytes)
+    ))?;
+    let changes = report.changes;
+    output
+        .say(&format!("  files   {} new, {} changed, {} unchanged", changes.new, changes.changed, changes.unchanged))?;
+    output.say(&format!(
+        "  new     {}; the vault grew by {} in packs",
+        Size(counts.new_bytes),
+        Size(counts.stored_bytes)
+    ))?;
+    if report.adopted > 0 {
+        output.say(&format!("  reused  {} of a run that was cut short", count(report.adopted, "object")))?;
+    }
+    if report.is_partial() && !output.json {
+        output.warn("the snapshot is partial: what is named above is missing from it, or incomplete in it");
+    }
+    Ok(output.event(
+        "summary",
+        json!({
+            "snapshot_id": report.snapshot.to_string(),
+            "type": kind,
+            "base_id": report.base.map(|base| base.to_string()),
+            "files_new": changes.new,
+            "files_changed": changes.changed,
+            "files_unchanged": changes.unchanged,
+            "files": counts.files,
+            "folders": counts.folders,
+            "others": counts.others,
+            "bytes": counts.bytes,
+            "new_chunks": counts.new_chunks,
+            "new_bytes": counts.new_bytes,
+            "stored_bytes": counts.stored_bytes,
+            "adopted_objects": report.adopted,
+            "problems": report.problem_count,
+            "partial": report.is_partial(),
+            "seconds": time.as_secs_f64(),
+        }),
+    )?)
+}
