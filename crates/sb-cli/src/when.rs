@@ -1,6 +1,9 @@
 //! Times as people write them.
 
-use chrono::{DateTime, Days, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, TimeZone, Utc};
+use chrono::{DateTime, Days, Local, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, TimeZone, Utc};
+use sb_core::{Clock, SystemClock};
+
+use crate::failure::Failure;
 
 /// What a text means: a whole day, or one moment, which begins and ends at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -9,6 +12,22 @@ pub(crate) struct When {
     pub(crate) start: DateTime<Utc>,
     /// When it is over.
     pub(crate) end: DateTime<Utc>,
+}
+
+impl When {
+    /// The last moment of it.
+    pub(crate) fn last(&self) -> DateTime<Utc> {
+        if self.start == self.end { self.end } else { self.end - TimeDelta::nanoseconds(1) }
+    }
+}
+
+/// Reads a time of the command line.
+pub(crate) fn given(text: &str) -> Result<When, Failure> {
+    parse(text, &SystemClock.now().with_timezone(&Local)).ok_or_else(|| {
+        Failure::usage(format!("`{text}` is no time")).hint(
+            "Write 2026-03-31, 2026-03-31 14:05, RFC 3339, today, yesterday, now, or 3h, 10d, 2w for that long ago",
+        )
+    })
 }
 
 /// Reads `2026-03-31`, `2026-03-31 14:05`, RFC 3339, `today`, `yesterday`, `now`, or `3h`, `10d`, `2w` for that long ago.
@@ -72,6 +91,14 @@ mod tests {
         let when = parse(text, &now)?;
         let show = |time: DateTime<Utc>| time.format("%Y-%m-%dT%H:%M:%S").to_string();
         Some((show(when.start), show(when.end)))
+    }
+
+    #[test]
+    fn the_last_moment_of_a_day_is_in_it() {
+        let now = Utc.with_ymd_and_hms(2026, 4, 1, 0, 0, 0).unwrap();
+        let day = parse("2026-03-31", &now).unwrap();
+        assert_eq!((day.last() + TimeDelta::nanoseconds(1), day.last() < now), (now, true));
+        assert_eq!(parse("now", &now).unwrap().last(), now);
     }
 
     #[test]
