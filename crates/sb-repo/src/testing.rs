@@ -331,7 +331,12 @@ pub const PARSERS: [Parser; 19] = [
         let _ = crate::wire::locator::LocatorFooter::decode(bytes);
         let _ = crate::locator::read_block(bytes, 3);
     }),
-    ("node", |bytes| drop(Node::decode(bytes))),
+    ("node", |bytes| {
+        let _ = Node::decode(bytes);
+        if let Ok(crate::wire::skim::Page::Leaf(entries)) = crate::wire::skim::Page::read(bytes) {
+            entries.iter().for_each(|entry| drop((entry.entry(), entry.node())));
+        }
+    }),
     ("problems", |bytes| drop(crate::reader::read_problems(bytes))),
     ("snapshot", |bytes| drop(snapshot::SnapshotBody::decode(bytes))),
     ("redaction", |bytes| drop(Redaction::decode(bytes))),
