@@ -52,7 +52,7 @@ impl Schema {
             match keyword.as_str() {
                 "description" | "required" => {}
                 "$ref" => {
-                    self.value(value, self.definition(says.as_str().unwrap().trim_start_matches("#/$defs/")), at)?
+                    self.value(value, self.definition(says.as_str().unwrap().trim_start_matches("#/$defs/")), at)?;
                 }
                 "const" if value != says => return wrong(&format!("is not {says}")),
                 "enum" if !says.as_array().unwrap().contains(value) => return wrong(&format!("is none of {says}")),
