@@ -238,10 +238,10 @@ def padme(n: int) -> int:
 
 class Type(IntEnum):
     CONFIG, USER, WRITER, SLOT, SESSIONS, CONTENT, META, LOCATOR, SNAPSHOT, REDACTION = range(1, 11)
-    JOURNAL, LEASE, FENCE, CONDEMNED, RESERVE = range(11, 16)
+    JOURNAL, LEASE, FENCE, CONDEMNED, RESERVE, LABEL = range(11, 17)
 
 
-TWINS = (Type.CONFIG, Type.USER, Type.WRITER, Type.SLOT, Type.SESSIONS)
+TWINS = (Type.CONFIG, Type.USER, Type.WRITER, Type.SLOT, Type.SESSIONS, Type.LABEL)
 _NO_KEY_ID = (Type.CONFIG, Type.USER, Type.WRITER, *range(Type.JOURNAL, Type.RESERVE + 1))
 _PARTS = {  # as §3 calls them
     "x": "(?P<hash>[0-9a-f]{16})",
@@ -268,6 +268,7 @@ _NAMES = {
     Type.FENCE: "(?P<stem>fences/{IG}){x}",
     Type.CONDEMNED: "(?P<stem>condemned/{IG}){x}",
     Type.RESERVE: "(?P<stem>reserve/){X}",
+    Type.LABEL: "(?P<stem>labels/{IG}){x}",
 }
 
 
@@ -555,6 +556,7 @@ class Vault:
         require(counts, "these credentials have been revoked")
         self._index_packs()
         self.snapshots = sorted(self._load_snapshots(), key=lambda snapshot: snapshot.fields[8])
+        self._apply_labels()
 
     def note(self, problem: object) -> None:
         if str(problem) not in self.problems:
@@ -610,7 +612,7 @@ class Vault:
             public = root
         elif kind == Type.WRITER:
             public = user.get(2)
-        elif kind == Type.REDACTION:
+        elif kind in (Type.REDACTION, Type.LABEL):
             public = root or user.get(2)
         elif kind == Type.SLOT:
             public = root or (user.get(2) if user.get(1) == decode(item.body)[2] else None)
@@ -710,7 +712,7 @@ class Vault:
                         added.setdefault(text, (len(item.data), item.name.hash))
 
     def open_sealed(self, item: Object, info: str, padded: bool = False) -> tuple[Compartment, Fields]:
-        """The text of a session table, snapshot or redaction."""
+        """The text of a session table, snapshot, redaction or label."""
         require(item.key_id in self.secrets, f"{item.name.text}: its key is not in the slot")
         compartment, secret = self.secrets[item.key_id]
         text = open_sealed_to(self.recipient, secret, f"sbv1/{info}".encode(), item.header, item.body)
@@ -722,6 +724,17 @@ class Vault:
             compartment, fields = self.open_sealed(item, "snapshot", padded=True)
             require(fields[1] == compartment.id, f"{item.name.text}: of another compartment")
             yield Snapshot(item.name.hash, compartment, fields)
+
+    def _apply_labels(self) -> None:
+        """Gives snapshots the tags that they got last (§14)."""
+        labels = [(item.name, self.open_sealed(item, "label", padded=True)[1]) for item in self.live_objects(Type.LABEL)]
+        highest = {name.id: max(other.number for other, _ in labels if other.id == name.id) for name, _ in labels}
+        counting = [(name, fields) for name, fields in labels if name.number == highest[name.id]]
+        tags = {}
+        for name, fields in sorted(counting, key=lambda label: (label[1][3], label[0].id, label[0].hash)):
+            tags[fields[1].hex()] = fields[2]
+        for snapshot in self.snapshots:
+            snapshot.fields[15] = tags.get(snapshot.id, snapshot.fields[15])
 
     @cached_property
     def redactions(self) -> dict[bytes, list[Any]]:

@@ -30,12 +30,19 @@ pub(crate) struct Cli {
 
 impl Cli {
     /// Reads the command line, and for what is not in it the environment.
-    pub(crate) fn read() -> Result<Self, clap::Error> {
+    /// The second is what the command is called, such as `db rebuild`.
+    pub(crate) fn read() -> Result<(Self, String), clap::Error> {
         let command = Self::command().mut_args(|argument| {
             let is_set = argument.get_env().and_then(|name| variable(name.to_str()?)).is_some();
             if is_set { argument } else { argument.env(Resettable::Reset) }
         });
-        Self::from_arg_matches(&command.try_get_matches()?)
+        let matches = command.try_get_matches()?;
+        let (mut names, mut below) = (Vec::new(), matches.subcommand());
+        while let Some((name, matches)) = below {
+            names.push(name);
+            below = matches.subcommand();
+        }
+        Ok((Self::from_arg_matches(&matches)?, names.join(" ")))
     }
 }
 
@@ -43,7 +50,7 @@ impl Cli {
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Global {
     /// Where the vault is: a path or a URL
-    #[arg(short = 'r', long, global = true, env = "SB_VAULT", hide_env_values = true, value_name = "URL", help_heading = VAULT)]
+    #[arg(short = 'r', long, visible_alias = "repo", global = true, env = "SB_VAULT", hide_env_values = true, value_name = "URL", help_heading = VAULT)]
     pub(crate) vault: Option<OsString>,
     /// Configuration file; without it, securebackup/config.toml in the folder for configurations, if there is one
     #[arg(long, global = true, env = "SB_CONFIG", hide_env_values = true, value_name = "FILE", help_heading = VAULT)]
@@ -91,12 +98,16 @@ pub(crate) enum Command {
     #[command(visible_alias = "list")]
     Snapshots(commands::snapshots::SnapshotsArgs),
     Ls(commands::ls::LsArgs),
+    Find(commands::find::FindArgs),
     #[command(visible_alias = "dump")]
     Cat(commands::cat::CatArgs),
+    Diff(commands::diff::DiffArgs),
     Restore(commands::restore::RestoreArgs),
     #[command(visible_alias = "check")]
     Verify(commands::verify::VerifyArgs),
     Info(commands::info::InfoArgs),
+    Stats(commands::stats::StatsArgs),
+    Tag(commands::tag::TagArgs),
     /// What the vault and this machine can make anew
     #[command(subcommand)]
     Db(commands::db::DbCommand),
@@ -104,6 +115,8 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Config(commands::config::ConfigCommand),
     Completions(commands::completions::CompletionsArgs),
+    #[command(hide = true)]
+    Man(commands::man::ManArgs),
 }
 
 #[cfg(test)]
@@ -117,8 +130,9 @@ mod tests {
 
     #[test]
     fn every_command_has_help_and_an_example() {
-        let command = Cli::command();
-        for command in command.get_subcommands().filter(|command| !["db", "config"].contains(&command.get_name())) {
+        let all = Cli::command();
+        let below = all.get_subcommands().flat_map(clap::Command::get_subcommands);
+        for command in all.get_subcommands().filter(|command| !command.has_subcommands()).chain(below) {
             assert!(command.get_about().is_some(), "{}", command.get_name());
             let example = command.get_after_help().map(ToString::to_string).unwrap_or_default();
             assert!(example.contains("sb "), "{} has no example", command.get_name());

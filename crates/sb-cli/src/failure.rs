@@ -103,6 +103,9 @@ impl From<CoreError> for Failure {
             CoreError::Repo(RepoError::WrongCredential | RepoError::NoSuchSlot { .. }) => Exit::WrongKey,
             CoreError::Repo(RepoError::Interrupted) => Exit::Interrupted,
             CoreError::Repo(RepoError::RootMismatch { .. }) => Exit::Damaged,
+            CoreError::Repo(RepoError::State { source, .. }) if source.kind() == io::ErrorKind::InvalidData => {
+                Exit::Damaged
+            }
             error if error.is_damage() => Exit::Damaged,
             _ => Exit::Failed,
         };

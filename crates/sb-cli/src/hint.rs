@@ -7,11 +7,12 @@ use sb_core::store::StoreError;
 use sb_core::{ConfigError, CoreError, LocationError, Size};
 
 use crate::failure::chain;
-use crate::text::quoted;
+use crate::text::{local, quoted};
 
 /// The thing and the cause.
 pub(crate) fn message(error: &CoreError) -> String {
     match error {
+        CoreError::NoSnapshotThen { name, time } => format!("no snapshot `{name}` as of {}", local(*time)),
         CoreError::Repo(RepoError::LowSpace { free, needed }) => {
             format!("only {} are free where the vault is, and a backup needs {}", Size(*free), Size(*needed))
         }
@@ -28,6 +29,7 @@ pub(crate) fn message(error: &CoreError) -> String {
 pub(crate) fn hint(error: &CoreError) -> Option<String> {
     let text = match error {
         CoreError::Repo(error) => return repo(error).map(str::to_owned),
+        CoreError::NoSnapshotThen { .. } => "`sb snapshots` lists those there are, and when they were begun",
         CoreError::NoVault { location } => {
             let place = quoted(&location.to_string());
             return Some(format!("Make one with `sb init {place}`, or name another place with --vault or SB_VAULT"));
@@ -103,6 +105,9 @@ fn repo(error: &RepoError) -> Option<&'static str> {
         RepoError::NoSuchPath { .. } => "`sb ls SNAP` shows what is in a snapshot; paths in it are absolute",
         RepoError::WrongKind { .. } => "`sb ls` shows what is in a folder, `sb restore` brings it back",
         RepoError::NoReadingKey { .. } => "Open the vault with a key that may read",
+        RepoError::State { source, .. } if source.kind() == std::io::ErrorKind::InvalidData => {
+            "Remove the file: this machine then takes the vault as it finds it, and makes itself a new log key if it must"
+        }
         RepoError::State { .. } => {
             "SB_STATE_DIR can name another folder; what is in it can be made anew with `sb db rebuild`"
         }

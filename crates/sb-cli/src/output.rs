@@ -19,13 +19,20 @@ pub(crate) struct Output {
     pub(crate) quiet: bool,
     /// How much more to say.
     pub(crate) verbose: u8,
+    /// What the command is called.
+    command: String,
     stdout: Mutex<BufWriter<Stdout>>,
 }
 
 impl Output {
     pub(crate) fn new(json: bool, quiet: bool, verbose: u8) -> Self {
         let stdout = Mutex::new(BufWriter::with_capacity(64 << 10, io::stdout()));
-        Self { json, quiet, verbose, stdout }
+        Self { json, quiet, verbose, command: String::new(), stdout }
+    }
+
+    /// The same for the command of this name, which stands in its summary.
+    pub(crate) fn of(self, command: String) -> Self {
+        Self { command, ..self }
     }
 
     /// Whether names must be made safe to look at.
@@ -48,10 +55,14 @@ impl Output {
         if !self.json {
             return Ok(());
         }
+        let mut message = typed(message_type, fields);
+        if message_type == "summary" {
+            message["command"] = self.command.as_str().into();
+        }
         let mut out = self.locked();
-        writeln!(out, "{}", typed(message_type, fields))?;
+        writeln!(out, "{message}")?;
         // A program that reads along sees each as it comes; the many entries of a listing are worth a buffer.
-        if message_type == "entry" { Ok(()) } else { out.flush() }
+        if matches!(message_type, "entry" | "match" | "change") { Ok(()) } else { out.flush() }
     }
 
     /// Raw bytes of the result.

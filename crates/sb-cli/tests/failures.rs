@@ -155,11 +155,15 @@ fn names_that_mean_nothing() {
         ran.err
     );
     world.fails(
-        &["cat", &world.at("firm")],
+        &["cat", &world.at("firm/link")],
         1,
-        "sb: `ROOT/firm` is not a file. `sb ls` shows what is in a folder, `sb restore` brings it back.",
+        "sb: `ROOT/firm/link` is not a file. `sb ls` shows what is in a folder, `sb restore` brings it back.",
     );
-    world.fails(&["cat", "latest"], 2, "sb: `latest` names no file. Write the snapshot, a colon and the path.");
+    world.fails(
+        &["cat", "latest"],
+        2,
+        "sb: `latest` names no file. Write the snapshot, a colon and the path; `latest:/` is all of it, as tar.",
+    );
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use chrono::{DateTime, Utc};
 use sb_repo::RepoError;
 use sb_source::{SelectionError, TargetError};
 use sb_store::StoreError;
@@ -46,6 +47,14 @@ pub enum CoreError {
     /// The vault, or what was read from it, is at fault.
     #[error(transparent)]
     Repo(RepoError),
+    /// There was no such snapshot then.
+    #[error("no snapshot `{name}` as of {}", time.to_rfc3339())]
+    NoSnapshotThen {
+        /// As given.
+        name: String,
+        /// As of when.
+        time: DateTime<Utc>,
+    },
     /// Sources and excludes do not go together.
     #[error(transparent)]
     Selection(#[from] SelectionError),

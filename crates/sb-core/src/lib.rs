@@ -11,6 +11,7 @@ mod state_root;
 
 mod config;
 
+mod archive;
 mod session;
 mod vault;
 
@@ -31,13 +32,15 @@ pub use session::Session;
 pub use vault::Vault;
 
 pub use ops::{
-    BackupOptions, CatReport, Compression, InfoReport, InitOptions, InitReport, LsOptions, LsReport, Opened,
-    PublicReport, RebuildOptions, RestoreOptions, SnapshotsOptions, Usage, VerifyOptions,
+    ArchiveReport, BackupOptions, CatReport, Compression, DiffOptions, DiffSummary, EachFound, FindOptions, InfoReport,
+    InitOptions, InitReport, LsOptions, LsReport, Opened, PublicReport, RebuildOptions, RestoreOptions,
+    SnapshotsOptions, StatsOptions, StatsReport, TagOptions, TagReport, Tagged, Usage, VerifyOptions,
 };
 pub use sb_repo::{
-    BackupReport, Clock, Counter, DocumentRef, Entry, Finding, Flaw, Item, Monitor, Progress, RebuildReport, RepoError,
-    RestoreProblem, RestoreReport, Silent, Snapshot, SnapshotId, SnapshotType, Snapshots, VaultId, VerifyLevel,
-    VerifyReport,
+    BackupReport, Change, ChunkStats, Clock, ContentStats, Counter, DiffReport, Difference, DocumentRef, Doubt, Entry,
+    EntryKind, FindReport, Finding, Flaw, IndexReport, Item, Monitor, Pattern, PatternError, Progress, Query,
+    RebuildReport, RepoError, RestoreProblem, RestoreReport, Silent, Snapshot, SnapshotId, SnapshotType, Snapshots,
+    StoredStats, Tally, VaultId, VerifyLevel, VerifyReport,
 };
 pub use sb_source::{Problem, SourceOptions};
 

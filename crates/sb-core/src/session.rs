@@ -1,7 +1,8 @@
 //! A vault opened by one user.
 
+use chrono::{DateTime, Utc};
 use sb_crypto::Digest;
-use sb_repo::{Progress, Snapshot, VaultId};
+use sb_repo::{Progress, RepoError, Snapshot, Snapshots, VaultId};
 
 use crate::error::CoreError;
 use crate::vault::Vault;
@@ -15,6 +16,8 @@ pub struct Session {
     pub(crate) place: Vault,
     /// What opened it.
     pub(crate) method: &'static str,
+    /// Snapshots begun after this do not count.
+    pub(crate) as_of: Option<DateTime<Utc>>,
 }
 
 impl Session {
@@ -33,14 +36,47 @@ impl Session {
         &self.vault
     }
 
-    /// The snapshot that a name means. If it counts back from the latest and a newer one may be damaged, `progress` is warned.
-    pub(crate) fn find(&self, name: &str, progress: Progress<'_>) -> Result<Snapshot, CoreError> {
+    /// The same vault as of a time: snapshots begun later do not count, so `latest` is the newest of that time.
+    #[must_use]
+    pub fn as_of(self, time: DateTime<Utc>) -> Self {
+        Self { as_of: Some(time), ..self }
+    }
+
+    /// The snapshot that a name means: the beginning of an id, `latest`, or `latest~N`. If it counts back from the latest and
+    /// a newer one may be damaged, `progress` is warned.
+    ///
+    /// # Errors
+    /// In [`CoreError::Repo`] no such snapshot, or several, and keys that do not open snapshots;
+    /// [`CoreError::NoSnapshotThen`].
+    pub fn find(&self, name: &str, progress: Progress<'_>) -> Result<Snapshot, CoreError> {
+        let all = self.counting()?;
         if name.starts_with("latest") {
-            for (object, flaw) in self.vault.snapshots()?.flawed {
+            for (object, flaw) in &all.flawed {
                 let text = format!("`{object}` is damaged ({flaw}), so `{name}` may not be what you expect");
                 progress.monitor.warning(&text);
             }
         }
-        Ok(self.vault.find_snapshot(name)?)
+        match (all.find(name), self.as_of) {
+            (Err(RepoError::NoSuchSnapshot { name }), Some(time)) => Err(CoreError::NoSnapshotThen { name, time }),
+            (found, _) => Ok(found?.clone()),
+        }
+    }
+
+    /// All snapshots that count.
+    pub(crate) fn counting(&self) -> Result<Snapshots, CoreError> {
+        let mut all = self.vault.snapshots()?;
+        all.snapshots.retain(|snapshot| self.as_of.is_none_or(|time| snapshot.started() <= time));
+        Ok(all)
+    }
+
+    /// Warns of snapshots and labels that can't be read, where an operation is about several snapshots.
+    pub(crate) fn warn_of_flaws(&self, all: &Snapshots, progress: Progress<'_>) {
+        for (object, flaw) in &all.flawed {
+            progress.monitor.warning(&format!("`{object}` should be a snapshot and cannot be read: {flaw}"));
+        }
+        for (object, flaw) in &all.flawed_labels {
+            let text = format!("`{object}` cannot be read ({flaw}), so some snapshot may have other tags");
+            progress.monitor.warning(&text);
+        }
     }
 }

@@ -56,7 +56,7 @@ impl Vault {
         let state = State::among(&self.state_root);
         let vault = sb_repo::Vault::open(self.surroundings(storage, state), credential, fingerprint)
             .map_err(|error| CoreError::from(error).at(&self.location))?;
-        Ok(Session { vault, place: self.clone(), method: method(credential) })
+        Ok(Session { vault, place: self.clone(), method: method(credential), as_of: None })
     }
 
     /// What anybody can see of the vault without a key, compared with what this machine remembers of it.

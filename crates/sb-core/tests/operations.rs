@@ -12,9 +12,10 @@ use std::sync::{Arc, Mutex};
 use sb_core::crypto::{Credential, KeyFile, Lock, SystemRandom, sha256};
 use sb_core::repo::FixedClock;
 use sb_core::{
-    BackupOptions, BackupReport, CoreError, InitOptions, InitReport, Item, Location, LsOptions, Monitor, Progress,
-    RebuildOptions, RepoError, RestoreOptions, Session, Silent, Snapshot, SnapshotPath, SnapshotsOptions,
-    SourceOptions, Vault, VerifyLevel, VerifyOptions, chrono,
+    BackupOptions, BackupReport, Change, CoreError, DiffOptions, FindOptions, InitOptions, InitReport, Item, Location,
+    LsOptions, Monitor, Pattern, Progress, RebuildOptions, RepoError, RestoreOptions, Session, Silent, Snapshot,
+    SnapshotId, SnapshotPath, SnapshotsOptions, SourceOptions, StatsOptions, TagOptions, Tagged, Vault, VerifyLevel,
+    VerifyOptions, chrono,
 };
 
 /// A firm, a vault and a machine, in a folder of their own.
@@ -419,4 +420,150 @@ fn sources_that_are_links_and_misplaced_patterns_are_warned_of() {
     let pattern = world.root.join("firm/miller").display().to_string();
     let (warnings, entries) = backup("firm", &pattern);
     assert!(matches!(&warnings[..], [text] if text.contains(&pattern)) && entries == 3, "{warnings:?}");
+}
+
+fn pattern(text: &str) -> FindOptions {
+    let mut options = FindOptions::default();
+    options.query.patterns = vec![Pattern::new(text.as_bytes(), false).unwrap()];
+    options
+}
+
+/// Paths that are found, each with the beginning of its snapshot's id.
+fn found(session: &Session, options: &FindOptions) -> Vec<(SnapshotId, PathBuf)> {
+    let mut found = Vec::new();
+    let report = session.find_entries(options, Progress::none(), &mut |snapshot, path, _| {
+        found.push((snapshot.id, PathBuf::from(std::ffi::OsStr::from_bytes(path))));
+        Ok(())
+    });
+    assert_eq!(report.unwrap().matches, found.len() as u64);
+    found
+}
+
+#[test]
+fn snapshots_are_searched_newest_first_or_one_alone() {
+    let world = World::new();
+    let (first, second) = (world.backup().snapshot, world.backup().snapshot);
+    let session = world.open();
+    let note = world.root.join("firm/note.txt");
+    assert_eq!(found(&session, &pattern("note.*")), [(second, note.clone()), (first, note.clone())]);
+    let mut options = pattern("note.*");
+    options.snapshot = Some("latest~1".to_owned());
+    assert_eq!(found(&session, &options), [(first, note)]);
+    options.snapshot = Some("ffff".to_owned());
+    let missing = session.find_entries(&options, Progress::none(), &mut |_, _, _| Ok(()));
+    assert!(matches!(missing, Err(CoreError::Repo(RepoError::NoSuchSnapshot { .. }))), "{missing:?}");
+    let full = session.find_entries(&pattern("*"), Progress::none(), &mut |_, _, _| Err(std::io::Error::other("full")));
+    assert!(matches!(full, Err(CoreError::Repo(RepoError::Output(_)))), "{full:?}");
+}
+
+#[test]
+fn a_session_as_of_a_time_knows_nothing_later() {
+    let world = World::new();
+    let at =
+        |hour: u32| chrono::DateTime::parse_from_rfc3339(&format!("2026-03-31T{hour:02}:00:00Z")).unwrap().to_utc();
+    let mut made = Vec::new();
+    for hour in [8, 12] {
+        let vault = world.vault.clone().with_clock(Arc::new(FixedClock(at(hour))));
+        let mut session = vault.open(&Credential::KeyFile(world.key.clone()), None).unwrap();
+        made.push(session.backup(&world.options(), Progress::none()).unwrap().snapshot);
+    }
+    let latest = |hour: u32| world.open().as_of(at(hour)).find("latest", Progress::none()).map(|snapshot| snapshot.id);
+    assert_eq!([latest(8).unwrap(), latest(11).unwrap(), latest(12).unwrap()], [made[0], made[0], made[1]]);
+    let none = latest(7).unwrap_err();
+    assert!(matches!(none, CoreError::NoSnapshotThen { .. }), "{none}");
+    let session = world.open().as_of(at(9));
+    assert_eq!(session.snapshots(&SnapshotsOptions::default()).unwrap().snapshots.len(), 1);
+    assert!(session.find(&made[1].to_string(), Progress::none()).is_err(), "it was not there then");
+    assert_eq!(listed(&session, &world.at("firm"), false).len(), 3);
+}
+
+#[test]
+fn tags_are_set_then_added_then_removed() {
+    let world = World::new();
+    let id = world.backup().snapshot;
+    let mut session = world.open();
+    let mut tag = |set: Option<&[&str]>, add: &[&str], remove: &[&str], dry_run: bool| {
+        let owned = |tags: &[&str]| tags.iter().map(|&tag| tag.to_owned()).collect::<Vec<_>>();
+        let mut options = TagOptions::default();
+        options.set = set.map(owned);
+        (options.add, options.remove, options.dry_run) = (owned(add), owned(remove), dry_run);
+        let report = session.tag(&options, Progress::none()).unwrap();
+        let now = session.snapshots(&SnapshotsOptions::default()).unwrap().snapshots[0].tags().to_vec();
+        (report.changed.len(), report.unchanged, now)
+    };
+    let tags = |tags: &[&str]| tags.iter().map(|&tag| tag.to_owned()).collect::<Vec<_>>();
+    assert_eq!(tag(None, &["a", "b", "a"], &[], false), (1, 0, tags(&["a", "b"])));
+    assert_eq!(tag(None, &["b"], &["c"], false), (0, 1, tags(&["a", "b"])));
+    assert_eq!(tag(Some(&["x"]), &["y"], &["x"], true), (1, 0, tags(&["a", "b"])));
+    assert_eq!(tag(Some(&["x"]), &["y"], &["x"], false), (1, 0, tags(&["y"])));
+    assert_eq!(tag(Some(&[""]), &[], &[], false), (1, 0, Vec::new()));
+    let mut options = TagOptions::default();
+    options.snapshots = vec![id.short(), "latest".to_owned()];
+    options.add = tags(&["once"]);
+    let report = session.tag(&options, Progress::none()).unwrap();
+    let tagged = Tagged { snapshot: id, before: Vec::new(), after: tags(&["once"]) };
+    assert_eq!(report.changed, [tagged], "a snapshot named twice is changed once");
+}
+
+#[test]
+fn an_archive_without_its_end_is_not_taken_for_whole() {
+    let world = World::new();
+    world.backup();
+    let session = world.open();
+    let mut whole = Vec::new();
+    let report = session.archive(&world.at("firm"), Progress::none(), &mut whole).unwrap();
+    assert_eq!((report.entries, report.files, report.bytes), (6, 2, 12_008));
+    assert_eq!((whole.len() % 512, whole[whole.len() - 1024..].iter().max()), (0, Some(&0)));
+    assert!(session.is_folder(&world.at("firm"), Progress::none()).unwrap());
+    assert!(session.is_folder(&everything(), Progress::none()).unwrap());
+    assert!(!session.is_folder(&world.at("firm/note.txt"), Progress::none()).unwrap());
+    let mut one = Vec::new();
+    let report = session.archive(&world.at("firm/note.txt"), Progress::none(), &mut one).unwrap();
+    assert_eq!((report.entries, report.files, &one[..9]), (1, 1, &b"././@PaxH"[..]));
+    // The disk is full somewhere on the way.
+    struct Full(usize);
+    impl std::io::Write for Full {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0 = self.0.checked_sub(bytes.len()).ok_or(std::io::ErrorKind::StorageFull)?;
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    for space in [0, 512, 4000, whole.len() - 1024, whole.len() - 1] {
+        let failed = session.archive(&world.at("firm"), Progress::none(), &mut Full(space));
+        assert!(matches!(failed, Err(CoreError::Repo(RepoError::Output(_)))), "{space}: {failed:?}");
+    }
+    let stop = AtomicBool::new(true);
+    let stopped = Progress { monitor: &Silent, stop: &stop };
+    let failed = session.archive(&world.at("firm"), stopped, &mut Vec::new());
+    assert!(matches!(failed, Err(CoreError::Repo(RepoError::Interrupted))), "{failed:?}");
+}
+
+#[test]
+fn snapshots_are_compared_and_measured() {
+    let world = World::new();
+    world.backup();
+    fs::write(world.root.join("firm/note.txt"), "remember more").unwrap();
+    world.backup();
+    let session = world.open();
+    let mut told = Vec::new();
+    let options = DiffOptions::default();
+    let summary = session.diff("latest~1", "latest", &options, Progress::none(), &mut |difference| {
+        told.push((difference.change, difference.path.to_vec()));
+        Ok(())
+    });
+    let summary = summary.unwrap();
+    assert_eq!(told, [(Change::Content, world.root.join("firm/note.txt").as_os_str().as_bytes().to_vec())]);
+    assert_eq!((summary.report.changed.bytes, summary.report.changed_bytes_before), (13, 8));
+    let mut options = StatsOptions::default();
+    let all = session.stats(&options, Progress::none()).unwrap();
+    assert_eq!((all.snapshots, all.files, all.bytes, all.contents), (2, 4, 24_021, None));
+    assert!(all.vault_bytes > all.stored.pack_bytes && all.stored.content.bytes == 12_021);
+    options.snapshots = vec!["latest".to_owned(), "latest~0".to_owned()];
+    options.contents = true;
+    let one = session.stats(&options, Progress::none()).unwrap();
+    assert_eq!((one.snapshots, one.files, one.contents.unwrap().content_bytes), (1, 2, 12_013));
+    assert!(session.check_index(Progress::none()).unwrap().is_good());
 }

@@ -75,7 +75,7 @@ impl<'v> ChunkReader<'v> {
     fn read(&self, locator: &Locator, reference: Reference, content: bool) -> Result<Vec<u8>, RepoError> {
         let mut tried = Vec::new();
         for place in locator.places(&reference.id).filter(|place| locator.is_content(place.pack) == content) {
-            let pack = name::pack(&locator.pack(place.pack).id).to_string();
+            let pack = || name::pack(&locator.pack(place.pack).id).to_string();
             let why = match self.segment(locator, place.pack, place.segment) {
                 Ok(segment) => {
                     if let Some(chunk) = slice(&segment, place, reference)
@@ -86,10 +86,10 @@ impl<'v> ChunkReader<'v> {
                     "it holds something else there".to_owned()
                 }
                 Err(error @ (RepoError::NoReadingKey { .. } | RepoError::Interrupted)) => return Err(error),
-                Err(RepoError::Damaged { name, flaw }) if name == pack => flaw.to_string(),
+                Err(RepoError::Damaged { name, flaw }) if name == pack() => flaw.to_string(),
                 Err(error) => error.to_string(),
             };
-            tried.push((pack, why));
+            tried.push((pack(), why));
         }
         Err(RepoError::MissingChunk { id: reference.id, packs: tried })
     }

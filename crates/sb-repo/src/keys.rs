@@ -67,6 +67,8 @@ pub(crate) struct CompartmentKeys {
     pub(crate) pages: KeyedHash,
     meta: Vec<PrivateKey>,
     content: Vec<PrivateKey>,
+    meta_bucket: BucketId,
+    content_bucket: BucketId,
 }
 
 impl CompartmentKeys {
@@ -78,6 +80,10 @@ impl CompartmentKeys {
         let open = |keys: &[(u64, Secret)]| -> Result<Vec<_>, RepoError> {
             keys.iter().map(|(_, key)| Ok(PrivateKey::from_secret_bytes(recipient, key.as_bytes())?)).collect()
         };
+        let bucket = |description: &[u8]| {
+            let key = derive(&secrets.index, "bucket", &[description]);
+            BucketId::from_slice(&key.as_bytes()[..16]).expect("16 bytes")
+        };
         Ok(Self {
             id: secrets.id,
             hash,
@@ -88,14 +94,14 @@ impl CompartmentKeys {
             pages: KeyedHash::new(hash, &derive(&secrets.chunk_id, "page", &[])),
             meta: open(&secrets.meta)?,
             content: open(&secrets.content)?,
+            meta_bucket: bucket(b"meta"),
+            content_bucket: bucket(b"default"),
         })
     }
 
     /// The bucket in which chunks of this kind of pack lie.
     pub(crate) fn bucket(&self, kind: ObjectKind) -> BucketId {
-        let description: &[u8] = if kind == ObjectKind::MetaPack { b"meta" } else { b"default" };
-        let key = derive(&self.index, "bucket", &[description]);
-        BucketId::from_slice(&key.as_bytes()[..16]).expect("16 bytes")
+        if kind == ObjectKind::MetaPack { self.meta_bucket } else { self.content_bucket }
     }
 
     /// How chunks of one bucket get their ids.

@@ -20,24 +20,34 @@ mod sessions;
 mod vault;
 
 mod chunks;
+mod diff;
+mod find;
+mod glob;
+mod labels;
 mod locator;
 mod pack;
 mod tree;
 
 mod backup;
+mod check;
 mod reader;
 mod rebuild;
 mod restore;
 mod snapshots;
+mod stats;
 mod verify;
 
 #[cfg(feature = "testing")]
 pub mod testing;
 
 pub use backup::{BackupOptions, BackupReport, Changes, PROBLEMS_KEPT};
+pub use check::{Doubt, IndexReport};
 pub use clock::{Clock, Counter, FixedClock, Monitor, Progress, Silent};
 pub use create::{CreateOptions, create};
+pub use diff::{Change, DiffOptions, DiffReport, Difference, EachDifference, Tally};
 pub use error::{Flaw, RepoError};
+pub use find::{EachMatch, EntryKind, FindReport, Query};
+pub use glob::{Pattern, PatternError};
 pub use ids::{
     BucketId, ChunkId, CompartmentId, DocumentId, Id, KeyId, PackId, RunId, SlotId, SnapshotId, TableId, UserId,
     VaultId, tag,
@@ -48,6 +58,7 @@ pub use rebuild::RebuildReport;
 pub use restore::{RestoreOptions, RestoreProblem, RestoreReport};
 pub use snapshots::{Snapshot, Snapshots};
 pub use state::State;
+pub use stats::{ChunkStats, ContentStats, StoredStats};
 pub use vault::{Surroundings, Vault};
 pub use verify::{DocumentRef, Finding, VerifyLevel, VerifyReport};
 pub use view::View;

@@ -39,11 +39,13 @@ pub enum ObjectKind {
     Condemned = 14,
     /// Space kept for disposal on a full disk.
     Reserve = 15,
+    /// Tags given to a snapshot after it was made.
+    Label = 16,
 }
 
 impl ObjectKind {
     /// Every kind, ascending by number.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Config,
         Self::User,
         Self::Writer,
@@ -59,6 +61,7 @@ impl ObjectKind {
         Self::Fence,
         Self::Condemned,
         Self::Reserve,
+        Self::Label,
     ];
 
     /// The kind with this number.
@@ -83,12 +86,13 @@ impl ObjectKind {
             Self::Fence => "fences",
             Self::Condemned => "condemned",
             Self::Reserve => "reserve",
+            Self::Label => "labels",
         }
     }
 
     /// True for the kinds that are small and fatal to lose, and so stored twice.
     pub fn has_twin(self) -> bool {
-        matches!(self, Self::Config | Self::User | Self::Writer | Self::Slot | Self::SessionTable)
+        matches!(self, Self::Config | Self::User | Self::Writer | Self::Slot | Self::SessionTable | Self::Label)
     }
 
     /// True for the kinds that come and go and stand in no journal.
@@ -233,7 +237,7 @@ impl ParsedName {
                 let (stem, hash) = mutable(directory, file)?;
                 Id::<(), 8>::from_hex(stem.id()).map(|_| (stem, hash))?
             }
-            ObjectKind::Slot | ObjectKind::Lease | ObjectKind::Fence | ObjectKind::Condemned => {
+            ObjectKind::Slot | ObjectKind::Lease | ObjectKind::Fence | ObjectKind::Condemned | ObjectKind::Label => {
                 let (stem, hash) = mutable(directory, file)?;
                 (directory == folder).then_some(())?;
                 Id::<(), 8>::from_hex(stem.id()).map(|_| (stem, hash))?
@@ -287,7 +291,7 @@ mod tests {
             (ObjectKind::SessionTable, Stem::table(BucketId::new([9; 16]), id, 12)),
             (ObjectKind::Journal, Stem::journal(KeyId::new([1; 16]), 42)),
         ];
-        for kind in [ObjectKind::Slot, ObjectKind::Lease, ObjectKind::Fence, ObjectKind::Condemned] {
+        for kind in [ObjectKind::Slot, ObjectKind::Lease, ObjectKind::Fence, ObjectKind::Condemned, ObjectKind::Label] {
             stems.push((kind, Stem::mutable(kind, id, 1)));
         }
         for kind in [

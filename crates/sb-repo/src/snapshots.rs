@@ -6,6 +6,7 @@ use sb_crypto::{Digest, open_with};
 use crate::error::{Flaw, RepoError};
 use crate::ids::{SnapshotId, UserId};
 use crate::keys::CompartmentKeys;
+use crate::labels::Labels;
 use crate::live::{names_in, read};
 use crate::name::{ObjectKind, ParsedName};
 use crate::vault::Vault;
@@ -29,6 +30,8 @@ pub struct Snapshots {
     pub snapshots: Vec<Snapshot>,
     /// Names of objects that should be snapshots; one may be the newest.
     pub flawed: Vec<(String, Flaw)>,
+    /// Names of labels that can't be read: some snapshot may have other tags than it shows.
+    pub flawed_labels: Vec<(String, Flaw)>,
 }
 
 impl Snapshot {
@@ -80,7 +83,7 @@ impl Snapshot {
         self.body.base
     }
 
-    /// Words given to find it by.
+    /// Words given to find it by: those it was made with, or those given to it last.
     pub fn tags(&self) -> &[String] {
         &self.body.tags
     }
@@ -125,6 +128,13 @@ impl Vault {
             }
         }
         all.snapshots.sort_by_key(|snapshot| (snapshot.started(), snapshot.id));
+        let labels = Labels::load(&self.view, &self.keys)?;
+        for snapshot in &mut all.snapshots {
+            if let Some(tags) = labels.tags(&snapshot.id) {
+                snapshot.body.tags = tags.to_vec();
+            }
+        }
+        all.flawed_labels = labels.flawed;
         Ok(all)
     }
 
@@ -133,7 +143,16 @@ impl Vault {
     /// # Errors
     /// [`RepoError::NoSuchSnapshot`], [`RepoError::AmbiguousSnapshot`], and as [`snapshots`](Self::snapshots).
     pub fn find_snapshot(&self, name: &str) -> Result<Snapshot, RepoError> {
-        let all = self.snapshots()?.snapshots;
+        self.snapshots()?.find(name).cloned()
+    }
+}
+
+impl Snapshots {
+    /// The one of these that `name` means, as for [`Vault::find_snapshot`].
+    ///
+    /// # Errors
+    /// [`RepoError::NoSuchSnapshot`], [`RepoError::AmbiguousSnapshot`].
+    pub fn find(&self, name: &str) -> Result<&Snapshot, RepoError> {
         let missing = || RepoError::NoSuchSnapshot { name: name.to_owned() };
         if let Some(rest) = name.strip_prefix("latest") {
             let back: usize = match rest.strip_prefix('~') {
@@ -141,9 +160,9 @@ impl Vault {
                 None if rest.is_empty() => 0,
                 None => return Err(missing()),
             };
-            return all.into_iter().rev().nth(back).ok_or_else(missing);
+            return self.snapshots.iter().rev().nth(back).ok_or_else(missing);
         }
-        let mut fitting = all.into_iter().filter(|s| !name.is_empty() && s.id.to_string().starts_with(name));
+        let mut fitting = self.snapshots.iter().filter(|s| !name.is_empty() && s.id.to_string().starts_with(name));
         let found = fitting.next().ok_or_else(missing)?;
         if fitting.next().is_some() {
             return Err(RepoError::AmbiguousSnapshot { name: name.to_owned() });

@@ -21,7 +21,7 @@ use crate::wire::journal::Added;
 use crate::wire::lease::Condemned;
 use crate::wire::node::{Child, Node, Reference};
 use crate::wire::redaction::{INFO, Redaction};
-use crate::wire::{session, snapshot};
+use crate::wire::{label, session, snapshot};
 
 /// Writes a redaction that takes one document out of a folder, as disposal will.
 ///
@@ -181,6 +181,7 @@ pub fn specimens(vault: &Vault) -> Result<Vec<(&'static str, Vec<u8>)>, RepoErro
                 found.push((if frame.header.kind == ObjectKind::Locator { "locator" } else { "pack" }, footer));
                 found.push(("pack", bytes[..Opening::LENGTH].to_vec()));
             }
+            ObjectKind::Label => found.push(("label", opened(ObjectKind::MetaPack, label::INFO)?)),
             ObjectKind::Reserve => {}
         }
         found.extend([("name", name.clone().into_bytes()), ("frame", bytes)]);
@@ -309,7 +310,7 @@ pub fn parse(parser: &str, bytes: &[u8]) {
 pub type Parser = (&'static str, fn(&[u8]));
 
 /// Every parser of bytes that come out of a vault.
-pub const PARSERS: [Parser; 18] = [
+pub const PARSERS: [Parser; 19] = [
     ("name", |bytes| drop(std::str::from_utf8(bytes).map(ParsedName::parse))),
     ("frame", |bytes| {
         let _ = Frame::parse(bytes);
@@ -330,10 +331,16 @@ pub const PARSERS: [Parser; 18] = [
         let _ = crate::wire::locator::LocatorFooter::decode(bytes);
         let _ = crate::locator::read_block(bytes, 3);
     }),
-    ("node", |bytes| drop(Node::decode(bytes))),
+    ("node", |bytes| {
+        let _ = Node::decode(bytes);
+        if let Ok(crate::wire::skim::Page::Leaf(entries)) = crate::wire::skim::Page::read(bytes) {
+            entries.iter().for_each(|entry| drop((entry.entry(), entry.node())));
+        }
+    }),
     ("problems", |bytes| drop(crate::reader::read_problems(bytes))),
     ("snapshot", |bytes| drop(snapshot::SnapshotBody::decode(bytes))),
     ("redaction", |bytes| drop(Redaction::decode(bytes))),
+    ("label", |bytes| drop(label::Label::decode(bytes))),
     ("journal", |bytes| drop(crate::wire::journal::JournalEntry::decode(bytes))),
     ("lease", |bytes| {
         let _ = crate::wire::lease::Lease::decode(bytes);

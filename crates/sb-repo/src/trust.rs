@@ -98,7 +98,7 @@ impl Trust {
         let user = self.users.get(&signer).map(|user| user.key);
         match kind {
             ObjectKind::Config | ObjectKind::User => root,
-            ObjectKind::Slot | ObjectKind::Redaction => user.or(root),
+            ObjectKind::Slot | ObjectKind::Redaction | ObjectKind::Label => user.or(root),
             ObjectKind::Writer => user,
             ObjectKind::Journal if name.stem.folder() != format!("journal/{signer}") => None,
             _ => self.writers.get(&signer).map(|writer| writer.key),

@@ -18,7 +18,7 @@ fn the_small_vault_has_every_kind_of_object_and_no_flaw() {
     let small = small();
     let objects = small.objects();
     for folder in
-        "config users writers keys sessions packs locator snapshots redactions journal leases condemned reserve"
+        "config users writers keys sessions packs locator snapshots redactions labels journal leases condemned reserve"
             .split(' ')
     {
         assert!(objects.iter().any(|(name, _)| name.starts_with(&format!("{folder}/"))), "{folder}");
@@ -172,10 +172,10 @@ fn the_newest_journal_entry_is_missed_by_who_remembers_it_and_by_nobody_else() {
         let view = View::open(Arc::new(storage.clone()), known, None).unwrap();
         let report = view.verify(Progress::none()).unwrap();
         assert_eq!(named(&report), [&newest]);
-        assert_eq!(report.findings[0].flaw, Flaw::RolledBack(3));
+        assert_eq!(report.findings[0].flaw, Flaw::RolledBack(4));
     }
     let vault = small.machine.open(Arc::new(storage.clone()), &key()).unwrap();
-    assert!(matches!(vault.check_heads(), Err(RepoError::RolledBack { sequence: 3, .. })));
+    assert!(matches!(vault.check_heads(), Err(RepoError::RolledBack { sequence: 4, .. })));
     // A stranger sees a vault as it was before; only what the entry listed looks like that of a run cut short.
     let report = verify_without_keys(&storage);
     assert!(report.is_good() && !report.unfinished.is_empty(), "{report:?}");

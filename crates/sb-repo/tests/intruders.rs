@@ -34,10 +34,10 @@ fn other_names(name: &str) -> Vec<String> {
     let mut names = Vec::new();
     match without_twin.split('/').next().unwrap() {
         "journal" => {
-            names.push(format!("journal/{}/0000000004.{hash}", folders[1]));
+            names.push(format!("journal/{}/0000000005.{hash}", folders[1]));
             names.push(format!("journal/{}/{}", "ab".repeat(16), folders[2]));
         }
-        "config" | "keys" | "sessions" | "leases" | "condemned" => {
+        "config" | "keys" | "sessions" | "leases" | "condemned" | "labels" => {
             let (item, generation) = stem.trim_end_matches('.').rsplit_once('.').unwrap();
             names.push(format!("{item}.{}.{hash}", generation.parse::<u64>().unwrap() + 1));
             names.push(format!("{item}.18446744073709551615.{hash}"));
@@ -81,10 +81,11 @@ fn intruders(small: &Small) -> Vec<(String, Vec<u8>)> {
         (8, "locator/".to_owned()),
         (9, "snapshots/".to_owned()),
         (10, "redactions/".to_owned()),
-        (11, format!("journal/{writer}/0000000004.")),
+        (11, format!("journal/{writer}/0000000005.")),
         (12, "leases/00112233445566aa.0.".to_owned()),
         (13, "fences/00112233445566aa.0.".to_owned()),
         (15, "reserve/".to_owned()),
+        (16, "labels/00112233445566aa.0.".to_owned()),
     ];
     let nobody = SigningKey::from_seed(&[0x77; 32]);
     let body_of = |kind: u8| {

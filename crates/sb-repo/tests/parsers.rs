@@ -31,6 +31,7 @@ fn small() -> BTreeMap<&'static str, BTreeSet<(usize, Vec<u8>)>> {
     vault.backup(&source, &options(), Progress::none()).unwrap();
     let snapshot = vault.find_snapshot("latest").unwrap();
     redact(&mut vault, &snapshot, b"/d", b"b").unwrap();
+    vault.set_tags(vec![(snapshot.id, vec!["audited".to_owned()])]).unwrap();
     condemn(&mut vault, &["packs/none".to_owned()]).unwrap();
     vault.refresh().unwrap();
     let mut found: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();

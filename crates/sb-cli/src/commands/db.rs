@@ -1,19 +1,30 @@
 //! `sb db`.
 
 use clap::{Args, Subcommand};
-use sb_core::{RebuildOptions, RebuildReport};
+use sb_core::{Doubt, IndexReport, RebuildOptions, RebuildReport};
 use serde_json::{Value, json};
 
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::text::count;
+use crate::text::{count, harmless_line};
 
 /// The commands below `db`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum DbCommand {
+    Verify(VerifyArgs),
     Rebuild(RebuildArgs),
 }
+
+/// Check what this machine remembers of the vault, and the vault's locator against its packs
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Example:
+  sb db verify
+
+Nothing is written, and nothing that was backed up depends on what is checked here: `sb db rebuild` makes it anew. \
+Ends with 4 if something is wrong. `sb verify` checks the backups themselves.")]
+pub(crate) struct VerifyArgs {}
 
 /// Make the vault's locator anew out of its packs, and this machine a writer again
 #[derive(Args, Debug)]
@@ -28,7 +39,81 @@ pub(crate) struct RebuildArgs {
 }
 
 pub(crate) fn run(command: &DbCommand, context: &Context) -> Result<Exit, Failure> {
-    let DbCommand::Rebuild(args) = command;
+    match command {
+        DbCommand::Verify(_) => verify(context),
+        DbCommand::Rebuild(args) => rebuild(args, context),
+    }
+}
+
+fn verify(context: &Context) -> Result<Exit, Failure> {
+    let session = context.open()?;
+    let report = context.watch("checking", |progress| session.check_index(progress))?;
+    let output = &context.output;
+    for doubt in &report.doubts {
+        output.event("doubt", json!({ "kind": kind(doubt), "detail": doubt.to_string(), "rebuild": mends(doubt) }))?;
+        output.result(&harmless_line(&format!("{doubt}; {}", remedy(doubt))))?;
+    }
+    output.say(&format!(
+        "compared {} with {} in {}",
+        count(report.increments, "locator object"),
+        count(report.chunks, "chunk"),
+        count(report.packs, "pack")
+    ))?;
+    if report.stale > 0 {
+        let packs = count(report.stale, "pack");
+        output.say(&format!("the locator also knows {packs} that are gone, which does no harm"))?;
+    }
+    if report.stranger {
+        output.say("this machine has no log key that the vault knows: the next command that writes makes one")?;
+    }
+    if report.is_good() {
+        output.say("nothing is wrong")?;
+    }
+    output.event("summary", described(&report))?;
+    Ok(if report.is_good() { Exit::Done } else { Exit::Damaged })
+}
+
+fn described(report: &IndexReport) -> Value {
+    json!({
+        "good": report.is_good(),
+        "increments": report.increments,
+        "packs": report.packs,
+        "chunks": report.chunks,
+        "stale": report.stale,
+        "stranger": report.stranger,
+        "doubts": report.doubts.len(),
+    })
+}
+
+fn kind(doubt: &Doubt) -> &'static str {
+    match doubt {
+        Doubt::LogKey { .. } => "log_key",
+        Doubt::RolledBack(_) => "rolled_back",
+        Doubt::Journals(_) => "journals",
+        Doubt::Unreadable { .. } => "unreadable",
+        Doubt::Disagrees { .. } => "disagrees",
+        Doubt::Footer { .. } => "footer",
+        Doubt::Unindexed(_) => "unindexed",
+        _ => "other",
+    }
+}
+
+/// True if rebuilding mends it without further ado.
+fn mends(doubt: &Doubt) -> bool {
+    matches!(doubt, Doubt::Unreadable { .. } | Doubt::Disagrees { .. } | Doubt::Unindexed(_))
+}
+
+fn remedy(doubt: &Doubt) -> &'static str {
+    match doubt {
+        Doubt::LogKey { .. } => "remove the file `log.key` from the state folder, then `sb db rebuild` makes a new one",
+        Doubt::RolledBack(_) => "`sb db rebuild --accept-rollback` takes the vault as it is, if you know why",
+        Doubt::Journals(_) => "`sb verify` names them; rebuilding does not bring them back",
+        Doubt::Footer { .. } => "`sb verify` shows what that touches; rebuilding keeps what the locator says of it",
+        _ => "`sb db rebuild` mends it",
+    }
+}
+
+fn rebuild(args: &RebuildArgs, context: &Context) -> Result<Exit, Failure> {
     let mut session = context.open()?;
     let mut options = RebuildOptions::default();
     options.accept_rollback = args.accept_rollback;

@@ -8,7 +8,7 @@ use sb_core::chrono::DateTime;
 use sb_core::{Entry, Item, LsOptions};
 use serde_json::{Value, json};
 
-use crate::commands::cat::snapshot_path;
+use crate::commands::choice::AsOf;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -22,13 +22,16 @@ Examples:
   sb ls latest                        what is in the folders that were backed up
   sb ls latest~1:/srv/clients -l      a folder of the snapshot before, with details
   sb ls 3fa9 -R                       everything
+  sb ls --at 2026-03-31 /srv/clients  a folder as it was backed up last on that day or before
 
 SNAP is the beginning of an id, `latest`, or `latest~1` for the one before it. Paths are printed as they are; on a terminal, \
 what could not be shown is escaped.")]
 pub(crate) struct LsArgs {
     /// Which snapshot, and where in it
-    #[arg(value_name = "SNAP[:PATH]")]
-    at: OsString,
+    #[arg(value_name = "SNAP[:PATH]", required_unless_present = "date")]
+    at: Option<OsString>,
+    #[command(flatten)]
+    as_of: AsOf,
     /// With permissions, owner, size and time
     #[arg(short)]
     long: bool,
@@ -38,8 +41,8 @@ pub(crate) struct LsArgs {
 }
 
 pub(crate) fn run(args: &LsArgs, context: &Context) -> Result<Exit, Failure> {
-    let at = snapshot_path(&args.at)?;
-    let session = context.open()?;
+    let at = args.as_of.place(args.at.as_deref())?;
+    let session = args.as_of.apply(context.open()?)?;
     let output = &context.output;
     let escapes = output.is_terminal();
     let mut options = LsOptions::default();
@@ -59,10 +62,16 @@ pub(crate) fn run(args: &LsArgs, context: &Context) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
+/// Prints an entry as a line, or as an object for programs.
 fn print(output: &Output, path: &[u8], entry: &Entry, long: bool, escapes: bool) -> io::Result<()> {
     if output.json {
         return output.event("entry", described(path, entry));
     }
+    output.bytes(&line(path, entry, long, escapes))
+}
+
+/// A path, and with `long` what `ls -l` has.
+pub(crate) fn line(path: &[u8], entry: &Entry, long: bool, escapes: bool) -> Vec<u8> {
     let name = |bytes: &[u8]| if escapes { shown(bytes).into_bytes() } else { bytes.to_vec() };
     let mut line = Vec::new();
     if long {
@@ -81,10 +90,11 @@ fn print(output: &Output, path: &[u8], entry: &Entry, long: bool, escapes: bool)
         _ => {}
     }
     line.push(b'\n');
-    output.bytes(&line)
+    line
 }
 
-fn kind(item: &Item) -> (char, &'static str) {
+/// Letter and name of a kind.
+pub(crate) fn kind(item: &Item) -> (char, &'static str) {
     match item {
         Item::File(_) => ('-', "file"),
         Item::Folder { .. } => ('d', "folder"),
@@ -133,7 +143,8 @@ fn permissions(mode: u32) -> String {
     text
 }
 
-fn described(path: &[u8], entry: &Entry) -> Value {
+/// An entry as programs are told.
+pub(crate) fn described(path: &[u8], entry: &Entry) -> Value {
     let time = DateTime::from_timestamp(entry.mtime.seconds, entry.mtime.nanoseconds);
     let mut fields = json!({
         "kind": kind(&entry.item).1,

@@ -2,14 +2,20 @@
 
 pub(crate) mod backup;
 pub(crate) mod cat;
+pub(crate) mod choice;
 pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod db;
+pub(crate) mod diff;
+pub(crate) mod find;
 pub(crate) mod info;
 pub(crate) mod init;
 pub(crate) mod ls;
+pub(crate) mod man;
 pub(crate) mod restore;
 pub(crate) mod snapshots;
+pub(crate) mod stats;
+pub(crate) mod tag;
 pub(crate) mod trial;
 pub(crate) mod verify;
 
@@ -26,12 +32,17 @@ pub(crate) fn run(command: Command, context: &Context) -> Result<Exit, Failure> 
         Command::Backup(args) => backup::run(args, context),
         Command::Snapshots(args) => snapshots::run(&args, context),
         Command::Ls(args) => ls::run(&args, context),
+        Command::Find(args) => find::run(&args, context),
         Command::Cat(args) => cat::run(&args, context),
+        Command::Diff(args) => diff::run(&args, context),
+        Command::Stats(args) => stats::run(&args, context),
+        Command::Tag(args) => tag::run(args, context),
         Command::Restore(args) => restore::run(&args, context),
         Command::Verify(args) => verify::run(&args, context),
         Command::Info(args) => info::run(&args, context),
         Command::Db(command) => db::run(&command, context),
         Command::Config(command) => config::run(&command, context),
         Command::Completions(args) => completions::run(&args, context),
+        Command::Man(args) => man::run(&args, context),
     }
 }

@@ -1,19 +1,16 @@
 //! `sb snapshots`.
 
-use std::ffi::OsString;
-use std::path::PathBuf;
-
-use chrono::Local;
 use clap::Args;
-use sb_core::{Clock, Size, Snapshot, SnapshotsOptions, SystemClock};
+use sb_core::{Size, Snapshot, SnapshotsOptions};
 use serde_json::{Value, json};
 
+use crate::commands::choice::Among;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::with_path;
 use crate::text::{count, local, number, shown, table};
-use crate::when::{self, When};
+use crate::when;
 
 /// List snapshots
 #[derive(Args, Debug)]
@@ -28,15 +25,8 @@ pub(crate) struct SnapshotsArgs {
     /// Only so many of the newest
     #[arg(long, value_name = "N")]
     latest: Option<usize>,
-    /// Only those of this machine
-    #[arg(long, value_name = "NAME")]
-    host: Option<OsString>,
-    /// Only those that back up this path
-    #[arg(long, value_name = "PATH")]
-    path: Option<PathBuf>,
-    /// Only those with this tag
-    #[arg(long, value_name = "TAG")]
-    tag: Option<String>,
+    #[command(flatten)]
+    among: Among,
     /// Only those begun then or later
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
@@ -52,6 +42,9 @@ pub(crate) fn run(args: &SnapshotsArgs, context: &Context) -> Result<Exit, Failu
     for (object, flaw) in &all.flawed {
         output.warn(&format!("`{object}` should be a snapshot and cannot be read: {flaw}"));
     }
+    for (object, flaw) in &all.flawed_labels {
+        output.warn(&format!("`{object}` cannot be read, so some snapshot may have other tags: {flaw}"));
+    }
     for snapshot in &all.snapshots {
         output.event("snapshot", described(snapshot))?;
     }
@@ -61,33 +54,15 @@ pub(crate) fn run(args: &SnapshotsArgs, context: &Context) -> Result<Exit, Failu
         let text = listed(&all.snapshots, output.verbose > 0);
         output.result(text.trim_end())?;
     }
-    output.event("summary", json!({ "snapshots": all.snapshots.len(), "damaged": all.flawed.len() }))?;
-    Ok(if all.flawed.is_empty() { Exit::Done } else { Exit::Damaged })
+    let damaged = all.flawed.len() + all.flawed_labels.len();
+    output.event("summary", json!({ "snapshots": all.snapshots.len(), "damaged": damaged }))?;
+    Ok(if damaged == 0 { Exit::Done } else { Exit::Damaged })
 }
 
 fn options(args: &SnapshotsArgs) -> Result<SnapshotsOptions, Failure> {
-    let now = SystemClock.now().with_timezone(&Local);
-    let time = |text: &Option<String>| -> Result<Option<When>, Failure> {
-        let Some(text) = text else { return Ok(None) };
-        let when = when::parse(text, &now);
-        when.map(Some).ok_or_else(|| {
-            Failure::usage(format!("`{text}` is no time")).hint(
-                "Write 2026-03-31, 2026-03-31 14:05, RFC 3339, today, yesterday, now, or 3h, 10d, 2w for that long ago",
-            )
-        })
-    };
-    let mut options = SnapshotsOptions::default();
+    let time = |text: &Option<String>| text.as_deref().map(when::given).transpose();
+    let mut options = args.among.options()?;
     options.latest = args.latest;
-    options.host = args.host.clone().map(OsString::into_encoded_bytes);
-    options.path = match &args.path {
-        Some(path) => {
-            let path = std::path::absolute(path).map_err(|error| Failure::file("find", path, &error))?;
-            // Dots and double slashes are gone by its components.
-            Some(path.components().collect::<PathBuf>().into_os_string().into_encoded_bytes())
-        }
-        None => None,
-    };
-    options.tag.clone_from(&args.tag);
     options.since = time(&args.since)?.map(|when| when.start);
     options.until = time(&args.until)?.map(|when| when.end);
     Ok(options)
@@ -117,7 +92,8 @@ fn listed(snapshots: &[Snapshot], whole_ids: bool) -> String {
     table(&rows, &[3, 4])
 }
 
-fn described(snapshot: &Snapshot) -> Value {
+/// A snapshot as programs are told.
+pub(crate) fn described(snapshot: &Snapshot) -> Value {
     let counts = snapshot.counts();
     let sources = snapshot.sources().iter().map(|path| with_path(json!({}), "path", path)).collect::<Vec<_>>();
     let fields = json!({

@@ -1,10 +1,11 @@
-//! Reading one file.
+//! Reading one file, or a folder as an archive.
 
 use std::io;
 
 use sb_crypto::Digest;
 use sb_repo::{Item, Progress, RepoError, SnapshotId};
 
+use crate::archive::Tar;
 use crate::error::CoreError;
 use crate::session::Session;
 use crate::snapshot_path::SnapshotPath;
@@ -21,7 +22,58 @@ pub struct CatReport {
     pub sha256: Digest,
 }
 
+/// What went into an archive.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ArchiveReport {
+    /// The snapshot.
+    pub snapshot: SnapshotId,
+    /// Entries in the archive.
+    pub entries: u64,
+    /// Files among them; of hard links to one file, the first alone.
+    pub files: u64,
+    /// Bytes of these files.
+    pub bytes: u64,
+}
+
 impl Session {
+    /// True if there is a folder at this place, or the root.
+    ///
+    /// # Errors
+    /// In [`CoreError::Repo`] no such snapshot or path, and damage.
+    pub fn is_folder(&self, at: &SnapshotPath, progress: Progress<'_>) -> Result<bool, CoreError> {
+        let snapshot = self.find(&at.snapshot, progress)?;
+        let entry = self.vault.reader(progress)?.entry(&snapshot, at.path.as_deref().unwrap_or(b"/"))?;
+        Ok(entry.is_none_or(|entry| matches!(entry.item, Item::Folder { .. })))
+    }
+
+    /// Passes what is at a place on as a tar archive (POSIX.1-2001 pax): with all metadata but holes, names beginning with the
+    /// last component of the path; of the root, with everything in it. What has been written must not be used if this fails.
+    /// Of what tar has no form for (sockets, what was disposed of), `progress` is warned.
+    ///
+    /// # Errors
+    /// In [`CoreError::Repo`] no such snapshot or path, damage, interruption, and what `write` returns as
+    /// [`RepoError::Output`].
+    pub fn archive(
+        &self,
+        at: &SnapshotPath,
+        progress: Progress<'_>,
+        write: &mut dyn io::Write,
+    ) -> Result<ArchiveReport, CoreError> {
+        let snapshot = self.find(&at.snapshot, progress)?;
+        let path = at.path.as_deref().unwrap_or(b"/");
+        let reader = self.vault.reader(progress)?;
+        let mut tar = Tar::new(&reader, write, path, progress);
+        if let Some(entry) = reader.entry(&snapshot, path)? {
+            tar.add(path, &entry)?;
+            if !matches!(entry.item, Item::Folder { .. }) {
+                return Ok(tar.finish(snapshot.id)?);
+            }
+        }
+        reader.list(&snapshot, path, true, &mut |path, entry| tar.add(path, entry))?;
+        Ok(tar.finish(snapshot.id)?)
+    }
+
     /// Passes a file's content on, piece by piece. What has been written must not be used if this fails.
     ///
     /// # Errors

@@ -2,20 +2,29 @@
 
 mod backup;
 mod cat;
+mod check;
+mod diff;
+mod find;
 mod info;
 mod init;
 mod ls;
 mod rebuild;
 mod restore;
 mod snapshots;
+mod stats;
+mod tag;
 mod verify;
 
 pub use backup::{BackupOptions, Compression};
-pub use cat::CatReport;
+pub use cat::{ArchiveReport, CatReport};
+pub use diff::{DiffOptions, DiffSummary};
+pub use find::{EachFound, FindOptions};
 pub use info::{InfoReport, Opened, Usage};
 pub use init::{InitOptions, InitReport};
 pub use ls::{LsOptions, LsReport};
 pub use rebuild::RebuildOptions;
 pub use restore::RestoreOptions;
 pub use snapshots::SnapshotsOptions;
+pub use stats::{StatsOptions, StatsReport};
+pub use tag::{TagOptions, TagReport, Tagged};
 pub use verify::{PublicReport, VerifyOptions};

@@ -25,6 +25,13 @@ pub struct SnapshotsOptions {
 }
 
 impl SnapshotsOptions {
+    /// True if it chooses none.
+    pub fn is_all(&self) -> bool {
+        let Self { host, path, tag, since, until, latest } = self;
+        let texts = host.is_none() && path.is_none() && tag.is_none();
+        texts && since.is_none() && until.is_none() && latest.is_none()
+    }
+
     fn wants(&self, snapshot: &Snapshot) -> bool {
         self.host.as_ref().is_none_or(|host| snapshot.host() == host)
             && self.path.as_ref().is_none_or(|path| snapshot.sources().iter().any(|source| covers(source, path)))
@@ -46,7 +53,7 @@ impl Session {
     /// # Errors
     /// [`CoreError::Repo`] if the user's keys do not open snapshots.
     pub fn snapshots(&self, options: &SnapshotsOptions) -> Result<Snapshots, CoreError> {
-        let mut all = self.vault.snapshots()?;
+        let mut all = self.counting()?;
         all.snapshots.retain(|snapshot| options.wants(snapshot));
         if let Some(latest) = options.latest {
             let surplus = all.snapshots.len().saturating_sub(latest);

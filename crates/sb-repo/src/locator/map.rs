@@ -175,9 +175,20 @@ impl Locator {
     /// All places of a chunk, none if it is not known.
     pub(crate) fn places(&self, id: &ChunkId) -> impl Iterator<Item = Place> {
         let wanted = prefix(id);
-        let from = self.sorted.partition_point(|entry| entry.prefix() < wanted);
+        let from = first_from(&self.sorted, wanted);
         let fitting = self.sorted[from..].iter().take_while(move |entry| entry.prefix() == wanted);
         fitting.map(|entry| Place { pack: entry.pack(), segment: entry.segment(), offset: entry.offset() })
+    }
+
+    /// How many different chunks of content there are, and how many of metadata.
+    pub(crate) fn chunks(&self) -> (u64, u64) {
+        let (mut content, mut metadata, mut last) = (0, 0, None);
+        for entry in &self.sorted {
+            if last.replace(*entry.prefix()) != Some(*entry.prefix()) {
+                *(if self.is_content(entry.pack()) { &mut content } else { &mut metadata }) += 1;
+            }
+        }
+        (content, metadata)
     }
 
     /// The ordinal of a pack, if it is known.
@@ -201,6 +212,24 @@ impl Locator {
     }
 }
 
+/// Where in sorted entries those begin that are not before `wanted`. Ids are spread evenly, so it begins where it should be and
+/// looks further and further around there: nearly always within one page of memory.
+fn first_from(sorted: &[LocatorEntry], wanted: &[u8; 16]) -> usize {
+    let is_before = |at: usize| sorted[at].prefix() < wanted;
+    let first = u64::from_be_bytes(*wanted.first_chunk().expect("16 bytes"));
+    let guess = usize::try_from((u128::from(first) * sorted.len() as u128) >> 64).expect("less than a length");
+    let (mut low, mut high, mut step) = (guess, guess, 32);
+    while low > 0 && !is_before(low - 1) {
+        low = low.saturating_sub(step);
+        step *= 2;
+    }
+    while high < sorted.len() && is_before(high) {
+        high = (high + step).min(sorted.len());
+        step *= 2;
+    }
+    low + sorted[low..high].partition_point(|entry| entry.prefix() < wanted)
+}
+
 /// The locator entries of a pack: each of its chunks and where it is.
 pub(crate) fn entries_of(footer: &PackFooter, pack: u32) -> impl Iterator<Item = LocatorEntry> {
     (0..).zip(&footer.segments).flat_map(move |(segment, content)| {
@@ -211,4 +240,24 @@ pub(crate) fn entries_of(footer: &PackFooter, pack: u32) -> impl Iterator<Item =
             entry
         })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_place_is_found_however_ids_are_spread(ids in prop::collection::vec((0u8..4, any::<u8>()), 0..300), wanted in any::<(u8, u8)>()) {
+            let id = |(a, b): (u8, u8)| ChunkId::new([[a; 8], [b; 8], [a; 8], [b; 8]].concat().try_into().unwrap());
+            let mut sorted: Vec<_> = ids.iter().map(|pair| LocatorEntry::new(&id(*pair), 0, 0, 0)).collect();
+            sorted.sort_unstable();
+            for pair in ids.into_iter().chain([wanted, (0, 0), (255, 255)]) {
+                let id = id(pair);
+                let expected = sorted.partition_point(|entry| entry.prefix() < prefix(&id));
+                prop_assert_eq!(first_from(&sorted, prefix(&id)), expected);
+            }
+        }
+    }
 }

@@ -90,6 +90,28 @@ impl<'v> TreeReader<'v> {
         Node::decode(&bytes).map_err(|flaw| malformed(reference, flaw))
     }
 
+    /// The bytes of the node that is to be read for this one.
+    pub(crate) fn page(&self, reference: Reference) -> Result<Vec<u8>, RepoError> {
+        self.meta(self.redactions.resolve(reference))
+    }
+
+    /// The entries of two folders, in order, but for those in pages that both have.
+    pub(crate) fn apart(&self, before: Reference, after: Reference) -> Result<[FolderReader<'v>; 2], RepoError> {
+        let pages = |node| -> Result<Vec<Reference>, RepoError> {
+            Ok(match self.node(node, 0)? {
+                Node::Inner(children) => children.into_iter().map(|child| child.node).collect(),
+                Node::Leaf(_) => vec![node],
+            })
+        };
+        let both = [pages(before)?, pages(after)?];
+        let ids = both.each_ref().map(|pages| pages.iter().map(|page| page.id).collect::<BTreeSet<_>>());
+        let mut waiting = both.into_iter().zip([&ids[1], &ids[0]]).map(|(pages, others)| {
+            let own = pages.into_iter().rev().filter(|page| !others.contains(&page.id));
+            FolderReader { reader: *self, waiting: own.map(|page| (page, 1)).collect(), page: Vec::new().into_iter() }
+        });
+        Ok([waiting.next(), waiting.next()].map(|reader| reader.expect("two folders")))
+    }
+
     /// The entries of a folder, in order.
     pub(crate) fn folder(&self, node: Reference) -> FolderReader<'v> {
         FolderReader { reader: *self, waiting: vec![(node, 0)], page: Vec::new().into_iter() }

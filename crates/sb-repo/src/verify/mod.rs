@@ -12,6 +12,7 @@ use crate::chunks::ChunkReader;
 use crate::clock::{Counter, Progress};
 use crate::error::{Flaw, RepoError};
 use crate::ids::SnapshotId;
+use crate::labels::Labels;
 use crate::locator::{Locator, Scope};
 use crate::tree::{Redactions, TreeReader};
 use crate::vault::Vault;
@@ -138,6 +139,9 @@ impl Vault {
             }
             Err(error) => return Err(error),
         };
+        for (name, flaw) in Labels::load(&self.view, &self.keys)?.flawed {
+            report.find(&name, flaw);
+        }
         for error in &locator.flawed {
             if let RepoError::Damaged { name, flaw } = error {
                 report.find(name, flaw.clone());

@@ -7,6 +7,7 @@ pub(crate) mod container;
 pub(crate) mod entry;
 pub(crate) mod frame;
 pub(crate) mod journal;
+pub(crate) mod label;
 pub(crate) mod lease;
 pub(crate) mod locator;
 pub(crate) mod node;
@@ -15,6 +16,7 @@ pub(crate) mod redaction;
 #[cfg(test)]
 mod roundtrips;
 pub(crate) mod session;
+pub(crate) mod skim;
 pub(crate) mod slot;
 pub(crate) mod snapshot;
 

@@ -16,6 +16,7 @@ use super::config::{CompartmentPublic, Config, Epoch, Tier};
 use super::container::SEGMENTS_START;
 use super::entry::{Entry, FileItem, Inline, Item};
 use super::journal::{Added, Authority, JournalEntry};
+use super::label::Label;
 use super::lease::{Condemned, Fence, Lease};
 use super::locator::{Block, LocatorEntry, LocatorFooter, PackPlaces, prefix};
 use super::node::{Child, Node, Part, Reference};
@@ -292,15 +293,17 @@ proptest! {
     }
 
     #[test]
-    fn certificates_and_redactions(
+    fn certificates_redactions_and_labels(
         (seed, user, key, time) in (any::<[u8; 32]>(), id(), any::<[u8; 16]>(), time()),
-        nodes in vec((id(), reference()), 0..5),
+        (nodes, snapshot, tags) in (vec((id(), reference()), 0..5), id(), vec(".*", 0..4)),
     ) {
         let signing = SigningKey::from_seed(&seed).public();
         let certificate = UserCertificate { user, key: signing, created: time };
         check(&certificate, &certificate.encode(), UserCertificate::decode)?;
         let certificate = WriterCertificate { key: signing, user_key: KeyId::new(key), created: time };
         check(&certificate, &certificate.encode(), WriterCertificate::decode)?;
+        let label = Label { snapshot, tags, time };
+        check(&label, &label.encode(), Label::decode)?;
         let redaction = Redaction { nodes, time };
         check(&redaction, &redaction.encode(), Redaction::decode)?;
     }

@@ -43,7 +43,7 @@ impl Monitor for Keep<'_> {
     }
 }
 
-/// Two snapshots, a document disposed of, a reserve; a lease and a condemned list left behind.
+/// Two snapshots, a document disposed of, a label, a reserve; a lease and a condemned list left behind.
 pub fn small() -> Small {
     let (storage, machine) = build(21, 2);
     let vault = stranger(&storage).unwrap();
@@ -78,6 +78,7 @@ pub fn build(seed: u64, backups: u32) -> (MemoryStorage, Machine) {
         vault.backup(&source, &options(), Progress::none()).unwrap();
     }
     redact(&mut vault, &oldest, b"/d", b"gone").unwrap();
+    vault.set_tags(vec![(oldest.id, vec!["audited".to_owned()])]).unwrap();
     condemn(&mut vault, &["packs/none".to_owned()]).unwrap();
     for listed in local.list("").unwrap() {
         let name = listed.object_name().unwrap();

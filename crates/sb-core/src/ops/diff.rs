@@ -1,0 +1,56 @@
+//! Comparing two snapshots.
+
+use std::io;
+
+use sb_repo::{DiffReport, Difference, Progress, RepoError, Snapshot};
+
+use crate::error::CoreError;
+use crate::session::Session;
+
+/// What to compare, and how.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct DiffOptions {
+    /// Only what is at this path, and below it. Absolute, raw bytes. Default: everything.
+    pub path: Option<Vec<u8>>,
+    /// Tell of what differs in metadata alone, too. Default: no.
+    pub metadata: bool,
+}
+
+/// Two snapshots compared.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct DiffSummary {
+    /// The first.
+    pub before: Snapshot,
+    /// The second.
+    pub after: Snapshot,
+    /// All differences in numbers.
+    pub report: DiffReport,
+}
+
+impl Session {
+    /// Compares two snapshots and calls `each` with every difference in path order.
+    ///
+    /// # Errors
+    /// In [`CoreError::Repo`] no such snapshot or path, damage, interruption, and what `each` returns as
+    /// [`RepoError::Output`].
+    pub fn diff(
+        &self,
+        before: &str,
+        after: &str,
+        options: &DiffOptions,
+        progress: Progress<'_>,
+        each: &mut dyn FnMut(Difference<'_>) -> io::Result<()>,
+    ) -> Result<DiffSummary, CoreError> {
+        let (before, after) = (self.find(before, progress)?, self.find(after, progress)?);
+        let reader = self.vault.reader(progress)?;
+        let mut settings = sb_repo::DiffOptions::default();
+        settings.metadata = options.metadata;
+        let path = options.path.as_deref().unwrap_or(b"/");
+        let report = reader.diff(&before, &after, path, settings, progress, &mut |difference| {
+            each(difference).map_err(RepoError::Output)
+        })?;
+        Ok(DiffSummary { before, after, report })
+    }
+}
