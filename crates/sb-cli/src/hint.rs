@@ -4,16 +4,19 @@ use sb_core::crypto::CryptoError;
 use sb_core::repo::RepoError;
 use sb_core::source::{SelectionError, TargetError};
 use sb_core::store::StoreError;
-use sb_core::{ConfigError, CoreError, LocationError, Size};
+use sb_core::{ConfigError, CoreError, Flaw, LocationError, Size};
 
 use crate::failure::chain;
-use crate::text::quoted;
+use crate::text::{local, quoted};
 
 /// The thing and the cause.
 pub(crate) fn message(error: &CoreError) -> String {
     match error {
         CoreError::Repo(RepoError::LowSpace { free, needed }) => {
             format!("only {} are free where the vault is, and a backup needs {}", Size(*free), Size(*needed))
+        }
+        CoreError::Repo(RepoError::Busy { since }) => {
+            format!("another collection of this vault began at {} and is not over", local(*since))
         }
         CoreError::Repo(RepoError::Interrupted) => "interrupted".to_owned(),
         CoreError::Repo(RepoError::Store(StoreError::Full { .. })) => "the disk with the vault is full".to_owned(),
@@ -98,6 +101,18 @@ fn repo(error: &RepoError) -> Option<&'static str> {
              if not, somebody has removed backups: find out before you go on"
         }
         RepoError::Condemned { .. } => "Run the backup again",
+        RepoError::Undecided { flaw: Flaw::Undecidable, .. } => {
+            "`sb verify` names it; if no collection is running, remove the file"
+        }
+        RepoError::Undecided { name, .. } if name.starts_with("snapshots/") => {
+            "`sb verify` shows what is damaged; if that cannot be mended, `sb forget` with the snapshot's id gives it up, and \
+             then collecting goes on"
+        }
+        RepoError::Undecided { .. } => "`sb verify` shows what is damaged",
+        RepoError::Busy { .. } => {
+            "Wait until it is over; if it died, it can be run again on its own machine at once, and elsewhere two days later"
+        }
+        RepoError::EmptyPolicy => "Give at least one of the --keep options, or name snapshots",
         RepoError::NoSuchSnapshot { .. } => "`sb snapshots` lists those there are",
         RepoError::AmbiguousSnapshot { .. } => "Write more digits; `sb snapshots -v` shows them all",
         RepoError::NoSuchPath { .. } => "`sb ls SNAP` shows what is in a snapshot; paths in it are absolute",

@@ -116,6 +116,7 @@ impl CoreError {
             Self::Repo(
                 RepoError::Damaged { .. }
                     | RepoError::MissingChunk { .. }
+                    | RepoError::Undecided { .. }
                     | RepoError::WrongContent { .. }
                     | RepoError::RolledBack { .. }
             )

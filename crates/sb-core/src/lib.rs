@@ -31,12 +31,14 @@ pub use session::Session;
 pub use vault::Vault;
 
 pub use ops::{
-    BackupOptions, CatReport, InfoReport, InitOptions, InitReport, LsOptions, LsReport, Opened, PublicReport,
-    RebuildOptions, RestoreOptions, SnapshotsOptions, Usage, VerifyOptions,
+    BackupOptions, CatReport, ForgetOptions, ForgetPlan, InfoReport, InitOptions, InitReport, LsOptions, LsReport,
+    Opened, PublicReport, RebuildOptions, RestoreOptions, Selection, SnapshotsOptions, Usage, VerifyOptions,
 };
 pub use sb_repo::{
-    BackupReport, Clock, Counter, DocumentRef, Entry, Finding, Flaw, Item, Monitor, Progress, RebuildReport, RepoError,
-    RestoreProblem, RestoreReport, Silent, Snapshot, SnapshotId, Snapshots, VaultId, VerifyLevel, VerifyReport,
+    BackupReport, Choice, Clock, CollectOptions, CollectReport, Counter, DocumentRef, Entry, Finding, Flaw,
+    ForgetReport, GroupBy, Item, KeepRules, Kept, MaxUnused, Monitor, Progress, Reason, RebuildReport, RepoError,
+    RestoreProblem, RestoreReport, Silent, Snapshot, SnapshotId, Snapshots, Span, SpanError, Tally, VaultId,
+    VerifyLevel, VerifyReport,
 };
 pub use sb_source::{Problem, SourceOptions};
 

@@ -25,6 +25,8 @@ mod pack;
 mod tree;
 
 mod backup;
+mod collect;
+mod forget;
 mod reader;
 mod rebuild;
 mod restore;
@@ -36,8 +38,10 @@ pub mod testing;
 
 pub use backup::{BackupOptions, BackupReport, PROBLEMS_KEPT};
 pub use clock::{Clock, Counter, FixedClock, Monitor, Progress, Silent};
+pub use collect::{CollectOptions, CollectReport, MaxUnused, Tally};
 pub use create::{CreateOptions, create};
 pub use error::{Flaw, RepoError};
+pub use forget::{Candidate, Choice, ForgetReport, GroupBy, KeepRules, Kept, Reason, Span, SpanError, choose};
 pub use ids::{
     BucketId, ChunkId, CompartmentId, DocumentId, Id, KeyId, PackId, RunId, SlotId, SnapshotId, TableId, UserId,
     VaultId, tag,

@@ -2,6 +2,8 @@
 
 mod backup;
 mod cat;
+mod collect;
+mod forget;
 mod info;
 mod init;
 mod ls;
@@ -12,6 +14,7 @@ mod verify;
 
 pub use backup::BackupOptions;
 pub use cat::CatReport;
+pub use forget::{ForgetOptions, ForgetPlan, Selection};
 pub use info::{InfoReport, Opened, Usage};
 pub use init::{InitOptions, InitReport};
 pub use ls::{LsOptions, LsReport};

@@ -10,6 +10,8 @@ mod parts;
 mod run;
 mod tree;
 
+pub(crate) use lease::Held;
+
 use sb_source::{Problem, Source};
 
 use crate::clock::Progress;

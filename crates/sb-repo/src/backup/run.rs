@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashSet};
 use chrono::{DateTime, Utc};
 use sb_crypto::{SigningKey, TreeHasher, seal_to};
 use sb_source::{Problem, Source};
-use sb_store::{ObjectName, create};
+use sb_store::create;
 
 use super::base::Base;
 use super::lease::Held;
@@ -128,16 +128,28 @@ impl Vault {
             };
             (name, run.added, report, needed, tables)
         };
-        if let Err(error) = self.check_still_there(&packs, &tables) {
-            // Nobody was told of this snapshot, and it may not hold: nobody may adopt it either. The next attempt uses the rest.
-            let removed = vec![(snapshot.name.clone(), snapshot.size)];
-            self.append(author.key, author.run, Change { operation: "abandon", added, removed })?;
-            let _ = self.around.storage.remove(&ObjectName::new(snapshot.name.as_str())?);
+        if let Err(error) = self.check_still_there(&packs, &tables, &added) {
+            // What the run stored itself serves the next attempt, unless that is what somebody took away.
+            let (none, tables) = (BTreeSet::new(), BTreeSet::new());
+            let own_holds = self.check_still_there(&none, &tables, &added).is_ok();
+            self.abandon(author, &snapshot, if own_holds { added } else { Vec::new() })?;
             return Err(error);
         }
-        added.push(snapshot);
+        added.push(snapshot.clone());
         self.append(author.key, author.run, Change { operation: "backup", added, removed: Vec::new() })?;
+        if let Err(error) = self.check_acknowledged(&snapshot) {
+            self.abandon(author, &snapshot, Vec::new())?;
+            return Err(error);
+        }
         Ok(report)
+    }
+
+    /// Nobody was told of this snapshot, and it may not hold: nobody may adopt it either. The next attempt uses the rest.
+    fn abandon(&mut self, author: &Author<'_>, snapshot: &Added, added: Vec<Added>) -> Result<(), RepoError> {
+        let doomed = vec![snapshot.name.clone()];
+        let removed = vec![(snapshot.name.clone(), snapshot.size)];
+        let list = self.condemn(author, &doomed)?;
+        self.carry_out(author, &list, Change { operation: "abandon", added, removed }, &doomed)
     }
 
     /// The newest snapshot of the same machine and the same sources.
