@@ -4,7 +4,7 @@ use sb_core::crypto::CryptoError;
 use sb_core::repo::RepoError;
 use sb_core::source::{SelectionError, TargetError};
 use sb_core::store::StoreError;
-use sb_core::{ConfigError, CoreError, Flaw, LocationError, Size};
+use sb_core::{ConfigError, CoreError, LocationError, Size};
 
 use crate::failure::chain;
 use crate::text::{local, quoted};
@@ -93,6 +93,9 @@ fn repo(error: &RepoError) -> Option<&'static str> {
         }
         RepoError::RootNotPinned => "Give the root fingerprint that `sb init` printed, with --fingerprint",
         RepoError::UnsupportedFeature { .. } => "Install a newer version of sb",
+        RepoError::Damaged { name, .. } if ["leases/", "fences/"].iter().any(|folder| name.starts_with(folder)) => {
+            "If nothing else is working on the vault at this moment, remove that file from it"
+        }
         RepoError::Damaged { .. } | RepoError::MissingChunk { .. } | RepoError::WrongContent { .. } => {
             "`sb verify` shows all that is damaged or cannot be read, and which documents that touches"
         }
@@ -101,9 +104,6 @@ fn repo(error: &RepoError) -> Option<&'static str> {
              if not, somebody has removed backups: find out before you go on"
         }
         RepoError::Condemned { .. } => "Run the backup again",
-        RepoError::Undecided { flaw: Flaw::Undecidable, .. } => {
-            "`sb verify` names it; if no collection is running, remove the file"
-        }
         RepoError::Undecided { name, .. } if name.starts_with("snapshots/") => {
             "`sb verify` shows what is damaged; if that cannot be mended, `sb forget` with the snapshot's id gives it up, and \
              then collecting goes on"

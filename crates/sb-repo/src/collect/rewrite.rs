@@ -111,23 +111,23 @@ impl Collection<'_> {
         scene: &Scene,
         unreadable: &mut BTreeSet<String>,
     ) -> Result<Vec<u32>, RepoError> {
-        let mut added = Vec::new();
-        let mut finished = Vec::new();
-        let mut moved = Vec::new();
+        let (mut added, mut moved) = (Vec::new(), Vec::new());
+        let Self { vault, author, lease, progress, options, .. } = self;
+        let vault: &Vault = vault;
+        let tools = Tools {
+            around: &vault.around,
+            view: &vault.view,
+            keys: &vault.keys,
+            epoch: vault.epoch(),
+            author: *author,
+            user: vault.keyring.user,
+        };
         let finder = KeyFinder::new(&scene.view);
+        let chunks = ChunkReader::new(&scene.view, &vault.keys, &finder);
+        let mut increments = Increments::new(vault, author);
         for kind in [ObjectKind::ContentPack, ObjectKind::MetaPack] {
-            let Self { vault, author, lease, progress, .. } = self;
-            let vault: &Vault = vault;
-            let tools = Tools {
-                around: &vault.around,
-                view: &vault.view,
-                keys: &vault.keys,
-                epoch: vault.epoch(),
-                author: *author,
-                user: vault.keyring.user,
-            };
-            let chunks = ChunkReader::new(&scene.view, &vault.keys, &finder);
-            let mut segmenter = Segmenter::new(tools, kind, self.options.level);
+            let mut segmenter = Segmenter::new(tools, kind, options.level);
+            let mut finished: Vec<FinishedPack> = Vec::new();
             for pack in packs.iter().filter(|pack| marked.locator.pack(**pack).kind == kind) {
                 progress.check()?;
                 lease.keep(&vault.around, author)?;
@@ -144,21 +144,18 @@ impl Collection<'_> {
                     }
                     Err(error) => return Err(error),
                 }
+                locate(&mut increments, &mut finished, &mut added)?;
             }
             finished.extend(segmenter.finish(&mut added)?);
+            locate(&mut increments, &mut finished, &mut added)?;
         }
-        self.enter(finished, added)?;
+        added.extend(increments.finish()?);
+        self.enter(added)?;
         Ok(moved)
     }
 
     /// Enters new packs into the journal, by the rules that every run keeps to.
-    fn enter(&mut self, finished: Vec<FinishedPack>, mut added: Vec<Added>) -> Result<(), RepoError> {
-        let mut increments = Increments::new(self.vault, &self.author);
-        for pack in finished {
-            increments.add(pack.places, |ordinal| entries_of(&pack.footer, ordinal).collect())?;
-            added.push(pack.added);
-        }
-        added.extend(increments.finish()?);
+    fn enter(&mut self, added: Vec<Added>) -> Result<(), RepoError> {
         if added.is_empty() {
             return Ok(());
         }
@@ -167,6 +164,19 @@ impl Collection<'_> {
         let change = Change { operation: OPERATION, added, removed: Vec::new() };
         self.vault.append(self.author.key, self.author.run, change)
     }
+}
+
+/// Notes new packs, and where everything in them is.
+fn locate(
+    increments: &mut Increments<'_>,
+    finished: &mut Vec<FinishedPack>,
+    added: &mut Vec<Added>,
+) -> Result<(), RepoError> {
+    for pack in finished.drain(..) {
+        increments.add(pack.places, |ordinal| entries_of(&pack.footer, ordinal).collect())?;
+        added.push(pack.added);
+    }
+    Ok(())
 }
 
 /// Gives each needed chunk of a pack to `each`, whole and with the id that the pack's footer says.
