@@ -12,7 +12,7 @@ use common::faulty::{Act, Faulty};
 use common::meddler::*;
 use common::{Machine, assert_holds, expected, firm, key, new_vault, noise, options};
 use sb_crypto::Lock;
-use sb_repo::testing::redact;
+use sb_repo::testing::{condemn, redact};
 use sb_repo::{
     CollectOptions, CollectReport, CreateOptions, Flaw, MaxUnused, Progress, RepoError, SnapshotId, Vault, VerifyLevel,
     create,
@@ -602,4 +602,88 @@ fn the_generation_of_the_vault_rises_with_each_collection_that_deletes() {
     collect(&mut vault).unwrap();
     assert_eq!(vault.view().generation(), after);
     drop(machine);
+}
+
+/// Calls `act` before the first creation of an object in this folder, and lets that fail if `act` says so.
+fn before_first(
+    storage: &Arc<MemoryStorage>,
+    folder: &'static str,
+    act: impl FnMut() -> bool + Send + 'static,
+) -> Arc<Faulty> {
+    let (first, act) = (AtomicBool::new(true), Mutex::new(act));
+    Faulty::new(storage, move |what, name| {
+        what == Act::Create
+            && name.starts_with(folder)
+            && first.swap(false, Ordering::Relaxed)
+            && (act.lock().unwrap())()
+    })
+}
+
+#[test]
+fn what_somebody_begins_to_need_before_it_is_condemned_stays() {
+    let (storage, machine, mut vault) = begin(23);
+    let old = vault.backup(&source(), &options(), Progress::none()).unwrap().snapshot;
+    vault.backup(MemorySource::new(&["/e"]).file("/e/x", b"another"), &options(), Progress::none()).unwrap();
+    forget(&mut vault, old);
+    let (elsewhere, other) = (storage.clone(), Machine::new(231));
+    other.clock.advance_hours(1);
+    let hooked = before_first(&storage, "condemned/", move || {
+        let report = other.backup(elsewhere.clone(), &key(), &source()).unwrap();
+        assert_eq!(report.counts.new_chunks, 0, "it relies on what was forgotten");
+        false
+    });
+    collect(&mut machine.open(hooked, &key()).unwrap()).unwrap();
+    let vault = machine.open(storage, &key()).unwrap();
+    assert_holds(&vault, "latest", &expected(&source()));
+    good(&vault);
+}
+
+#[test]
+fn nothing_but_its_own_run_relies_on_what_is_in_no_journal_yet() {
+    for seed in 240..246 {
+        let (storage, machine, _) = begin(seed);
+        let (elsewhere, other, third) = (storage.clone(), Machine::new(seed + 10), Machine::new(seed + 20));
+        // Both store the same: one before the other knows of it, and then the other dies.
+        let hooked = before_first(&storage, "snapshots/", move || {
+            other.backup(elsewhere.clone(), &key(), &source()).unwrap();
+            collect(&mut third.open(elsewhere.clone(), &key()).unwrap()).unwrap();
+            true
+        });
+        assert!(machine.backup(hooked, &key(), &source()).is_err());
+        let late = Machine::new(seed + 30);
+        late.clock.advance_hours(100);
+        collect(&mut late.open(storage.clone(), &key()).unwrap()).unwrap();
+        let vault = late.open(storage, &key()).unwrap();
+        assert_holds(&vault, "latest", &expected(&source()));
+        good(&vault);
+    }
+}
+
+#[test]
+fn a_snapshot_of_a_dead_run_is_not_adopted_while_what_it_needs_is_deleted() {
+    let (storage, machine, mut vault) = begin(26);
+    vault.backup(&source(), &options(), Progress::none()).unwrap();
+    let content = packs(&storage).into_iter().max_by_key(|name| storage.objects()[name].len()).unwrap();
+    let mut collector = Machine::new(261).open(storage.clone(), &key()).unwrap();
+    let meddler = Meddler::new(b"/d/sub", 1, || condemn(&mut collector, std::slice::from_ref(&content)).unwrap());
+    // It finds out, and dies before it can say so.
+    let dying = Faulty::new(&storage, |act, name| act == Act::Create && name.starts_with("condemned/"));
+    let cut = machine.open(dying, &key()).unwrap().backup(&source(), &options(), heard_by(&meddler));
+    assert!(matches!(cut, Err(RepoError::Store(_))), "{cut:?}");
+    let orphans: BTreeSet<String> = storage.list("snapshots").unwrap().into_iter().map(|listed| listed.name).collect();
+    assert_eq!(orphans.len(), 2);
+    // The collector goes on while the next run looks at what that one left.
+    let (elsewhere, gone, seen) = (storage.clone(), content.clone(), AtomicBool::new(false));
+    let known = format!("snapshots/{}", vault.find_snapshot("latest").unwrap().id);
+    let watched = Faulty::new(&storage, move |act, name| {
+        if act == Act::Read && name.starts_with("snapshots/") && name != known && !seen.swap(true, Ordering::Relaxed) {
+            elsewhere.remove_raw(&gone);
+            elsewhere.list("condemned").unwrap().iter().for_each(|list| drop(elsewhere.remove_raw(&list.name)));
+        }
+        false
+    });
+    let report = machine.backup(watched, &key(), &source()).unwrap();
+    let vault = machine.open(storage.clone(), &key()).unwrap();
+    assert_eq!(vault.snapshots().unwrap().snapshots.len(), 2, "the first, which is damaged now, and the last");
+    assert_holds(&vault, &report.snapshot.to_string(), &expected(&source()));
 }
