@@ -19,7 +19,7 @@ use crate::platform::variable;
 Begin with `sb try`: a whole life on a throw-away vault, in a minute.
 
 Exit codes: 0 done, 1 failed, 2 usage, 3 partial (something could not be read, or not be put back), 4 damage found, \
-5 denied (later), 10 no vault there, 11 an exclusive step is running elsewhere (later), 12 wrong passphrase or key, 130 interrupted."
+5 denied (later), 10 no vault there, 11 a collection is running elsewhere, 12 wrong passphrase or key, 130 interrupted."
 )]
 pub(crate) struct Cli {
     #[command(flatten)]
@@ -103,6 +103,9 @@ pub(crate) enum Command {
     Cat(commands::cat::CatArgs),
     Diff(commands::diff::DiffArgs),
     Restore(commands::restore::RestoreArgs),
+    Forget(commands::forget::ForgetArgs),
+    #[command(visible_alias = "prune")]
+    Collect(commands::collect::CollectArgs),
     #[command(visible_alias = "check")]
     Verify(commands::verify::VerifyArgs),
     Info(commands::info::InfoArgs),

@@ -2,8 +2,7 @@
 
 use std::process::ExitCode;
 
-/// What the program tells whoever started it. 5 (denied by policy) and 11 (an exclusive step is running elsewhere) are kept
-/// for what comes later.
+/// What the program tells whoever started it. 5 (denied by policy) is kept for what comes later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Exit {
@@ -19,6 +18,8 @@ pub(crate) enum Exit {
     Damaged = 4,
     /// There is no vault.
     NoVault = 10,
+    /// An exclusive step is running elsewhere.
+    Busy = 11,
     /// Wrong passphrase or key.
     WrongKey = 12,
     /// Interrupted.

@@ -16,6 +16,9 @@ pub(crate) fn message(error: &CoreError) -> String {
         CoreError::Repo(RepoError::LowSpace { free, needed }) => {
             format!("only {} are free where the vault is, and a backup needs {}", Size(*free), Size(*needed))
         }
+        CoreError::Repo(RepoError::Busy { since }) => {
+            format!("another collection of this vault began at {} and is not over", local(*since))
+        }
         CoreError::Repo(RepoError::Interrupted) => "interrupted".to_owned(),
         CoreError::Repo(RepoError::Store(StoreError::Full { .. })) => "the disk with the vault is full".to_owned(),
         CoreError::Repo(RepoError::Store(StoreError::ReadOnly { source, .. })) => {
@@ -92,6 +95,9 @@ fn repo(error: &RepoError) -> Option<&'static str> {
         }
         RepoError::RootNotPinned => "Give the root fingerprint that `sb init` printed, with --fingerprint",
         RepoError::UnsupportedFeature { .. } => "Install a newer version of sb",
+        RepoError::Damaged { name, .. } if ["leases/", "fences/"].iter().any(|folder| name.starts_with(folder)) => {
+            "If nothing else is working on the vault at this moment, remove that file from it"
+        }
         RepoError::Damaged { .. } | RepoError::MissingChunk { .. } | RepoError::WrongContent { .. } => {
             "`sb verify` shows all that is damaged or cannot be read, and which documents that touches"
         }
@@ -100,6 +106,15 @@ fn repo(error: &RepoError) -> Option<&'static str> {
              if not, somebody has removed backups: find out before you go on"
         }
         RepoError::Condemned { .. } => "Run the backup again",
+        RepoError::Undecided { name, .. } if name.starts_with("snapshots/") => {
+            "`sb verify` shows what is damaged; if that cannot be mended, `sb forget` with the snapshot's id gives it up, and \
+             then collecting goes on"
+        }
+        RepoError::Undecided { .. } => "`sb verify` shows what is damaged",
+        RepoError::Busy { .. } => {
+            "Wait until it is over; if it died, it can be run again on its own machine at once, and elsewhere two days later"
+        }
+        RepoError::EmptyPolicy => "Give at least one of the --keep options, or name snapshots",
         RepoError::NoSuchSnapshot { .. } => "`sb snapshots` lists those there are",
         RepoError::AmbiguousSnapshot { .. } => "Write more digits; `sb snapshots -v` shows them all",
         RepoError::NoSuchPath { .. } => "`sb ls SNAP` shows what is in a snapshot; paths in it are absolute",

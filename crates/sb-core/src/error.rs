@@ -125,6 +125,7 @@ impl CoreError {
             Self::Repo(
                 RepoError::Damaged { .. }
                     | RepoError::MissingChunk { .. }
+                    | RepoError::Undecided { .. }
                     | RepoError::WrongContent { .. }
                     | RepoError::RolledBack { .. }
             )

@@ -32,15 +32,17 @@ pub use session::Session;
 pub use vault::Vault;
 
 pub use ops::{
-    ArchiveReport, BackupOptions, CatReport, Compression, DiffOptions, DiffSummary, EachFound, FindOptions, InfoReport,
-    InitOptions, InitReport, LsOptions, LsReport, Opened, PublicReport, RebuildOptions, RestoreOptions,
-    SnapshotsOptions, StatsOptions, StatsReport, TagOptions, TagReport, Tagged, Usage, VerifyOptions,
+    ArchiveReport, BackupOptions, CatReport, Compression, DiffOptions, DiffSummary, EachFound, FindOptions,
+    ForgetOptions, ForgetPlan, InfoReport, InitOptions, InitReport, LsOptions, LsReport, Opened, PublicReport,
+    RebuildOptions, RestoreOptions, Selection, SnapshotsOptions, StatsOptions, StatsReport, TagOptions, TagReport,
+    Tagged, Usage, VerifyOptions,
 };
 pub use sb_repo::{
-    BackupReport, Change, ChunkStats, Clock, ContentStats, Counter, DiffReport, Difference, DocumentRef, Doubt, Entry,
-    EntryKind, FindReport, Finding, Flaw, IndexReport, Item, Monitor, Pattern, PatternError, Progress, Query,
+    BackupReport, Change, Choice, ChunkStats, Clock, CollectOptions, CollectReport, ContentStats, Counter, DiffReport,
+    Difference, DocumentRef, Doubt, Entry, EntryKind, EntryTally, FindReport, Finding, Flaw, ForgetReport, GroupBy,
+    IndexReport, Item, KeepRules, Kept, MaxUnused, Monitor, Pattern, PatternError, Progress, Query, Reason,
     RebuildReport, RepoError, RestoreProblem, RestoreReport, Silent, Snapshot, SnapshotId, SnapshotType, Snapshots,
-    StoredStats, Tally, VaultId, VerifyLevel, VerifyReport,
+    Span, SpanError, StoredStats, Tally, VaultId, VerifyLevel, VerifyReport,
 };
 pub use sb_source::{Problem, SourceOptions};
 

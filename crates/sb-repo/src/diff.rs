@@ -48,7 +48,7 @@ pub struct DiffOptions {
 
 /// Entries and bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
+pub struct EntryTally {
     /// Regular files.
     pub files: u64,
     /// Folders.
@@ -64,11 +64,11 @@ pub struct Tally {
 #[non_exhaustive]
 pub struct DiffReport {
     /// What is in the second alone; what is of another type counts here as it is now.
-    pub added: Tally,
+    pub added: EntryTally,
     /// What is in the first alone; what is of another type counts here as it was.
-    pub removed: Tally,
+    pub removed: EntryTally,
     /// What has another content, with the bytes it has now.
-    pub changed: Tally,
+    pub changed: EntryTally,
     /// Bytes that the files with another content had before.
     pub changed_bytes_before: u64,
     /// Entries of another type.
@@ -84,7 +84,7 @@ impl DiffReport {
     }
 }
 
-impl Tally {
+impl EntryTally {
     fn add(&mut self, entry: &Entry) {
         match &entry.item {
             Item::File(file) => {

@@ -103,6 +103,23 @@ pub enum RepoError {
         /// The object.
         name: String,
     },
+    /// Another collection is going on, and two at once would be one too many.
+    #[error("another collection of this vault began at {since} and is not over")]
+    Busy {
+        /// When it began, by the clock of the machine that runs it.
+        since: chrono::DateTime<chrono::Utc>,
+    },
+    /// What is still needed can't be told, so nothing is deleted.
+    #[error("cannot tell what is still needed, so nothing was deleted: `{name}`: {flaw}")]
+    Undecided {
+        /// The object that can't be read as it should be.
+        name: String,
+        /// What is wrong with it.
+        flaw: Flaw,
+    },
+    /// No rule says which snapshots to keep.
+    #[error("no rule says which snapshots to keep")]
+    EmptyPolicy,
     /// No snapshot has this id.
     #[error("no snapshot `{name}`")]
     NoSuchSnapshot {

@@ -135,6 +135,11 @@ impl CompartmentKeys {
         key.ok_or_else(|| RepoError::Damaged { name: name.to_owned(), flaw: Flaw::UnknownKey })
     }
 
+    /// True if contents can be read.
+    pub(crate) fn reads_content(&self) -> bool {
+        !self.content.is_empty()
+    }
+
     /// True if names and snapshots can be read.
     pub(crate) fn reads_meta(&self) -> bool {
         !self.meta.is_empty()

@@ -30,6 +30,8 @@ mod tree;
 
 mod backup;
 mod check;
+mod collect;
+mod forget;
 mod reader;
 mod rebuild;
 mod restore;
@@ -43,10 +45,12 @@ pub mod testing;
 pub use backup::{BackupOptions, BackupReport, Changes, PROBLEMS_KEPT};
 pub use check::{Doubt, IndexReport};
 pub use clock::{Clock, Counter, FixedClock, Monitor, Progress, Silent};
+pub use collect::{CollectOptions, CollectReport, MaxUnused, Tally};
 pub use create::{CreateOptions, create};
-pub use diff::{Change, DiffOptions, DiffReport, Difference, EachDifference, Tally};
+pub use diff::{Change, DiffOptions, DiffReport, Difference, EachDifference, EntryTally};
 pub use error::{Flaw, RepoError};
 pub use find::{EachMatch, EntryKind, FindReport, Query};
+pub use forget::{Candidate, Choice, ForgetReport, GroupBy, KeepRules, Kept, Reason, Span, SpanError, choose};
 pub use glob::{Pattern, PatternError};
 pub use ids::{
     BucketId, ChunkId, CompartmentId, DocumentId, Id, KeyId, PackId, RunId, SlotId, SnapshotId, TableId, UserId,

@@ -2,6 +2,7 @@
 
 use sb_store::ObjectName;
 
+use crate::backup::Held;
 use crate::clock::{Counter, Progress};
 use crate::error::RepoError;
 use crate::ids::{PackId, RunId};
@@ -15,7 +16,7 @@ use crate::wire::journal::Added;
 use crate::wire::locator::{LocatorEntry, PackPlaces};
 
 /// Packs in one increment of a rebuilt locator; bounds the memory it takes.
-const PACKS_PER_LOCATOR: usize = 64;
+pub(crate) const PACKS_PER_LOCATOR: usize = 64;
 
 /// What was made anew, and what could not be.
 #[derive(Clone, Debug, Default)]
@@ -64,20 +65,34 @@ impl Vault {
         let state = self.around.state.clone();
         let _alive = state.hold(run)?;
         let author = Author { key: &writer, run };
-        let change = self.rewrite_locator(&author, &mut report, progress)?;
+        // So that no collector takes for nobody's what this run is writing.
+        let lease = Held::take(self, &author, None)?;
+        let outcome = self.replace_locator(&author, &mut report, progress);
+        lease.end(&self.around);
+        outcome?;
+        self.refresh()?;
+        Ok(report)
+    }
+
+    fn replace_locator(
+        &mut self,
+        author: &Author<'_>,
+        report: &mut RebuildReport,
+        progress: Progress<'_>,
+    ) -> Result<(), RepoError> {
+        let change = self.rewrite_locator(author, report, progress)?;
         // Also what an earlier rebuild, cut short, had removed by the journal only; not what is in no journal.
         let live = &self.view.live;
         let old = names_in(&self.view.listing, "locator/").filter(|name| live.contains(name) || live.is_removed(name));
         let old: Vec<String> = old.map(str::to_owned).collect();
         if !change.added.is_empty() || !change.removed.is_empty() {
-            self.append(&writer, run, change)?;
+            self.append(author.key, author.run, change)?;
         }
         // Removed by the journal already; what stays for whatever reason is reported by verify.
         for name in old {
             let _ = self.around.storage.remove(&ObjectName::new(name)?);
         }
-        self.refresh()?;
-        Ok(report)
+        Ok(())
     }
 
     fn rewrite_locator(
@@ -86,8 +101,7 @@ impl Vault {
         report: &mut RebuildReport,
         progress: Progress<'_>,
     ) -> Result<Change, RepoError> {
-        let mut increments =
-            Increments { vault: self, author, added: Vec::new(), packs: Vec::new(), entries: Vec::new() };
+        let mut increments = Increments::new(self, author);
         let mut unreadable: Vec<(PackId, String, RepoError)> = Vec::new();
         for name in names_in(&self.view.listing, "packs/").filter(|name| self.view.live.is_readable(name)) {
             progress.check()?;
@@ -123,7 +137,7 @@ impl Vault {
 }
 
 /// Increments of the locator in the making.
-struct Increments<'a> {
+pub(crate) struct Increments<'a> {
     vault: &'a Vault,
     author: &'a Author<'a>,
     added: Vec<Added>,
@@ -131,9 +145,17 @@ struct Increments<'a> {
     entries: Vec<LocatorEntry>,
 }
 
-impl Increments<'_> {
+impl<'a> Increments<'a> {
+    pub(crate) fn new(vault: &'a Vault, author: &'a Author<'a>) -> Self {
+        Self { vault, author, added: Vec::new(), packs: Vec::new(), entries: Vec::new() }
+    }
+
     /// Adds a pack and its entries under the ordinal it gets; how many they are.
-    fn add(&mut self, pack: PackPlaces, entries: impl FnOnce(u32) -> Vec<LocatorEntry>) -> Result<u64, RepoError> {
+    pub(crate) fn add(
+        &mut self,
+        pack: PackPlaces,
+        entries: impl FnOnce(u32) -> Vec<LocatorEntry>,
+    ) -> Result<u64, RepoError> {
         if self.packs.len() >= PACKS_PER_LOCATOR {
             self.write()?;
         }
@@ -152,7 +174,7 @@ impl Increments<'_> {
     }
 
     /// What was written.
-    fn finish(mut self) -> Result<Vec<Added>, RepoError> {
+    pub(crate) fn finish(mut self) -> Result<Vec<Added>, RepoError> {
         if !self.packs.is_empty() {
             self.write()?;
         }

@@ -11,7 +11,7 @@ use crate::door::Door;
 use crate::error::{Flaw, RepoError};
 use crate::ids::{KeyId, RunId, TableId, UserId, VaultId};
 use crate::keys::{CompartmentKeys, Keyring};
-use crate::live::{list, read};
+use crate::live::{Listing, list, read};
 use crate::name::{ObjectKind, ParsedName, Stem};
 use crate::sessions::{KeyFinder, write_twice};
 use crate::state::{Head, Remembered, State};
@@ -91,6 +91,11 @@ impl Vault {
     /// As [`open`](Self::open).
     pub fn refresh(&mut self) -> Result<(), RepoError> {
         let listing = list(&*self.around.storage)?;
+        self.see(listing)
+    }
+
+    /// Takes this for what the storage holds.
+    pub(crate) fn see(&mut self, listing: Listing) -> Result<(), RepoError> {
         let remembered = self.around.state.remembered()?;
         let root = Some(self.keyring.root);
         self.view = View::assemble(self.around.storage.clone(), listing, remembered, root, None)?;
@@ -230,6 +235,17 @@ impl Vault {
 
     /// Appends an entry to this machine's journal, which acknowledges what it lists.
     pub(crate) fn append(&mut self, key: &SigningKey, run: RunId, change: Change) -> Result<(), RepoError> {
+        self.append_in(key, run, change, self.view.live.generation)
+    }
+
+    /// The same in a generation of the vault that this entry begins.
+    pub(crate) fn append_in(
+        &mut self,
+        key: &SigningKey,
+        run: RunId,
+        change: Change,
+        generation: u64,
+    ) -> Result<(), RepoError> {
         let state = self.around.state.clone();
         let _locked = state.lock_journal()?;
         let writer = key_id(&key.public());
@@ -240,7 +256,7 @@ impl Vault {
             previous: newest.map(|head| head.digest),
             time: self.around.clock.now(),
             operation: change.operation.to_owned(),
-            generation: self.view.live.generation,
+            generation,
             added: change.added,
             removed: change.removed,
             authority: None,

@@ -63,15 +63,7 @@ impl View {
         let (vault, config) = find_config(&*storage, &listing, root, expected)?;
         refuse_unknown(&config.incompatible)?;
         let mut trust = Trust::new(vault, config.root);
-        // Users first: they vouch for writers. Damaged certificates are verify's to report; their twins serve.
-        let users: (&str, AddCertificate) = ("users/", Trust::add_user);
-        for (folder, add) in [users, ("writers/", Trust::add_writer)] {
-            for name in with_twins(&listing, folder) {
-                if let (Some(parsed), Ok(bytes)) = (ParsedName::parse(name), read(&*storage, name)) {
-                    let _ = add(&mut trust, &parsed, &bytes);
-                }
-            }
-        }
+        add_certificates(&mut trust, &*storage, &listing);
         let live = Live::replay(&*storage, &listing, &trust, &remembered);
         Ok(Self { storage, config, trust, live, listing, remembered })
     }
@@ -95,6 +87,12 @@ impl View {
     /// SHA-256 of the root public key: what an owner compares with the recovery sheet.
     pub fn root_fingerprint(&self) -> Digest {
         self.config.root.fingerprint()
+    }
+
+    /// How often collections and disposals have deleted something; a memory of the vault from an earlier generation may name
+    /// what is gone.
+    pub fn generation(&self) -> u64 {
+        self.live.generation
     }
 
     /// True if this machine remembers that root key; otherwise the vault alone says that it is its own.
@@ -132,6 +130,19 @@ impl View {
             family.sort_by_key(|(parsed, _)| std::cmp::Reverse(parsed.stem.generation()));
         }
         families
+    }
+}
+
+/// Takes in all certificates of users and writers in a listing.
+pub(crate) fn add_certificates(trust: &mut Trust, storage: &dyn Storage, listing: &Listing) {
+    // Users first: they vouch for writers. Damaged certificates are verify's to report; their twins serve.
+    let users: (&str, AddCertificate) = ("users/", Trust::add_user);
+    for (folder, add) in [users, ("writers/", Trust::add_writer)] {
+        for name in with_twins(listing, folder) {
+            if let (Some(parsed), Ok(bytes)) = (ParsedName::parse(name), read(storage, name)) {
+                let _ = add(trust, &parsed, &bytes);
+            }
+        }
     }
 }
 

@@ -9,7 +9,7 @@ mod common;
 use std::sync::{Arc, Mutex};
 
 use common::{Machine, Tree, assert_holds, expected, key, new_vault, noise};
-use sb_repo::{BackupReport, Progress, RepoError, VerifyLevel};
+use sb_repo::{BackupReport, CollectOptions, CollectReport, MaxUnused, Progress, RepoError, SnapshotId, VerifyLevel};
 use sb_source::MemorySource;
 use sb_store::Storage;
 use sb_store::sim::{Cut, Failure, Schedule, SimDisk};
@@ -26,7 +26,7 @@ fn desk(day: u64) -> MemorySource {
     source
 }
 
-/// All snapshots that somebody was told of, and what must be in them.
+/// All snapshots that somebody was told of and nobody wanted to forget, and what must be in them.
 #[derive(Default)]
 struct Promises(Vec<(String, Tree)>);
 
@@ -36,6 +36,11 @@ impl Promises {
             assert!(!report.is_partial(), "{:?}", report.problems);
             self.0.push((report.snapshot.to_string(), expected(source)));
         }
+    }
+
+    /// What somebody begins to forget is promised no more, whatever comes of that. The snapshot's id.
+    fn withdraw(&mut self, place: usize) -> SnapshotId {
+        SnapshotId::from_hex(&self.0.remove(place).0).unwrap()
     }
 
     /// Everything promised is there, nothing is damaged, and a stranger with the key sees it too.
@@ -62,6 +67,84 @@ fn begin(machine: &Machine) -> (SimDisk, Promises) {
 
 fn run(machine: &Machine, disk: &SimDisk, day: u64) -> Result<BackupReport, RepoError> {
     machine.backup(Arc::new(disk.storage()), &key(), &desk(day))
+}
+
+/// Forgets a snapshot and collects what only it needed, to the last byte.
+fn forget_and_collect(
+    machine: &Machine,
+    storage: Arc<dyn Storage>,
+    ids: &[SnapshotId],
+) -> Result<CollectReport, RepoError> {
+    let mut vault = machine.open(storage, &key())?;
+    vault.forget(ids, Progress::none())?;
+    let mut options = CollectOptions::default();
+    options.max_unused = MaxUnused::Bytes(0);
+    vault.collect(&options, Progress::none())
+}
+
+/// Those of these snapshots that are there yet.
+fn unforgotten(machine: &Machine, disk: &SimDisk, ids: &[SnapshotId]) -> Vec<SnapshotId> {
+    let all = machine.open(Arc::new(disk.storage()), &key()).unwrap().snapshots().unwrap();
+    assert!(all.flawed.is_empty(), "{:?}", all.flawed);
+    all.snapshots.iter().map(|snapshot| snapshot.id).filter(|id| ids.contains(id)).collect()
+}
+
+/// After trouble in a collection: backups go on, and the next collection ends what the one before began.
+fn collects_on(machine: &Machine, disk: &SimDisk, mut promises: Promises, forgotten: &[SnapshotId], context: &str) {
+    let storage = || -> Arc<dyn Storage> { Arc::new(disk.storage()) };
+    promises.check(storage(), context);
+    let next = run(machine, disk, 3);
+    assert!(next.is_ok(), "{context}, then {next:?}");
+    promises.note(&next, &desk(3));
+    promises.check(storage(), context);
+    let left = unforgotten(machine, disk, forgotten);
+    let outcome = forget_and_collect(machine, storage(), &left);
+    assert!(outcome.is_ok(), "{context}, then {outcome:?}");
+    promises.check(storage(), context);
+    let files = disk.files();
+    let count = |folder: &str| files.keys().filter(|name| name.starts_with(folder)).count();
+    assert_eq!(["leases/", "fences/", "condemned/"].map(count), [0; 3], "{context}: {:?}", files.keys());
+    assert_eq!(count("snapshots/"), promises.0.len(), "{context}");
+    let packs: usize = files.iter().filter(|(name, _)| name.starts_with("packs/")).map(|(_, bytes)| bytes.len()).sum();
+    assert!(packs < 30_000 * (promises.0.len() + 1), "{context}: {packs} bytes are left");
+}
+
+/// A vault with three snapshots, one of which is to be forgotten: a part of its packs is needed by others.
+fn three_days(machine: &Machine) -> (SimDisk, Promises, SnapshotId) {
+    let (disk, mut promises) = begin(machine);
+    for day in [2, 4] {
+        promises.note(&run(machine, &disk, day), &desk(day));
+    }
+    let goes = promises.withdraw(0);
+    (disk, promises, goes)
+}
+
+/// Cuts forgetting and collecting at their operations, and lets them fail, about `runs` of them.
+fn trouble_collections(runs: u64) {
+    let operations = {
+        let machine = Machine::new(6);
+        let (disk, promises, goes) = three_days(&machine);
+        let before = disk.operations();
+        let report = forget_and_collect(&machine, Arc::new(disk.storage()), &[goes]).unwrap();
+        assert!(report.deleted.count > 0 && report.rewritten.count > 0 && report.others.count > 0, "{report:?}");
+        let operations = disk.operations() - before;
+        collects_on(&machine, &disk, promises, &[], "no trouble");
+        operations
+    };
+    for k in (0..operations).step_by(stride(operations, runs)) {
+        for trouble in [Trouble::Cut, Trouble::Fail(Failure::Io), Trouble::Fail(Failure::Full)] {
+            for cut in [Cut::Before, Cut::After] {
+                let machine = Machine::new(6);
+                let (disk, promises, goes) = three_days(&machine);
+                disk.cut(cut);
+                trouble.at(&disk, disk.operations() + k);
+                let _ = forget_and_collect(&machine, Arc::new(disk.storage()), &[goes]);
+                trouble.over(&disk, k);
+                let context = format!("collection, {trouble:?} {cut:?} at operation {k} of {operations}");
+                collects_on(&machine, &disk, promises, &[goes], &context);
+            }
+        }
+    }
 }
 
 /// How many file operations a second backup takes.
@@ -227,6 +310,94 @@ fn trouble_two_writers(runs: u64) {
     }
 }
 
+/// Two machines back up while a third forgets and collects, in an order that the seed decides, and there is trouble at one
+/// operation of that. With an odd seed the collector's clock is days ahead: it takes the others for dead.
+fn two_writers_and_a_collector(seed: u64, trouble: Option<(Trouble, u64)>) -> u64 {
+    let machines = [Machine::new(seed), Machine::new(seed + 1000), Machine::new(seed + 2000)];
+    let [a, b, c] = &machines;
+    let (disk, mut promises, goes) = three_days(a);
+    promises.note(&run(b, &disk, 1), &desk(1));
+    let also = promises.withdraw(promises.0.len() - 1);
+    let forgotten = [goes, also];
+    if seed % 2 == 1 {
+        c.clock.advance_hours(100);
+    }
+    let before = disk.operations();
+    if let Some((trouble, k)) = trouble {
+        trouble.at(&disk, before + k);
+    }
+    let storage: Arc<dyn Storage> = Arc::new(disk.storage());
+    let schedule = Schedule::new(seed, 3);
+    let told = Mutex::new(Vec::new());
+    let writer = |i: usize, machine: Machine| {
+        let (storage, told) = (schedule.wrap(i, storage.clone()), &told);
+        // One stores what is being forgotten once more.
+        let day = 1 + 4 * i as u64;
+        let work = move || {
+            let outcome = machine.backup(storage, &key(), &desk(day));
+            told.lock().unwrap().push((outcome, day));
+        };
+        Box::new(work) as Box<dyn FnOnce() + Send + '_>
+    };
+    let collected = Mutex::new(None);
+    let collector = {
+        let (storage, collected) = (schedule.wrap(2, storage.clone()), &collected);
+        Box::new(move || {
+            *collected.lock().unwrap() = Some(forget_and_collect(c, storage, &forgotten));
+        }) as Box<dyn FnOnce() + Send + '_>
+    };
+    schedule.run(vec![writer(0, a.clone()), writer(1, b.clone()), collector]);
+    let operations = disk.operations() - before;
+    let context = format!("two writers and a collector, seed {seed}, {trouble:?}");
+    for (outcome, day) in told.into_inner().unwrap() {
+        let lost_its_ground = matches!(outcome, Err(RepoError::Condemned { .. }));
+        assert!(trouble.is_some() || outcome.is_ok() || lost_its_ground, "{context}: {outcome:?}");
+        promises.note(&outcome, &desk(day));
+    }
+    let collected = collected.into_inner().unwrap().unwrap();
+    assert!(trouble.is_some() || collected.is_ok(), "{context}: {collected:?}");
+    if let Some((trouble, _)) = trouble {
+        trouble.over(&disk, seed);
+    }
+    promises.check(Arc::new(disk.storage()), &context);
+    for machine in [a, b] {
+        let next = run(machine, &disk, 5);
+        assert!(next.is_ok(), "{context}, then {next:?}");
+        promises.note(&next, &desk(5));
+    }
+    promises.check(Arc::new(disk.storage()), &context);
+    // Days later no run that was cut can go on any more.
+    c.clock.advance_hours(200);
+    for id in unforgotten(c, &disk, &forgotten) {
+        let _ = forget_and_collect(c, Arc::new(disk.storage()), &[id]);
+    }
+    let last = forget_and_collect(c, Arc::new(disk.storage()), &[]);
+    assert!(last.is_ok(), "{context}, then {last:?}");
+    promises.check(Arc::new(disk.storage()), &context);
+    operations
+}
+
+/// Cuts two writers and a collector at their operations, and lets them fail, about `runs` of them.
+fn trouble_two_writers_and_a_collector(runs: u64) {
+    let operations = two_writers_and_a_collector(2, None).max(two_writers_and_a_collector(1, None));
+    for k in (0..operations).step_by(stride(operations, runs)) {
+        two_writers_and_a_collector(k + 1, None);
+        two_writers_and_a_collector(k + 1, Some((Trouble::Cut, k)));
+        two_writers_and_a_collector(k + 2, Some((Trouble::Fail(Failure::Io), k)));
+        two_writers_and_a_collector(k + 1, Some((Trouble::Fail(Failure::Full), k)));
+    }
+}
+
+#[test]
+fn forgetting_and_collecting_may_be_cut_or_fail() {
+    trouble_collections(16);
+}
+
+#[test]
+fn two_writers_and_a_collector_at_once_may_be_cut_or_fail() {
+    trouble_two_writers_and_a_collector(10);
+}
+
 #[test]
 fn power_lost_in_a_backup_costs_nothing_promised() {
     cut_backups(130);
@@ -251,11 +422,18 @@ fn two_writers_at_once_may_be_cut_or_fail() {
 #[ignore = "long: cargo xtask sim"]
 fn every_operation() {
     std::thread::scope(|scope| {
-        for part in [cut_backups, fail_backups, trouble_adoptions, trouble_two_writers] {
+        for part in [
+            cut_backups,
+            fail_backups,
+            trouble_adoptions,
+            trouble_two_writers,
+            trouble_collections,
+            trouble_two_writers_and_a_collector,
+        ] {
             scope.spawn(move || part(u64::MAX));
         }
     });
-    println!("every operation of a backup, of an adoption and of two writers may be cut or fail");
+    println!("every operation of a backup, an adoption, two writers, a collection and all at once may be cut or fail");
 }
 
 #[test]
@@ -279,6 +457,38 @@ fn a_full_disk_goes_on_when_there_is_room_and_stores_nothing_twice() {
     promises.check(Arc::new(disk.storage()), "after there was room again");
 }
 
+/// Forgets, perhaps, and collects, and perhaps there is trouble at that operation.
+fn troubled_collection(
+    machine: &Machine,
+    disk: &SimDisk,
+    promises: &mut Promises,
+    at: u64,
+    roll: &mut dyn FnMut(u64) -> u64,
+) {
+    // The clock of whoever collects may be days ahead of that of the machine that was cut.
+    machine.clock.advance_hours(if roll(3) == 0 { 100 } else { 0 });
+    let mut goes = Vec::new();
+    if promises.0.len() > 1 && roll(3) > 0 {
+        goes.push(promises.withdraw(usize::try_from(roll(promises.0.len() as u64)).unwrap()));
+    }
+    match roll(4) {
+        0 => disk.crash_at(at),
+        1 => disk.fail_at(at, if roll(2) == 0 { Failure::Io } else { Failure::Full }),
+        2 => disk.fail_from(at, if roll(2) == 0 { Failure::Io } else { Failure::Full }),
+        _ => {}
+    }
+    let _ = forget_and_collect(machine, Arc::new(disk.storage()), &goes);
+    if roll(2) == 0 { disk.kill() } else { disk.power_loss(roll(u64::MAX)) }
+}
+
+/// Days later, when no run that was cut can go on any more, a collection works.
+fn collect_at_the_end(machine: &Machine, disk: &SimDisk, promises: &Promises, seed: u64) {
+    machine.clock.advance_hours(200);
+    let collected = forget_and_collect(machine, Arc::new(disk.storage()), &[]);
+    assert!(collected.is_ok(), "seed {seed}: {collected:?}");
+    promises.check(Arc::new(disk.storage()), &format!("seed {seed}, collected at the end"));
+}
+
 /// A history that the seed decides: machines, runs, crashes, failures, full disks, two at once.
 fn history(seed: u64) {
     let mut dice = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
@@ -296,7 +506,8 @@ fn history(seed: u64) {
         let day = 1 + roll(6);
         let at = disk.operations() + roll(expected_operations);
         let context = format!("seed {seed}, step {step}");
-        match roll(5) {
+        match roll(7) {
+            5 | 6 => troubled_collection(machine, &disk, &mut promises, at, &mut roll),
             0 => {
                 let outcome = run(machine, &disk, day);
                 assert!(outcome.is_ok(), "{context}: {outcome:?}");
@@ -337,6 +548,10 @@ fn history(seed: u64) {
     assert!(last.is_ok(), "seed {seed}: {last:?}");
     promises.note(&last, &desk(7));
     promises.check(Arc::new(disk.storage()), &format!("seed {seed}, at the end"));
+    collect_at_the_end(&machines[1], &disk, &promises, seed);
+    if seed % 3 == 1 {
+        two_writers_and_a_collector(seed, Some((Trouble::Cut, roll(expected_operations * 4))));
+    }
     if seed.is_multiple_of(3) {
         two_writers(seed, Some((Trouble::Cut, roll(expected_operations * 2))));
     }

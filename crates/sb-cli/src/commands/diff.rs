@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::io;
 
 use clap::Args;
-use sb_core::{Change, DiffOptions, DiffSummary, Difference, Entry, Item, Size, Snapshot, Tally};
+use sb_core::{Change, DiffOptions, DiffSummary, Difference, Entry, EntryTally, Item, Size, Snapshot};
 use serde_json::{Value, json};
 
 use crate::commands::choice::{AsOf, snapshot_name};
@@ -114,7 +114,7 @@ fn tell(output: &Output, summary: &DiffSummary, lists_metadata: bool) -> Result<
         let heading = ["", "files", "folders", "others", "size"].map(str::to_owned).to_vec();
         let mut rows = vec![heading];
         for (what, tally) in [("added", report.added), ("removed", report.removed), ("changed", report.changed)] {
-            let Tally { files, folders, others, bytes } = tally;
+            let EntryTally { files, folders, others, bytes } = tally;
             let mut size = Size(bytes).to_string();
             if what == "changed" && report.changed_bytes_before != bytes {
                 size.push_str(&format!(", before {}", Size(report.changed_bytes_before)));
@@ -150,6 +150,6 @@ fn tell(output: &Output, summary: &DiffSummary, lists_metadata: bool) -> Result<
     )?)
 }
 
-fn tally(tally: &Tally) -> Value {
+fn tally(tally: &EntryTally) -> Value {
     json!({ "files": tally.files, "folders": tally.folders, "others": tally.others, "bytes": tally.bytes })
 }

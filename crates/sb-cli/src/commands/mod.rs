@@ -3,11 +3,13 @@
 pub(crate) mod backup;
 pub(crate) mod cat;
 pub(crate) mod choice;
+pub(crate) mod collect;
 pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod db;
 pub(crate) mod diff;
 pub(crate) mod find;
+pub(crate) mod forget;
 pub(crate) mod info;
 pub(crate) mod init;
 pub(crate) mod ls;
@@ -38,6 +40,8 @@ pub(crate) fn run(command: Command, context: &Context) -> Result<Exit, Failure> 
         Command::Stats(args) => stats::run(&args, context),
         Command::Tag(args) => tag::run(args, context),
         Command::Restore(args) => restore::run(&args, context),
+        Command::Forget(args) => forget::run(&args, context),
+        Command::Collect(args) => collect::run(&args, context),
         Command::Verify(args) => verify::run(&args, context),
         Command::Info(args) => info::run(&args, context),
         Command::Db(command) => db::run(&command, context),

@@ -3,8 +3,10 @@
 mod backup;
 mod cat;
 mod check;
+mod collect;
 mod diff;
 mod find;
+mod forget;
 mod info;
 mod init;
 mod ls;
@@ -19,6 +21,7 @@ pub use backup::{BackupOptions, Compression};
 pub use cat::{ArchiveReport, CatReport};
 pub use diff::{DiffOptions, DiffSummary};
 pub use find::{EachFound, FindOptions};
+pub use forget::{ForgetOptions, ForgetPlan, Selection};
 pub use info::{InfoReport, Opened, Usage};
 pub use init::{InitOptions, InitReport};
 pub use ls::{LsOptions, LsReport};

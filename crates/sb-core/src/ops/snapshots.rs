@@ -32,7 +32,7 @@ impl SnapshotsOptions {
         texts && since.is_none() && until.is_none() && latest.is_none()
     }
 
-    fn wants(&self, snapshot: &Snapshot) -> bool {
+    pub(super) fn wants(&self, snapshot: &Snapshot) -> bool {
         self.host.as_ref().is_none_or(|host| snapshot.host() == host)
             && self.path.as_ref().is_none_or(|path| snapshot.sources().iter().any(|source| covers(source, path)))
             && self.tag.as_ref().is_none_or(|tag| snapshot.tags().contains(tag))

@@ -37,6 +37,7 @@ impl Vault {
     pub(super) fn adopt(&mut self, writer: &SigningKey, progress: Progress<'_>) -> Result<u64, RepoError> {
         // What became visible without being acknowledged may not be durable yet; after this it is.
         self.around.storage.sweep()?;
+        let condemned = self.condemned()?;
         self.view.listing = list(&*self.around.storage)?;
         if self.view.live.is_incomplete() {
             // What the lost entries removed can't be told from what nobody has entered yet.
@@ -71,12 +72,28 @@ impl Vault {
                 Err(error) => return Err(error),
             }
         }
+        // What a collector has deleted since the listing is not there, whatever the listing says; packs that it takes from under
+        // the journal's entry cost nothing, but a snapshot must hold.
+        if added.iter().any(|object| object.name.starts_with("snapshots/")) && !self.is_undisturbed(&condemned)? {
+            progress.monitor.warning("a collection is at work, so that snapshots of interrupted runs are not used now");
+            added.retain(|object| !object.name.starts_with("snapshots/"));
+        }
         let count = added.len() as u64;
         if count > 0 {
             progress.monitor.count(Counter::Adopted, count);
             self.append(writer, RunId::new([0; 8]), Change { operation: "adopt", added, removed: Vec::new() })?;
         }
         Ok(count)
+    }
+
+    /// True if no collector has condemned or deleted anything since this was condemned and the packs were listed.
+    fn is_undisturbed(&self, condemned: &BTreeSet<String>) -> Result<bool, RepoError> {
+        if self.condemned()? != *condemned {
+            return Ok(false);
+        }
+        let listed = self.around.storage.list("packs")?;
+        let there: BTreeSet<&str> = listed.iter().map(|listed| listed.name.as_str()).collect();
+        Ok(names_in(&self.view.listing, "packs/").all(|name| there.contains(name)))
     }
 
     /// Runs that may be going on. Leases of this machine's dead runs are taken away.
@@ -135,7 +152,7 @@ impl Vault {
     }
 
     /// The run that an object says it is of.
-    fn run_of(&self, name: &str) -> Option<RunId> {
+    pub(crate) fn run_of(&self, name: &str) -> Option<RunId> {
         let (length, size) = (TRAILER as u64, *self.view.listing.get(name)?);
         let object = ObjectName::new(name).ok()?;
         let bytes = self.around.storage.read_range(&object, size.checked_sub(length)?, TRAILER).ok()?;

@@ -4,14 +4,15 @@ use std::collections::BTreeSet;
 
 use sb_store::{ObjectName, StoreError};
 
-use crate::error::{Flaw, RepoError};
+use crate::collect::condemned_lists;
+use crate::error::RepoError;
 use crate::ids::TableId;
 use crate::live::read;
 use crate::locator::Scope;
 use crate::name::ParsedName;
 use crate::vault::Vault;
 use crate::view::read_config;
-use crate::wire::lease::Condemned;
+use crate::wire::journal::Added;
 
 impl Vault {
     /// What a new snapshot may rely on.
@@ -21,49 +22,53 @@ impl Vault {
 
     /// Names that collectors are about to delete. Fails if one of their lists can't be read.
     pub(super) fn condemned(&self) -> Result<BTreeSet<String>, RepoError> {
-        let mut names = BTreeSet::new();
-        for listed in self.around.storage.list("condemned")? {
-            let undecidable = || RepoError::Damaged { name: listed.name.clone(), flaw: Flaw::Undecidable };
-            let Some(parsed) = ParsedName::parse(&listed.name) else { continue };
-            let bytes = match self.around.storage.read(&ObjectName::new(listed.name.as_str())?) {
-                Ok(bytes) => bytes,
-                // Gone since it was listed: that collection is over, and what it deleted is found missing below.
-                Err(StoreError::NotFound { .. }) => continue,
-                Err(error) => return Err(error.into()),
-            };
-            let frame = match self.view.trust.check(&parsed, &bytes) {
-                Ok(frame) => frame,
-                Err(Flaw::WrongHash) => return Err(undecidable()),
-                // Undamaged, so no collector's: anybody may have put it there.
-                Err(_) => continue,
-            };
-            names.extend(Condemned::decode(frame.body).map_err(|_| undecidable())?.names);
-        }
-        Ok(names)
+        Ok(condemned_lists(&self.view)?.into_iter().flat_map(|list| list.names).collect())
     }
 
-    /// Fails if one of these packs, or a table with a key of theirs, is condemned or gone, or the config is another by now.
-    /// Tables that can't be used are not relied on again.
+    /// The last look of all, after the journal entry: a collector that took this run for dead, and looked before the entry
+    /// was there, has condemned the snapshot before that, and deletes it before it lifts the list. Nobody has been told of the
+    /// snapshot yet.
+    pub(super) fn check_acknowledged(&self, snapshot: &Added) -> Result<(), RepoError> {
+        let gone = || RepoError::Condemned { name: snapshot.name.clone() };
+        if self.condemned()?.contains(&snapshot.name) {
+            return Err(gone());
+        }
+        match self.around.storage.size(&ObjectName::new(snapshot.name.as_str())?) {
+            Err(StoreError::NotFound { .. }) => Err(gone()),
+            other => Ok(other.map(drop)?),
+        }
+    }
+
+    /// Fails if one of these packs, or of those that the run has stored itself, or a table with a key of theirs, is condemned or
+    /// gone, or the config is another by now. Tables that can't be used are not relied on again.
     ///
     /// Comes after the snapshot is durable: a collector condemns first and looks for snapshots then, so one of the two sees
     /// the other.
-    pub(super) fn check_still_there(
+    pub(crate) fn check_still_there(
         &mut self,
         packs: &BTreeSet<String>,
         tables: &BTreeSet<TableId>,
+        own: &[Added],
     ) -> Result<(), RepoError> {
         self.check_config()?;
+        let of =
+            |folder: &'static str| own.iter().map(|o| o.name.as_str()).filter(move |name| name.starts_with(folder));
+        let packs: BTreeSet<&str> = packs.iter().map(String::as_str).chain(of("packs/")).collect();
+        let own_tables = of("sessions/").filter_map(ParsedName::parse);
+        let own_tables = own_tables.filter_map(|parsed| TableId::from_hex(parsed.stem.id()));
+        let tables: BTreeSet<TableId> = tables.iter().copied().chain(own_tables).collect();
         if packs.is_empty() {
             return Ok(());
         }
         let condemned = self.condemned()?;
         let there: BTreeSet<String> =
             self.around.storage.list("packs")?.into_iter().map(|listed| listed.name).collect();
-        if let Some(gone) = packs.iter().find(|name| condemned.contains(*name) || !there.contains(*name)) {
-            return Err(RepoError::Condemned { name: gone.clone() });
+        if let Some(gone) = packs.iter().find(|name| condemned.contains(**name) || !there.contains(**name)) {
+            return Err(RepoError::Condemned { name: (*gone).to_owned() });
         }
-        let usable = self.usable_tables(tables, &condemned)?;
-        let mut unusable = tables - &usable;
+        let own: BTreeSet<&str> = of("sessions/").chain(of("twin/sessions/")).collect();
+        let usable = self.usable_tables(&tables, &own, &condemned)?;
+        let mut unusable = &tables - &usable;
         let first = unusable.first().copied();
         self.unusable_tables.append(&mut unusable);
         match first {
@@ -72,10 +77,11 @@ impl Vault {
         }
     }
 
-    /// Those of these tables of which one copy is live, whole and not condemned.
+    /// Those of these tables of which one copy is live or the run's own, whole and not condemned.
     pub(super) fn usable_tables(
         &self,
         tables: &BTreeSet<TableId>,
+        own: &BTreeSet<&str>,
         condemned: &BTreeSet<String>,
     ) -> Result<BTreeSet<TableId>, RepoError> {
         let mut usable = BTreeSet::new();
@@ -87,7 +93,8 @@ impl Vault {
             if !tables.contains(&id) || usable.contains(&id) || condemned.contains(&name) {
                 continue;
             }
-            let bytes = self.view.live.contains(&name).then(|| read(&*self.around.storage, &name));
+            let counts = self.view.live.contains(&name) || own.contains(name.as_str());
+            let bytes = counts.then(|| read(&*self.around.storage, &name));
             if bytes
                 .is_some_and(|bytes| bytes.and_then(|bytes| self.view.trust.check(&parsed, &bytes).map(drop)).is_ok())
             {

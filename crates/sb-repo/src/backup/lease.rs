@@ -16,7 +16,7 @@ const TERM: TimeDelta = TimeDelta::hours(48);
 const RENEWAL: TimeDelta = TimeDelta::hours(12);
 
 /// A lease that is held.
-pub(super) struct Held {
+pub(crate) struct Held {
     lease: Lease,
     header: Header,
     name: ObjectName,
@@ -25,7 +25,7 @@ pub(super) struct Held {
 
 impl Held {
     /// Takes a lease, which is durable before anything else of the run.
-    pub(super) fn take(vault: &Vault, author: &Author<'_>, base: Option<SnapshotId>) -> Result<Self, RepoError> {
+    pub(crate) fn take(vault: &Vault, author: &Author<'_>, base: Option<SnapshotId>) -> Result<Self, RepoError> {
         let started = vault.around.clock.now();
         let lease = Lease {
             run: author.run,
@@ -41,12 +41,12 @@ impl Held {
     }
 
     /// When the run began.
-    pub(super) fn started(&self) -> DateTime<Utc> {
+    pub(crate) fn started(&self) -> DateTime<Utc> {
         self.lease.started
     }
 
     /// Extends the lease if it is time to.
-    pub(super) fn keep(&mut self, around: &Surroundings, author: &Author<'_>) -> Result<(), RepoError> {
+    pub(crate) fn keep(&mut self, around: &Surroundings, author: &Author<'_>) -> Result<(), RepoError> {
         let now = around.clock.now();
         if now < self.renewal {
             return Ok(());
@@ -61,7 +61,7 @@ impl Held {
     }
 
     /// Gives the lease back. One that can't be removed will expire.
-    pub(super) fn end(self, around: &Surroundings) {
+    pub(crate) fn end(self, around: &Surroundings) {
         let _ = around.storage.remove(&self.name);
     }
 }

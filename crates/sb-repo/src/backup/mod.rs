@@ -19,6 +19,8 @@ mod store;
 mod tree;
 mod walk;
 
+pub(crate) use lease::Held;
+
 use chrono::{DateTime, Utc};
 use sb_source::{Problem, Source};
 

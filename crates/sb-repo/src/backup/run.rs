@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 use sb_crypto::{Digest, SigningKey, seal_to, sha256};
 use sb_source::Source;
-use sb_store::{ObjectName, create};
+use sb_store::create;
 
 use super::base::Base;
 use super::cache::{CacheHeader, CacheReader, CacheSeal, CacheWriter, cache_name};
@@ -146,9 +146,16 @@ impl Vault {
             tables.filter_map(|(name, _)| TableId::from_hex(ParsedName::parse(name)?.stem.id())).collect();
         let exact = kind == SnapshotType::Full
             || adopted
-            || cache.header.generation != self.view.live.generation
+            || cache.header.removals != self.removals()
             || !self.is_sound(scope, &packs, &tables)?;
         Ok(Compared { base: Some(cache.header.snapshot), kind, cache: Some(cache), tree: None, exact, packs, tables })
+    }
+
+    /// Tells whether packs or tables have gone since. A generation would not do: two collections at once may make the same.
+    fn removals(&self) -> Digest {
+        let names =
+            self.view.live.removals().filter(|name| name.starts_with("packs/") || name.starts_with("sessions/"));
+        sha256(names.collect::<Vec<_>>().concat().as_bytes())
     }
 
     /// Tells one set of redactions from another.
@@ -170,7 +177,7 @@ impl Vault {
             && !self.view.live.is_incomplete()
             && packs.iter().all(is_there)
             && located.all(|name| self.view.listing.contains_key(name));
-        Ok(at_a_glance && self.usable_tables(tables, condemned)?.len() == tables.len())
+        Ok(at_a_glance && self.usable_tables(tables, &BTreeSet::new(), condemned)?.len() == tables.len())
     }
 
     fn gather(
@@ -247,18 +254,22 @@ impl Vault {
         cache_name: &str,
     ) -> Result<BackupReport, RepoError> {
         let Gathered { snapshot, mut added, report, packs, tables, cache, started } = gathered;
-        if let Err(error) = self.check_still_there(&packs, &tables) {
-            // Nobody was told of this snapshot, and it may not hold: nobody may adopt it either. The next attempt uses the rest.
-            let removed = vec![(snapshot.name.clone(), snapshot.size)];
-            self.append(author.key, author.run, Change { operation: "abandon", added, removed })?;
-            let _ = self.around.storage.remove(&ObjectName::new(snapshot.name.as_str())?);
+        if let Err(error) = self.check_still_there(&packs, &tables, &added) {
+            // What the run stored itself serves the next attempt, unless that is what somebody took away.
+            let (none, tables) = (BTreeSet::new(), BTreeSet::new());
+            let own_holds = self.check_still_there(&none, &tables, &added).is_ok();
+            self.abandon(author, &snapshot, if own_holds { added } else { Vec::new() })?;
             return Err(error);
         }
-        added.push(snapshot);
+        added.push(snapshot.clone());
         self.append(author.key, author.run, Change { operation: "backup", added, removed: Vec::new() })?;
+        if let Err(error) = self.check_acknowledged(&snapshot) {
+            self.abandon(author, &snapshot, Vec::new())?;
+            return Err(error);
+        }
         let header = CacheHeader {
             snapshot: report.snapshot,
-            generation: self.view.live.generation,
+            removals: self.removals(),
             redactions: self.redactions(),
             started: started.timestamp(),
         };
@@ -269,6 +280,14 @@ impl Vault {
         // Without it the next run reads everything, and stores nothing twice.
         let _ = cache.is_some_and(|cache| cache.finish(&header, &names));
         Ok(report)
+    }
+
+    /// Nobody was told of this snapshot, and it may not hold: nobody may adopt it either. The next attempt uses the rest.
+    fn abandon(&mut self, author: &Author<'_>, snapshot: &Added, added: Vec<Added>) -> Result<(), RepoError> {
+        let doomed = vec![snapshot.name.clone()];
+        let removed = vec![(snapshot.name.clone(), snapshot.size)];
+        let list = self.condemn(author, &doomed)?;
+        self.carry_out(author, &list, Change { operation: "abandon", added, removed }, &doomed)
     }
 
     /// The newest snapshot of the same machine and the same sources.

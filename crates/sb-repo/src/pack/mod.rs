@@ -3,9 +3,7 @@
 mod segmenter;
 mod writer;
 
-#[cfg(feature = "testing")]
-pub(crate) use segmenter::Segmenter;
-pub(crate) use segmenter::{Sizes, Tools};
+pub(crate) use segmenter::{Segmenter, Sizes, Tools};
 pub(crate) use writer::{FinishedPack, PackWriter, compress};
 
 use sb_store::{ObjectName, Storage};

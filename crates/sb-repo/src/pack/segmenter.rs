@@ -78,11 +78,6 @@ impl<'a> Segmenter<'a> {
         }
     }
 
-    /// The bucket that this segmenter fills.
-    pub(crate) fn bucket(&self) -> BucketId {
-        self.bucket
-    }
-
     /// Adds a chunk. A pack that became full by it is durable and returned; names of session tables go to `added`.
     pub(crate) fn add(
         &mut self,

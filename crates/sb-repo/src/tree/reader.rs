@@ -54,7 +54,7 @@ impl Redactions {
     }
 
     /// What is to be read for this node.
-    fn resolve(&self, mut node: Reference) -> Reference {
+    pub(crate) fn resolve(&self, mut node: Reference) -> Reference {
         // A chain can't be longer than the list; a circle is broken there.
         for _ in 0..=self.0.len() {
             match self.0.get(&node.id) {

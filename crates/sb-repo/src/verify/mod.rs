@@ -69,7 +69,8 @@ pub struct VerifyReport {
     /// Where each object stands among the findings.
     places: HashMap<String, usize>,
     /// Objects that are whole and well signed but in no journal: of a run that goes on, or was cut short. The next backup of
-    /// that machine takes them over.
+    /// that machine takes them over. Also what a removal that goes on, or was cut short, has not deleted yet; the next
+    /// collection does.
     pub unfinished: Vec<String>,
 }
 

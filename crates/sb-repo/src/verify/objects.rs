@@ -1,7 +1,10 @@
 //! Objects: journals against listing, SHA-256 and signature of each. No key needed.
 
+use std::collections::BTreeSet;
+
 use super::VerifyReport;
 use crate::clock::{Counter, Progress};
+use crate::collect::about_to_go;
 use crate::error::{Flaw, RepoError};
 use crate::live::read;
 use crate::name::{ObjectKind, ParsedName};
@@ -19,23 +22,25 @@ pub(super) fn verify(view: &View, progress: Progress<'_>) -> Result<VerifyReport
     for (name, flaw) in view.live.flaws.iter().chain(&view.live.forks).chain(&view.live.intruders) {
         report.find(name, flaw.clone());
     }
+    let going = about_to_go(view);
     for (name, size) in &view.listing {
         progress.check()?;
-        check(view, name, *size, &mut report);
+        check(view, name, *size, &going, &mut report);
         report.objects += 1;
         report.bytes += size;
         progress.monitor.count(Counter::Objects, 1);
         progress.monitor.count(Counter::Bytes, *size);
     }
     for (name, _) in view.live.iter() {
-        if !view.listing.contains_key(name) {
+        // A reserve is there to be given up.
+        if !view.listing.contains_key(name) && !name.starts_with("reserve/") {
             report.find(name, Flaw::Missing);
         }
     }
     Ok(report)
 }
 
-fn check(view: &View, name: &str, size: u64, report: &mut VerifyReport) {
+fn check(view: &View, name: &str, size: u64, going: &BTreeSet<String>, report: &mut VerifyReport) {
     let Some(parsed) = ParsedName::parse(name) else {
         report.find(name, Flaw::Surplus);
         return;
@@ -56,6 +61,8 @@ fn check(view: &View, name: &str, size: u64, report: &mut VerifyReport) {
     };
     if let Err(flaw) = decodes(view, &parsed, name) {
         report.find(name, flaw);
+    } else if view.live.is_removed(name) && going.contains(name) {
+        report.unfinished.push(name.to_owned());
     } else if view.live.is_removed(name) {
         report.find(name, Flaw::Resurrected);
     } else if let Some(recorded) = recorded {

@@ -51,7 +51,6 @@ pub(crate) struct Fence {
 }
 
 impl Fence {
-    #[cfg(test)]
     pub(crate) fn encode(&self) -> Vec<u8> {
         Fields::new().with(1, self.id).with(2, self.vault_generation).with(3, time(self.time)).encode()
     }
@@ -76,7 +75,6 @@ pub(crate) struct Condemned {
 }
 
 impl Condemned {
-    #[cfg(feature = "testing")]
     pub(crate) fn encode(&self) -> Vec<u8> {
         Fields::new()
             .with(1, self.id)

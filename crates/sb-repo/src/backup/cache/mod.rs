@@ -40,8 +40,8 @@ const BLOCK_MAX: usize = 4 << 20;
 pub(super) struct CacheHeader {
     /// The snapshot that was made in that run.
     pub(super) snapshot: SnapshotId,
-    /// The generation of the vault then.
-    pub(super) generation: u64,
+    /// The packs and tables that had been removed then.
+    pub(super) removals: Digest,
     /// The redactions there were then. What they take out of trees must not come back by way of the cache.
     pub(super) redactions: Digest,
     /// When that run began, in seconds since 1970.
@@ -54,7 +54,7 @@ impl CacheHeader {
             .with(1, VERSION)
             .with(2, &id)
             .with(3, self.snapshot)
-            .with(4, self.generation)
+            .with(4, self.removals)
             .with(5, self.started)
             .with(6, self.redactions)
             .encode()
@@ -67,9 +67,10 @@ impl CacheHeader {
         }
         let id = fields.need(2)?.array_of()?;
         let snapshot = SnapshotId::new(fields.need(3)?.array_of()?);
-        let (generation, started) = (fields.need(4)?.uint()?, fields.need(5)?.integer()?);
+        let removals = Digest::from_bytes(fields.need(4)?.array_of()?);
+        let started = fields.need(5)?.integer()?;
         let redactions = Digest::from_bytes(fields.need(6)?.array_of()?);
-        Ok((Self { snapshot, generation, redactions, started }, id))
+        Ok((Self { snapshot, removals, redactions, started }, id))
     }
 }
 

@@ -1,0 +1,17 @@
+//! Collecting: freeing what nothing needs.
+
+use sb_repo::{CollectOptions, CollectReport, Progress};
+
+use crate::error::CoreError;
+use crate::session::Session;
+
+impl Session {
+    /// Deletes what no snapshot needs, and what interrupted runs left. Backups may go on meanwhile.
+    ///
+    /// # Errors
+    /// In [`CoreError::Repo`] another collection that goes on, damage to what would say what is needed (nothing is deleted
+    /// then), keys that do not open names, interruption, and failures of storage and state.
+    pub fn collect(&mut self, options: &CollectOptions, progress: Progress<'_>) -> Result<CollectReport, CoreError> {
+        Ok(self.vault.collect(options, progress)?)
+    }
+}

@@ -1,0 +1,107 @@
+//! Forgetting snapshots.
+
+use chrono::{DateTime, NaiveDateTime, Utc};
+use sb_repo::{Candidate, Choice, ForgetReport, GroupBy, KeepRules, Progress, RepoError, Snapshot, SnapshotId, choose};
+
+use super::SnapshotsOptions;
+use crate::error::CoreError;
+use crate::session::Session;
+
+/// Which snapshots are meant.
+#[derive(Clone, Debug)]
+pub enum Selection {
+    /// These, named as everywhere: the beginning of an id, `latest`, `latest~2`. Also one that is damaged, by its id.
+    Named(Vec<String>),
+    /// All but those that rules keep.
+    ByRules(KeepRules),
+}
+
+/// What to forget.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ForgetOptions {
+    /// Which snapshots.
+    pub selection: Selection,
+    /// Rules look at no others. Default: all.
+    pub among: SnapshotsOptions,
+    /// What snapshots must have in common for rules to count them together. Default: machine and paths.
+    pub group_by: GroupBy,
+}
+
+impl ForgetOptions {
+    /// These snapshots.
+    pub fn new(selection: Selection) -> Self {
+        Self { selection, among: SnapshotsOptions::default(), group_by: GroupBy::default() }
+    }
+}
+
+/// What is to be forgotten, before it is.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ForgetPlan {
+    /// What is to be forgotten; to be given to [`Session::forget`].
+    pub remove: Vec<SnapshotId>,
+    /// By rules: what becomes of each group, and why.
+    pub groups: Vec<Choice>,
+    /// All snapshots that can be read, by which to describe what is in the plan.
+    pub snapshots: Vec<Snapshot>,
+}
+
+impl Session {
+    /// Finds out what is to be forgotten. `now` is what the rules take for now, and `local` says what the calendar and the clock
+    /// show at a time. `progress` is warned of snapshots that can't be read, which rules leave alone.
+    ///
+    /// # Errors
+    /// In [`CoreError::Repo`] names that mean no snapshot or several, and rules that keep nothing.
+    pub fn plan_forgetting(
+        &self,
+        options: &ForgetOptions,
+        now: DateTime<Utc>,
+        local: &dyn Fn(DateTime<Utc>) -> NaiveDateTime,
+        progress: Progress<'_>,
+    ) -> Result<ForgetPlan, CoreError> {
+        let all = self.vault.snapshots()?;
+        let (remove, groups) = match &options.selection {
+            Selection::Named(names) => {
+                let damaged: Vec<&str> = all.flawed.iter().map(|(name, _)| name.as_str()).collect();
+                let found = names.iter().map(|name| self.named(name, &damaged, progress));
+                (found.collect::<Result<Vec<_>, _>>()?, Vec::new())
+            }
+            Selection::ByRules(rules) => {
+                for (object, flaw) in &all.flawed {
+                    let text = "is left alone, for it cannot be read";
+                    progress.monitor.warning(&format!("`{object}` {text}: {flaw}"));
+                }
+                let among = all.snapshots.iter().filter(|snapshot| options.among.wants(snapshot));
+                let among: Vec<Candidate> = among.map(Candidate::from).collect();
+                let groups = choose(&among, rules, options.group_by, now, local)?;
+                (groups.iter().flat_map(|group| group.remove.iter().copied()).collect(), groups)
+            }
+        };
+        Ok(ForgetPlan { remove, groups, snapshots: all.snapshots })
+    }
+
+    /// The snapshot that a name means; one that can't be read goes by its id.
+    fn named(&self, name: &str, damaged: &[&str], progress: Progress<'_>) -> Result<SnapshotId, CoreError> {
+        match self.find(name, progress) {
+            Err(CoreError::Repo(RepoError::NoSuchSnapshot { name })) => {
+                let ids = damaged.iter().filter_map(|object| object.strip_prefix("snapshots/"));
+                let mut fitting = ids.filter(|id| !name.is_empty() && id.starts_with(&name)).map(SnapshotId::from_hex);
+                match (fitting.next().flatten(), fitting.next()) {
+                    (Some(id), None) => Ok(id),
+                    (Some(_), Some(_)) => Err(RepoError::AmbiguousSnapshot { name }.into()),
+                    (None, _) => Err(RepoError::NoSuchSnapshot { name }.into()),
+                }
+            }
+            found => Ok(found?.id),
+        }
+    }
+
+    /// Forgets these snapshots. What only they needed, the next [`collect`](Self::collect) frees.
+    ///
+    /// # Errors
+    /// In [`CoreError::Repo`] an id that is no snapshot's, and then all stay; interruption, and failures of storage and state.
+    pub fn forget(&mut self, snapshots: &[SnapshotId], progress: Progress<'_>) -> Result<ForgetReport, CoreError> {
+        Ok(self.vault.forget(snapshots, progress)?)
+    }
+}

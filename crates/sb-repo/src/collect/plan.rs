@@ -1,0 +1,123 @@
+//! Which packs stay, which go, and of which only what is needed moves on. A pure function.
+
+/// How much of what nothing needs may stay where it lies, rather than be taken out by writing what is needed anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MaxUnused {
+    /// So many hundredths of all packs.
+    Percent(u32),
+    /// So many bytes.
+    Bytes(u64),
+    /// Any amount: nothing is written anew.
+    Unlimited,
+}
+
+/// A pack as the planner sees it. Bytes are as stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct PackUse {
+    /// True if anything in it is needed.
+    pub(super) is_needed: bool,
+    /// Bytes that are needed.
+    pub(super) needed: u64,
+    /// Bytes that are not.
+    pub(super) unused: u64,
+    /// True if what is needed can be moved.
+    pub(super) can_move: bool,
+}
+
+/// What becomes of a pack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    Keep,
+    Delete,
+    /// What is needed of it moves to a new pack.
+    Rewrite,
+}
+
+/// What becomes of each pack. What nothing needs goes; then packs are rewritten, those of which the smallest share is needed
+/// first, until no more than `limit` is left of what nothing needs.
+pub(super) fn decide(packs: &[PackUse], limit: MaxUnused) -> Vec<Fate> {
+    let mut fates: Vec<Fate> =
+        packs.iter().map(|pack| if pack.is_needed { Fate::Keep } else { Fate::Delete }).collect();
+    let staying = || packs.iter().filter(|pack| pack.is_needed);
+    let mut unused: u64 = staying().map(|pack| pack.unused).sum();
+    let limit = match limit {
+        MaxUnused::Unlimited => return fates,
+        MaxUnused::Bytes(bytes) => bytes,
+        MaxUnused::Percent(percent) => {
+            let all: u64 = staying().map(|pack| pack.needed + pack.unused).sum();
+            u64::try_from(u128::from(all) * u128::from(percent) / 100).unwrap_or(u64::MAX)
+        }
+    };
+    let can_move = |(_, pack): &(usize, &PackUse)| pack.is_needed && pack.can_move && pack.unused > 0;
+    let mut wasteful: Vec<(usize, &PackUse)> = packs.iter().enumerate().filter(can_move).collect();
+    wasteful.sort_by_key(|(_, pack)| std::cmp::Reverse(share(pack)));
+    for (at, pack) in wasteful {
+        if unused <= limit {
+            break;
+        }
+        fates[at] = Fate::Rewrite;
+        unused -= pack.unused;
+    }
+    fates
+}
+
+/// Of a million bytes of a pack those that nothing needs.
+fn share(pack: &PackUse) -> u128 {
+    u128::from(pack.unused) * 1_000_000 / u128::from((pack.needed + pack.unused).max(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn pack(needed: u64, unused: u64) -> PackUse {
+        PackUse { is_needed: needed > 0, needed, unused, can_move: true }
+    }
+
+    #[test]
+    fn the_most_wasteful_packs_are_rewritten_first_and_no_more_than_need_be() {
+        let packs = [pack(90, 10), pack(10, 90), pack(0, 100), pack(100, 0), pack(50, 50)];
+        let fates = |limit| decide(&packs, limit);
+        use Fate::{Delete, Keep, Rewrite};
+        assert_eq!(fates(MaxUnused::Unlimited), [Keep, Keep, Delete, Keep, Keep]);
+        assert_eq!(fates(MaxUnused::Bytes(150)), [Keep, Keep, Delete, Keep, Keep]);
+        assert_eq!(fates(MaxUnused::Bytes(149)), [Keep, Rewrite, Delete, Keep, Keep]);
+        assert_eq!(fates(MaxUnused::Percent(5)), [Keep, Rewrite, Delete, Keep, Rewrite]);
+        assert_eq!(fates(MaxUnused::Bytes(0)), [Rewrite, Rewrite, Delete, Keep, Rewrite]);
+        assert_eq!(decide(&[], MaxUnused::Bytes(0)), []);
+    }
+
+    fn packs() -> impl Strategy<Value = Vec<PackUse>> {
+        let one =
+            (0..1000u64, 0..1000u64, any::<bool>(), any::<bool>()).prop_map(|(needed, unused, is_needed, can_move)| {
+                PackUse { is_needed, needed: if is_needed { needed } else { 0 }, unused, can_move }
+            });
+        proptest::collection::vec(one, 0..20)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(200))]
+
+        #[test]
+        fn laws(packs in packs(), limit in 0..5000u64, more in 0..5000u64) {
+            let fates = decide(&packs, MaxUnused::Bytes(limit));
+            let mut left = 0;
+            let mut can_go_on = false;
+            for (pack, fate) in packs.iter().zip(&fates) {
+                prop_assert_eq!(*fate == Fate::Delete, !pack.is_needed, "what is needed stays, what is not goes");
+                if *fate == Fate::Rewrite {
+                    prop_assert!(pack.can_move && pack.unused > 0);
+                }
+                if *fate == Fate::Keep {
+                    left += pack.unused;
+                    can_go_on |= pack.can_move && pack.unused > 0;
+                }
+            }
+            prop_assert!(left <= limit || !can_go_on, "the limit is kept where it can be");
+            let patient = decide(&packs, MaxUnused::Bytes(limit + more));
+            let is_subset = patient.iter().zip(&fates).all(|(a, b)| *a != Fate::Rewrite || *b == Fate::Rewrite);
+            prop_assert!(is_subset, "who tolerates more rewrites less");
+        }
+    }
+}
