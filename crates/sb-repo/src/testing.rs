@@ -106,7 +106,7 @@ fn replace_node(vault: &mut Vault, old: Reference, bytes: &[u8]) -> Result<(), R
         user: vault.keyring.user,
     };
     let mut meta = Segmenter::new(tools, ObjectKind::MetaPack, 3);
-    let id = vault.keys.chunk_ids(ObjectKind::MetaPack, meta.bucket()).of(bytes);
+    let id = vault.keys.chunk_ids(ObjectKind::MetaPack, vault.keys.bucket(ObjectKind::MetaPack)).of(bytes);
     meta.add(id, bytes, &mut added)?;
     for pack in meta.finish(&mut added)? {
         let entries = entries_of(&pack.footer, 0).collect();
