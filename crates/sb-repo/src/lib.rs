@@ -35,7 +35,7 @@ mod verify;
 pub mod testing;
 
 pub use backup::{BackupOptions, BackupReport, PROBLEMS_KEPT};
-pub use clock::{Clock, Counter, FixedClock, Monitor, Progress, Silent};
+pub use clock::{Clock, Counter, Deed, FixedClock, Monitor, Progress, Silent};
 pub use create::{CreateOptions, create};
 pub use error::{Flaw, RepoError};
 pub use ids::{
@@ -45,7 +45,7 @@ pub use ids::{
 pub use name::ObjectKind;
 pub use reader::{EachEntry, Reader};
 pub use rebuild::RebuildReport;
-pub use restore::{RestoreOptions, RestoreProblem, RestoreReport};
+pub use restore::{Overwrite, RestoreOptions, RestoreProblem, RestoreReport};
 pub use snapshots::{Snapshot, Snapshots};
 pub use state::State;
 pub use vault::{Surroundings, Vault};

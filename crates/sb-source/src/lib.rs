@@ -31,4 +31,7 @@ pub use memory::{Fault, MemorySource};
 pub use options::SourceOptions;
 pub use selection::SelectionError;
 
-pub use restore::{Attribute, FileWriter, MetadataProblem, Target, TargetError};
+pub use restore::{
+    Attribute, FileWriter, Filter, FolderId, IfTaken, MetadataProblem, Prune, Target, TargetError, TargetFolder,
+    Verdict,
+};
