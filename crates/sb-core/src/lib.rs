@@ -35,10 +35,11 @@ pub use ops::{
     RebuildOptions, RestoreOptions, SnapshotsOptions, Usage, VerifyOptions,
 };
 pub use sb_repo::{
-    BackupReport, Clock, Counter, DocumentRef, Entry, Finding, Flaw, Item, Monitor, Progress, RebuildReport, RepoError,
-    RestoreProblem, RestoreReport, Silent, Snapshot, SnapshotId, Snapshots, VaultId, VerifyLevel, VerifyReport,
+    BackupReport, Clock, Counter, Deed, DocumentRef, Entry, Finding, Flaw, Item, Monitor, Overwrite, Progress,
+    RebuildReport, RepoError, RestoreProblem, RestoreReport, Silent, Snapshot, SnapshotId, Snapshots, VaultId,
+    VerifyLevel, VerifyReport,
 };
-pub use sb_source::{Problem, SourceOptions};
+pub use sb_source::{Filter, Problem, SourceOptions};
 
 pub use chrono;
 pub use sb_chunk as chunk;

@@ -12,8 +12,8 @@ use std::sync::{Arc, Mutex};
 use sb_core::crypto::{Credential, KeyFile, Lock, SystemRandom, sha256};
 use sb_core::repo::FixedClock;
 use sb_core::{
-    BackupOptions, BackupReport, CoreError, InitOptions, InitReport, Item, Location, LsOptions, Monitor, Progress,
-    RebuildOptions, RepoError, RestoreOptions, Session, Silent, Snapshot, SnapshotPath, SnapshotsOptions,
+    BackupOptions, BackupReport, CoreError, InitOptions, InitReport, Item, Location, LsOptions, Monitor, Overwrite,
+    Progress, RebuildOptions, RepoError, RestoreOptions, Session, Silent, Snapshot, SnapshotPath, SnapshotsOptions,
     SourceOptions, Vault, VerifyLevel, VerifyOptions, chrono,
 };
 
@@ -235,9 +235,9 @@ fn a_restore_replaces_nothing_unless_told_to() {
     let world = World::new();
     world.backup();
     let session = world.open();
-    let restore = |at: &SnapshotPath, to: &str, overwrite| {
+    let restore = |at: &SnapshotPath, to: &str, overwrite: bool| {
         let mut options = RestoreOptions::default();
-        options.overwrite = overwrite;
+        options.overwrite = overwrite.then_some(Overwrite::Always);
         session.restore(at, &world.root.join(to), options, Progress::none())
     };
     let report = restore(&world.at("firm"), "out", false).unwrap();

@@ -12,13 +12,13 @@ use crate::keys::{ChunkIds, CompartmentKeys};
 use crate::locator::{Locator, Place};
 use crate::name;
 use crate::name::ObjectKind;
-use crate::pack::unpack;
+use crate::pack::unpack_into;
 use crate::sessions::KeyFinder;
 use crate::view::View;
 use crate::wire::cbor::Malformed;
 use crate::wire::container::{ContainerKeys, Messages, Opening};
 use crate::wire::node::Reference;
-use crate::wire::pack::SegmentPlace;
+use crate::wire::pack::{SEGMENT_MAX, SegmentPlace};
 
 /// Opened segments kept at hand, in bytes: of metadata, which are read in their order, and of content, where eight are
 /// written at a time.
@@ -65,6 +65,31 @@ impl Cache {
         }
         self.bytes += segment.len();
         self.segments.push_back((at, segment));
+    }
+}
+
+/// Memory of large segments that are not needed any more, for the next: taking and giving back so much from the system each time
+/// costs time, and what several threads give back may stay with the process.
+#[derive(Default)]
+pub(crate) struct Buffers(Mutex<Vec<Vec<u8>>>);
+
+impl Buffers {
+    const LARGE: usize = 1 << 20;
+    const SPARE: usize = 2;
+
+    fn take(&self, length: usize) -> Vec<u8> {
+        if length < Self::LARGE {
+            return Vec::with_capacity(length);
+        }
+        locked(&self.0).pop().unwrap_or_else(|| Vec::with_capacity(length.max(SEGMENT_MAX)))
+    }
+
+    /// Takes the memory of a segment back.
+    pub(crate) fn give(&self, segment: Vec<u8>) {
+        let mut spare = locked(&self.0);
+        if segment.capacity() >= SEGMENT_MAX && spare.len() < Self::SPARE {
+            spare.push(segment);
+        }
     }
 }
 
@@ -152,6 +177,7 @@ impl<'v> ChunkReader<'v> {
         locator: &Locator,
         pack: u32,
         numbers: Range<u32>,
+        buffers: &Buffers,
     ) -> Result<Vec<Result<Vec<u8>, RepoError>>, RepoError> {
         let open = self.open(locator, pack)?;
         let pack = locator.pack(pack);
@@ -160,20 +186,21 @@ impl<'v> ChunkReader<'v> {
         let Some(first) = places.first() else { return Ok(Vec::new()) };
         let length = places.iter().map(|place| place.stored as usize).sum();
         let sealed = self.view.storage.read_range(&name, first.offset, length)?;
+        let mut stored = Vec::new();
         let open_one = |(number, place): (u32, &SegmentPlace)| {
             let start = usize::try_from(place.offset - first.offset).unwrap_or(usize::MAX);
             let bytes = sealed.get(start..).and_then(|rest| rest.get(..place.stored as usize));
             let bytes = bytes.ok_or(Malformed("segments do not lie one after the other"));
-            let stored = bytes.and_then(|bytes| open.opening.message(&open.keys, number, bytes));
-            stored
-                .and_then(|stored| unpack(stored, place.codec, place.raw))
-                .map_err(|flaw| RepoError::damaged(&name, flaw))
+            let opened = bytes.and_then(|bytes| open.opening.message_into(&open.keys, number, bytes, &mut stored));
+            let mut raw = buffers.take(place.raw as usize);
+            let unpacked = opened.and_then(|()| unpack_into(&mut stored, place.codec, place.raw, &mut raw));
+            unpacked.map(|()| raw).map_err(|flaw| RepoError::damaged(&name, flaw))
         };
         Ok(numbers.zip(places).map(open_one).collect())
     }
 
     fn read_segment(&self, locator: &Locator, pack: u32, number: u32) -> Result<Vec<u8>, RepoError> {
-        let one = self.segments(locator, pack, number..number.saturating_add(1))?.pop();
+        let one = self.segments(locator, pack, number..number.saturating_add(1), &Buffers::default())?.pop();
         let missing = || RepoError::damaged(&name::pack(&locator.pack(pack).id), Malformed("no such segment"));
         one.unwrap_or_else(|| Err(missing()))
     }

@@ -1,15 +1,16 @@
 //! Restoring window by window.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use sb_crypto::{Digest, Sha256};
-use sb_source::{EntryPath, FolderId, IfTaken, Prune, Target, TargetError, TargetFolder};
+use sb_source::{EntryPath, FolderId, IfTaken, Prune, Target, TargetError};
 
 use super::crew::share;
-use super::segments::Segments;
-use super::walker::{WINDOW, is_fatal};
-use super::window::{Leave, Step, Task, Window};
+use super::plan::rounds;
+use super::segments::{ROOM, Segments, place};
+use super::walker::is_fatal;
+use super::window::{Leave, Place, Step, Task, Window};
 use super::{RestoreOptions, RestoreProblem, RestoreReport, content, identity, is_loss};
 use crate::clock::{Counter, Deed, Progress};
 use crate::error::RepoError;
@@ -17,8 +18,6 @@ use crate::ids::DocumentId;
 use crate::reader::{Reader, shown};
 use crate::wire::entry::{Entry, FileItem, Item};
 
-/// Segments kept: those of a window, and those that the next needs too.
-const ROOM: usize = WINDOW + (16 << 20);
 /// So many files, or ends of folders, one thread takes at a time: neighbours share their folder.
 const BATCH: usize = 8;
 
@@ -33,7 +32,7 @@ pub(super) struct Outcome {
 
 pub(super) struct Executor<'a> {
     pub(super) reader: &'a Reader<'a>,
-    target: &'a Target,
+    pub(super) target: &'a Target,
     options: &'a RestoreOptions,
     spared: Vec<FolderId>,
     pub(super) progress: Progress<'a>,
@@ -64,12 +63,8 @@ impl<'a> Executor<'a> {
 
     /// Restores a window: first its files, by all threads, then the rest in order, at last the metadata of folders.
     pub(super) fn run(&mut self, window: Window) -> Result<(), RepoError> {
-        let Window { steps, needs, .. } = window;
-        let mut files = HashMap::new();
-        if !self.options.dry_run {
-            self.segments.load(&needs, self.threads, |_| ());
-            files = self.files(&steps);
-        }
+        let steps = window.steps;
+        let mut files = if self.options.dry_run { HashMap::new() } else { self.files(&steps) };
         let mut leaves = Vec::new();
         for (number, step) in steps.into_iter().enumerate() {
             self.progress.check()?;
@@ -94,10 +89,19 @@ impl<'a> Executor<'a> {
     }
 
     /// Writes the files of a window; what became of each, by its number.
-    fn files(&self, steps: &[Step]) -> HashMap<usize, Attempt> {
+    fn files(&mut self, steps: &[Step]) -> HashMap<usize, Attempt> {
         let files: Vec<(usize, &Task)> = steps.iter().enumerate().filter_map(Step::as_file).collect();
-        let done = in_batches(self.threads, &files, &|(number, task)| (*number, self.small(task)));
-        done.into_iter().collect()
+        let needs: Vec<_> = files.iter().map(|(_, task)| task.segments()).collect();
+        let tree = self.reader.tree();
+        let raw = |at| place(tree, at).map_or(0, |place| place.raw);
+        let mut done = HashMap::new();
+        for round in rounds(&needs, &raw, ROOM) {
+            self.segments.load(&round.needs, 0, self.threads, |_| ());
+            let this = &*self;
+            let attempt = |file: &usize| (files[*file].0, this.small(files[*file].1));
+            done.extend(in_batches(this.threads, &round.files, &attempt));
+        }
+        done
     }
 
     /// A file whose segments are at hand.
@@ -119,7 +123,7 @@ impl<'a> Executor<'a> {
         problems: &mut Vec<RestoreProblem>,
     ) -> Result<(), RepoError> {
         let holes = or_none(self.reader.tree().holes(file), &task.path, "holes", problems)?;
-        let writer = task.folder.file(&task.entry.name, file.size)?;
+        let writer = task.folder.open(self.target)?.file(&task.entry.name, file.size)?;
         if holes.is_empty() {
             writer.reserve()?;
         }
@@ -136,7 +140,7 @@ impl<'a> Executor<'a> {
     pub(super) fn careful(&self, task: &Task, file: &FileItem) -> Attempt {
         self.attempt(task, |problems| {
             let holes = or_none(self.reader.tree().holes(file), &task.path, "holes", problems)?;
-            let writer = task.folder.file(&task.entry.name, file.size)?;
+            let writer = task.folder.open(self.target)?.file(&task.entry.name, file.size)?;
             let mut offset = 0;
             self.reader.content(&task.path, file, self.progress, &mut |chunk| {
                 content::write(&writer, &holes, offset, chunk)?;
@@ -250,8 +254,10 @@ impl<'a> Executor<'a> {
         let folder = first
             .parent()
             .map_or_else(|| Err(TargetError::IsAFolder { path: first.clone() }), |parent| self.target.folder(&parent));
-        let linked =
-            folder.and_then(|from| task.folder.hard_link(&from, first.file_name(), &task.entry.name, task.if_taken));
+        let linked = folder.and_then(|from| {
+            let folder = task.folder.open(self.target)?;
+            folder.hard_link(&from, first.file_name(), &task.entry.name, task.if_taken)
+        });
         match linked {
             // Not every file system has links; a copy has the same content.
             Err(TargetError::Failed { .. } | TargetError::Denied { .. } | TargetError::Unsupported { .. }) => None,
@@ -268,7 +274,9 @@ impl<'a> Executor<'a> {
     fn other(&mut self, task: &Task) -> Result<(), RepoError> {
         let kind = task.entry.kind().expect("redacted entries do not come here");
         if !self.options.dry_run {
-            if let Err(error) = task.folder.special(&task.entry.name, &kind, task.if_taken) {
+            let folder = task.folder.open(self.target);
+            let made = folder.and_then(|folder| folder.special(&task.entry.name, &kind, task.if_taken));
+            if let Err(error) = made {
                 self.report.problems.push(not_written(error)?);
                 return Ok(());
             }
@@ -292,7 +300,8 @@ impl<'a> Executor<'a> {
         let mut problems = Vec::new();
         let metadata = self.metadata(&task.path, &task.entry, &mut problems)?;
         let kind = task.entry.kind().expect("redacted entries do not come here");
-        match task.folder.set_metadata(&task.entry.name, &kind, &metadata) {
+        let folder = task.folder.open(self.target);
+        match folder.and_then(|folder| folder.set_metadata(&task.entry.name, &kind, &metadata)) {
             Ok(unset) => problems.extend(unset.into_iter().map(RestoreProblem::Metadata)),
             Err(error) => problems.push(not_written(error)?),
         }
@@ -306,7 +315,12 @@ impl<'a> Executor<'a> {
         let done = in_batches(self.threads, leaves, &|leave: &Leave| -> Result<_, RepoError> {
             let mut problems = Vec::new();
             let metadata = this.metadata(&leave.path, &leave.entry, &mut problems)?;
-            problems.extend(leave.folder.set_own_metadata(&metadata).into_iter().map(RestoreProblem::Metadata));
+            match leave.folder.open(this.target) {
+                Ok(folder) => {
+                    problems.extend(folder.set_own_metadata(&metadata).into_iter().map(RestoreProblem::Metadata));
+                }
+                Err(error) => problems.push(not_written(error)?),
+            }
             Ok(problems)
         });
         for problems in done {
@@ -315,7 +329,14 @@ impl<'a> Executor<'a> {
         Ok(())
     }
 
-    fn prune(&mut self, folder: &Arc<TargetFolder>, names: &HashSet<Vec<u8>>) -> Result<(), RepoError> {
+    fn prune(&mut self, folder: &Place, names: &HashSet<Vec<u8>>) -> Result<(), RepoError> {
+        let folder = match folder.open(self.target) {
+            Ok(folder) => folder,
+            Err(error) => {
+                self.report.problems.push(not_written(error)?);
+                return Ok(());
+            }
+        };
         let above = self.base - self.cut;
         let stays = |path: &EntryPath, is_folder: bool| {
             let below = path.as_bytes().get(above + 1..).unwrap_or_default();

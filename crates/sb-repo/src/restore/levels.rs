@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use super::window::Place;
 use sb_source::{EntryPath, FolderId, Target, TargetError, TargetFolder, Verdict};
 
 /// Of the folders above, those nearer than this are held open, and every so-manieth of the others.
@@ -26,6 +27,8 @@ pub(super) struct Level {
     pub(super) name: Vec<u8>,
     /// How long its path in the snapshot is.
     pub(super) end: usize,
+    /// The place that windows are given, and in which of them it may be held open.
+    pub(super) place: Option<(u64, Place)>,
     pub(super) verdict: Verdict,
     pub(super) is_new: bool,
     /// What is in it in the snapshot, if the rest is to go.
@@ -45,6 +48,7 @@ impl Level {
             spot: Spot::Unmade,
             name,
             end: path.len(),
+            place: None,
             verdict,
             is_new: false,
             names: None,
@@ -82,6 +86,7 @@ impl<'a> Levels<'a> {
             && matches!(self.way[far].spot, Spot::Open(_))
         {
             self.way[far].spot = Spot::Closed;
+            self.way[far].place = None;
         }
     }
 
@@ -105,5 +110,17 @@ impl<'a> Levels<'a> {
         let folder = Arc::new(near.descend(&way)?);
         self.way[depth].spot = Spot::Open(folder.clone());
         Ok(folder)
+    }
+
+    /// The same for a window: open, or if that has enough of them, by its path. True if it is one more that is open.
+    pub(super) fn place(&mut self, depth: usize, window: u64, is_full: bool) -> Result<(Place, bool), TargetError> {
+        match &self.way[depth].place {
+            Some((of, place)) if *of == window => return Ok((place.clone(), false)),
+            _ => {}
+        }
+        let folder = self.folder(depth)?;
+        let place = if is_full { Place::At(Arc::new(folder.path().clone())) } else { Place::Open(folder) };
+        self.way[depth].place = Some((window, place.clone()));
+        Ok((place, !is_full))
     }
 }

@@ -1,7 +1,7 @@
 //! Restoring: each file is rebuilt, compared with its SHA-256, and only then given its name.
 //!
-//! One thread walks the tree, makes folders and gathers what is in them into windows. Of each window the segments are read once, in
-//! the order in which they lie in the vault, then its files are written, by all threads.
+//! One thread walks the tree, makes folders and gathers what is in them into windows. The files of a window are written by all
+//! threads, in rounds: those together that need the same segments, which are read in the order in which they lie in the vault.
 
 mod content;
 mod crew;
@@ -63,6 +63,9 @@ pub struct RestoreOptions {
     pub delete: bool,
     /// Write nothing, only say what would be. Default: no.
     pub dry_run: bool,
+    /// In a dry run: the target's folder does not exist, so that nothing can be in the way; the one given is not looked at.
+    /// Default: no.
+    pub absent_target: bool,
     /// Folders of this machine in which nothing is written or removed. Default: none.
     pub spared: Vec<PathBuf>,
     /// Threads to work with; with 1 everything happens on the caller's, in order. Default, and 0: as many as the machine has.
@@ -109,6 +112,13 @@ impl RestoreOptions {
     #[must_use]
     pub fn with_dry_run(mut self, yes: bool) -> Self {
         self.dry_run = yes;
+        self
+    }
+
+    /// The same with [`absent_target`](Self::absent_target) as given.
+    #[must_use]
+    pub fn with_absent_target(mut self, yes: bool) -> Self {
+        self.absent_target = yes;
         self
     }
 
@@ -278,8 +288,9 @@ impl Reader<'_> {
             options,
             spared: &spared,
             progress,
-            levels: Levels::new(target, first_level(target, verdict, !options.dry_run)?),
+            levels: Levels::new(target, first_level(target, verdict, options)?),
             window: Window::default(),
+            number: 0,
             hand_over,
             cut: start.cut,
             base: start.base,

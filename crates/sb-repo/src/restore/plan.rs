@@ -1,6 +1,6 @@
 //! Planning: which segments files need, and how to read each of them once. Pure; touches neither vault nor files.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::chunks::SegmentAt;
 use crate::wire::pack::SegmentPlace;
@@ -46,11 +46,6 @@ impl Needs {
         others.segments.iter().for_each(|at| self.add(*at, raw(*at)));
     }
 
-    /// How much more room it takes to have these segments than those of `others`.
-    pub(super) fn beyond(&self, others: &Self, raw: impl Fn(SegmentAt) -> u32) -> usize {
-        self.segments.difference(&others.segments).map(|at| raw(*at) as usize).sum()
-    }
-
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
@@ -59,6 +54,93 @@ impl Needs {
     pub(super) fn segments(&self) -> impl Iterator<Item = SegmentAt> {
         self.segments.iter().copied()
     }
+}
+
+/// Files that are written while the same segments are at hand.
+#[derive(Debug, Default)]
+pub(super) struct Round {
+    pub(super) needs: Needs,
+    /// By their numbers, in order.
+    pub(super) files: Vec<usize>,
+}
+
+/// Divides files, each by the segments it needs, into rounds whose segments fit into `room` bytes, so that as few segments as can be
+/// are read again in a later round; if all fit, none is. No file needs more than the room.
+///
+/// What was stored once and is in many files lies far from what else is in them, so that their own order would have the same
+/// segments opened over and over.
+pub(super) fn rounds(files: &[Vec<SegmentAt>], raw: &dyn Fn(SegmentAt) -> u32, room: usize) -> Vec<Round> {
+    let mut pending: Vec<usize> = (0..files.len()).collect();
+    let (mut rounds, mut kept) = (Vec::new(), Needs::default());
+    while !pending.is_empty() {
+        let needs = choose(files, &pending, kept, raw, room);
+        let is_ready = |file: &usize| files[*file].iter().all(|at| needs.contains(*at));
+        let (ready, rest): (Vec<usize>, Vec<usize>) = pending.into_iter().partition(is_ready);
+        pending = rest;
+        // With nothing kept the next file fits for certain.
+        kept = if ready.is_empty() { Needs::default() } else { still_used(files, &pending, &needs, raw, room / 2) };
+        if !ready.is_empty() {
+            rounds.push(Round { needs, files: ready });
+        }
+    }
+    rounds
+}
+
+/// Adds to what is kept, time and again, the segment with which most files have all they need, as long as there is room.
+fn choose(
+    files: &[Vec<SegmentAt>],
+    pending: &[usize],
+    kept: Needs,
+    raw: &dyn Fn(SegmentAt) -> u32,
+    room: usize,
+) -> Needs {
+    let mut needs = kept;
+    loop {
+        let free = room.saturating_sub(needs.bytes());
+        let mut gains: BTreeMap<SegmentAt, usize> = BTreeMap::new();
+        let mut cheapest: Option<(usize, usize)> = None;
+        for file in pending {
+            let missing = || files[*file].iter().filter(|at| !needs.contains(**at));
+            match (missing().next(), missing().nth(1)) {
+                (None, _) => {}
+                (Some(at), None) => *gains.entry(*at).or_default() += 1,
+                _ => {
+                    let cost = missing().map(|at| raw(*at) as usize).sum();
+                    cheapest = cheapest.min(Some((cost, *file))).or(Some((cost, *file)));
+                }
+            }
+        }
+        let fitting = gains.into_iter().filter(|(at, _)| raw(*at) as usize <= free);
+        let best = fitting.max_by_key(|(at, files)| (*files, std::cmp::Reverse(*at)));
+        match (best, cheapest) {
+            (Some((at, _)), _) => needs.add(at, raw(at)),
+            (None, Some((cost, file))) if cost <= free => files[file].iter().for_each(|at| needs.add(*at, raw(*at))),
+            _ => return needs,
+        }
+    }
+}
+
+/// Of these segments, those that most of the pending files need, up to `room` bytes.
+fn still_used(
+    files: &[Vec<SegmentAt>],
+    pending: &[usize],
+    needs: &Needs,
+    raw: &dyn Fn(SegmentAt) -> u32,
+    room: usize,
+) -> Needs {
+    let mut users: BTreeMap<SegmentAt, usize> = BTreeMap::new();
+    for at in pending.iter().flat_map(|file| &files[*file]).filter(|at| needs.contains(**at)) {
+        *users.entry(*at).or_default() += 1;
+    }
+    let mut users: Vec<_> = users.into_iter().map(|(at, files)| (std::cmp::Reverse(files), at)).collect();
+    users.sort_unstable();
+    let mut kept = Needs::default();
+    for (_, at) in users {
+        if kept.bytes() + raw(at) as usize <= room {
+            kept.add(at, raw(at));
+        }
+    }
+    kept
 }
 
 /// Segments that lie one after the other in a pack, to be read in one go.
@@ -138,6 +220,28 @@ mod tests {
                 let adjoin = pair[0].pack == pair[1].pack && pair[0].segments.end == pair[1].segments.start;
                 prop_assert!(!adjoin || pair[0].stored + next > limit, "neighbours are read together if they may be");
             }
+        }
+
+        #[test]
+        fn each_file_has_its_turn_when_all_it_needs_is_at_hand(
+            files in prop::collection::vec(prop::collection::btree_set((0_u32..2, 0_u32..12), 0..4), 0..40),
+            room in 3_usize..30,
+        ) {
+            let files: Vec<Vec<SegmentAt>> = files.into_iter().map(|needs| needs.into_iter().collect()).collect();
+            let planned = rounds(&files, &|_| 1, room);
+            let mut done = Vec::new();
+            for round in &planned {
+                prop_assert!(round.needs.bytes() <= room);
+                prop_assert!(round.files.is_sorted());
+                prop_assert!(round.files.iter().all(|file| files[*file].iter().all(|at| round.needs.contains(*at))));
+                done.extend(&round.files);
+            }
+            done.sort_unstable();
+            prop_assert_eq!(done, (0..files.len()).collect::<Vec<_>>());
+            let all: BTreeSet<_> = files.iter().flatten().collect();
+            prop_assert!(all.len() > room || planned.len() <= 1, "what fits is read once");
+            let read: usize = planned.iter().map(|round| round.needs.bytes()).sum();
+            prop_assert!(read <= files.iter().map(Vec::len).sum::<usize>() + room / 2 * planned.len());
         }
 
         #[test]

@@ -5,12 +5,15 @@ use std::sync::{Mutex, PoisonError};
 
 use super::crew::share;
 use super::plan::{Needs, Piece, runs};
-use crate::chunks::SegmentAt;
+use crate::chunks::{Buffers, SegmentAt};
 use crate::tree::TreeReader;
 use crate::wire::pack::SegmentPlace;
 
 /// Neighbours are read together up to so many bytes; each run is opened by one thread.
 const RUN: u64 = 4 << 20;
+
+/// Bytes of opened segments that are at hand together.
+pub(super) const ROOM: usize = 24 << 20;
 
 /// Opened segments: those needed now, and of those needed before as many as there is room for.
 pub(super) struct Segments<'a> {
@@ -20,16 +23,18 @@ pub(super) struct Segments<'a> {
     kept: HashMap<SegmentAt, (Vec<u8>, u64)>,
     bytes: usize,
     round: u64,
+    buffers: Buffers,
 }
 
 impl<'a> Segments<'a> {
     pub(super) fn new(reader: TreeReader<'a>, room: usize) -> Self {
-        Self { reader, room, kept: HashMap::new(), bytes: 0, round: 0 }
+        Self { reader, room, kept: HashMap::new(), bytes: 0, round: 0, buffers: Buffers::default() }
     }
 
-    /// Reads what is needed and not at hand, while this thread does `first` before it helps. What can't be read is not at
+    /// Reads what is needed and not at hand, while this thread does `first`, with what was needed `in_use` rounds before, and
+    /// then helps. What can't be read is not at
     /// hand afterwards; why, those find out who read it piece by piece.
-    pub(super) fn load<T>(&mut self, needs: &Needs, threads: usize, first: impl FnOnce(&Self) -> T) -> T {
+    pub(super) fn load<T>(&mut self, needs: &Needs, in_use: u64, threads: usize, first: impl FnOnce(&Self) -> T) -> T {
         self.round += 1;
         for at in needs.segments() {
             if let Some((_, last)) = self.kept.get_mut(&at) {
@@ -37,11 +42,16 @@ impl<'a> Segments<'a> {
             }
         }
         let missing = needs.segments().filter(|at| !self.kept.contains_key(at));
+        let coming = missing.filter_map(|at| place(self.reader, at)).map(|place| place.raw as usize).sum();
+        self.make_room(coming, in_use);
+        let missing = needs.segments().filter(|at| !self.kept.contains_key(at));
         let runs = runs(missing, |at| place(self.reader, at), RUN);
         let read = Mutex::new(Vec::new());
         let one = |number: usize| {
             let run = &runs[number];
-            if let Ok(segments) = self.reader.chunks.segments(self.reader.locator, run.pack, run.segments.clone()) {
+            if let Ok(segments) =
+                self.reader.chunks.segments(self.reader.locator, run.pack, run.segments.clone(), &self.buffers)
+            {
                 let good =
                     run.segments.clone().zip(segments).filter_map(|(n, segment)| Some(((run.pack, n), segment.ok()?)));
                 read.lock().unwrap_or_else(PoisonError::into_inner).extend(good);
@@ -52,22 +62,22 @@ impl<'a> Segments<'a> {
             self.bytes += segment.len();
             self.kept.insert(at, (segment, self.round));
         }
-        self.make_room();
         done
     }
 
-    fn make_room(&mut self) {
-        if self.bytes <= self.room {
-            return;
-        }
-        let old = self.kept.iter().filter(|(_, (_, last))| *last < self.round);
+    /// Lets go of segments, those first that were needed longest ago, until so much more has room.
+    fn make_room(&mut self, coming: usize, in_use: u64) {
+        let old = self.kept.iter().filter(|(_, (_, last))| *last + in_use < self.round);
         let mut old: Vec<_> = old.map(|(at, (_, last))| (*last, *at)).collect();
         old.sort_unstable();
         for (_, at) in old {
-            if self.bytes <= self.room {
+            if self.bytes + coming <= self.room {
                 break;
             }
-            self.bytes -= self.kept.remove(&at).map_or(0, |(segment, _)| segment.len());
+            if let Some((segment, _)) = self.kept.remove(&at) {
+                self.bytes -= segment.len();
+                self.buffers.give(segment);
+            }
         }
     }
 

@@ -24,7 +24,7 @@ impl Executor<'_> {
         let mut is_right = true;
         let outcome = self.attempt(task, |problems| {
             let holes = or_none(self.reader.tree().holes(file), &task.path, "holes", problems)?;
-            let writer = task.folder.file(&task.entry.name, file.size)?;
+            let writer = task.folder.open(self.target)?.file(&task.entry.name, file.size)?;
             if holes.is_empty() {
                 writer.reserve()?;
             }
@@ -87,7 +87,7 @@ impl Stream<'_> {
         self.executor.progress.check()?;
         let Self { executor, out, segments, ready, next, needs } = self;
         if out.is_right {
-            let written = segments.load(needs, executor.threads, |segments| out.write(ready, segments));
+            let written = segments.load(needs, 1, executor.threads, |segments| out.write(ready, segments));
             executor.progress.monitor.count(Counter::Bytes, written?);
         }
         *ready = std::mem::take(next);

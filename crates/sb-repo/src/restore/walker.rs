@@ -8,8 +8,9 @@ use sb_source::{EntryPath, FolderId, IfTaken, Target, TargetError, TargetFolder,
 use super::levels::{Level, Levels, Spot};
 use super::overwrite::{Decision, Overwrite, decide, has_content};
 use super::plan::{Needs, Piece, append};
+use super::segments::ROOM;
 use super::segments::place;
-use super::window::{Leave, Step, Task, Window};
+use super::window::{Leave, Place, Step, Task, Window};
 use super::{RestoreOptions, RestoreProblem, RestoreReport};
 use crate::clock::{Counter, Deed, Progress};
 use crate::error::RepoError;
@@ -21,9 +22,9 @@ use crate::wire::node::Reference;
 
 /// A window ends with so many steps,
 const STEPS: usize = 4096;
-/// or when its files need so many bytes of segments,
-pub(super) const WINDOW: usize = 32 << 20;
-/// or when it holds so many folders open: systems allow 1,024 open files and more.
+/// or when its files need so many bytes of segments.
+const WINDOW: usize = 512 << 20;
+/// So many folders it holds open, for systems allow 1,024 open files and more; others it opens again.
 const HANDLES: usize = 192;
 /// Larger files are restored one by one.
 const LARGE: u64 = 8 << 20;
@@ -38,6 +39,8 @@ pub(super) struct Walker<'a> {
     pub(super) progress: Progress<'a>,
     pub(super) levels: Levels<'a>,
     pub(super) window: Window,
+    /// How many windows were handed over.
+    pub(super) number: u64,
     pub(super) hand_over: &'a mut HandOver<'a>,
     /// How much of a path in the snapshot falls away in the target, and before the filter sees it.
     pub(super) cut: usize,
@@ -49,10 +52,14 @@ pub(super) struct Walker<'a> {
 }
 
 /// The target's folder, as the first level.
-pub(super) fn first_level(target: &Target, verdict: Verdict, clear: bool) -> Result<Level, TargetError> {
+pub(super) fn first_level(target: &Target, verdict: Verdict, options: &RestoreOptions) -> Result<Level, TargetError> {
     let mut level = Level::new(b"", verdict);
     let folder = target.folder(&EntryPath::root())?;
-    if clear {
+    if options.dry_run && options.absent_target {
+        (level.spot, level.is_new) = (Spot::Absent, true);
+        return Ok(level);
+    }
+    if !options.dry_run {
         folder.clear_unfinished();
     }
     level.spot = Spot::Open(Arc::new(folder));
@@ -124,7 +131,6 @@ impl Walker<'_> {
             }
             match self.make(depth) {
                 Ok(spot) => {
-                    self.window.handles += 1;
                     self.levels.way[depth].spot = spot;
                     self.report.folders += 1;
                     if self.levels.way[depth].is_new {
@@ -139,7 +145,6 @@ impl Walker<'_> {
                 }
             }
         }
-        self.flush_if(self.window.handles >= HANDLES)?;
         Ok(true)
     }
 
@@ -203,6 +208,11 @@ impl Walker<'_> {
             Decision::Same { .. } => IfTaken::Replace,
             Decision::Write(if_taken) => if_taken,
         };
+        drop(folder);
+        let folder = match self.handle(depth) {
+            Ok(folder) => folder,
+            Err(error) => return self.not_written(error),
+        };
         let task = Task { path: path.to_vec(), folder, entry: entry.clone(), if_taken, pieces: Vec::new() };
         match (decision, is_other_name, &entry.item) {
             (Decision::Same { metadata }, None | Some(true), _) => {
@@ -214,6 +224,13 @@ impl Walker<'_> {
             (_, None, Item::File(file)) => self.plan(task, file),
             _ => self.add(Step::Other(task)),
         }
+    }
+
+    /// The folder of a level, for the window.
+    fn handle(&mut self, depth: usize) -> Result<Place, TargetError> {
+        let (place, is_one_more) = self.levels.place(depth, self.number, self.window.handles >= HANDLES)?;
+        self.window.handles += usize::from(is_one_more);
+        Ok(place)
     }
 
     /// What has the entry's name already, which file that is, and what to do.
@@ -262,13 +279,11 @@ impl Walker<'_> {
                 None => return self.add(Step::Large(task)),
             }
         }
-        if needs.bytes() > WINDOW {
+        if needs.bytes() > ROOM {
             return self.add(Step::Large(task));
         }
         let tree = self.reader.tree();
-        let raw = |at| place(tree, at).map_or(0, |place| place.raw);
-        self.flush_if(self.window.needs.bytes() + needs.beyond(&self.window.needs, raw) > WINDOW)?;
-        self.window.needs.join(&needs, raw);
+        self.window.needs.join(&needs, |at| place(tree, at).map_or(0, |place| place.raw));
         self.add(Step::File(task))
     }
 
@@ -280,19 +295,16 @@ impl Walker<'_> {
     /// The end of a folder.
     pub(super) fn leave(&mut self, path: &[u8], entry: &Entry) -> Result<(), RepoError> {
         let depth = self.levels.way.len() - 1;
-        let reopened = matches!(self.levels.way[depth].spot, Spot::Closed);
         let folder = match self.levels.way[depth].spot {
-            Spot::Open(_) | Spot::Closed => self.levels.folder(depth).map(Some),
+            Spot::Open(_) | Spot::Closed => self.handle(depth).map(Some),
             _ => Ok(None),
         };
         let level = self.levels.way.pop().expect("the folder that was gone into");
-        let folder = match folder {
-            Ok(Some(folder)) => folder,
-            Ok(None) => return Ok(()),
-            Err(error) => return self.not_written(error),
-        };
-        self.window.handles += usize::from(reopened);
-        self.end(path, entry, level, folder)
+        match folder {
+            Ok(Some(folder)) => self.end(path, entry, level, folder),
+            Ok(None) => Ok(()),
+            Err(error) => self.not_written(error),
+        }
     }
 
     /// Restores one entry that is no folder, whatever the filter says of what is below it.
@@ -311,7 +323,7 @@ impl Walker<'_> {
         metadata: bool,
     ) -> Result<(), RepoError> {
         let Spot::Open(folder) = &level.spot else { return Ok(()) };
-        let folder = folder.clone();
+        let folder = Place::Open(folder.clone());
         match found {
             Found::Entry(entry) if metadata => {
                 level.is_new = true;
@@ -325,13 +337,7 @@ impl Walker<'_> {
     }
 
     /// What is left to do with a folder when all that is in it has been met.
-    pub(super) fn end(
-        &mut self,
-        path: &[u8],
-        entry: &Entry,
-        level: Level,
-        folder: Arc<TargetFolder>,
-    ) -> Result<(), RepoError> {
+    pub(super) fn end(&mut self, path: &[u8], entry: &Entry, level: Level, folder: Place) -> Result<(), RepoError> {
         if let Some(names) = level.names {
             self.add(Step::Prune(folder.clone(), names))?;
         }
@@ -361,11 +367,11 @@ impl Walker<'_> {
 
     fn add(&mut self, step: Step) -> Result<(), RepoError> {
         self.window.steps.push(step);
-        self.flush_if(self.window.steps.len() >= STEPS || self.window.handles >= HANDLES)
-    }
-
-    fn flush_if(&mut self, full: bool) -> Result<(), RepoError> {
-        if full { (self.hand_over)(std::mem::take(&mut self.window)) } else { Ok(()) }
+        if self.window.steps.len() < STEPS && self.window.needs.bytes() < WINDOW {
+            return Ok(());
+        }
+        self.number += 1;
+        (self.hand_over)(std::mem::take(&mut self.window))
     }
 }
 

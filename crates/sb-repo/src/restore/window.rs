@@ -3,27 +3,54 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use sb_source::{IfTaken, TargetFolder};
+use sb_source::{EntryPath, IfTaken, Target, TargetError, TargetFolder};
 
 use super::RestoreProblem;
 use super::plan::{Needs, Piece};
+use crate::chunks::SegmentAt;
 use crate::wire::entry::Entry;
+
+/// A folder of the target, held open or, lest there be too many, found again by its path.
+#[derive(Clone)]
+pub(super) enum Place {
+    Open(Arc<TargetFolder>),
+    At(Arc<EntryPath>),
+}
+
+impl Place {
+    pub(super) fn open(&self, target: &Target) -> Result<Arc<TargetFolder>, TargetError> {
+        match self {
+            Self::Open(folder) => Ok(folder.clone()),
+            Self::At(path) => target.folder(path).map(Arc::new),
+        }
+    }
+}
 
 /// An entry that is no folder, and where it goes.
 pub(super) struct Task {
     /// Its path in the snapshot.
     pub(super) path: Vec<u8>,
-    pub(super) folder: Arc<TargetFolder>,
+    pub(super) folder: Place,
     pub(super) entry: Entry,
     pub(super) if_taken: IfTaken,
     /// The content, if it is a file that can be planned.
     pub(super) pieces: Vec<Piece>,
 }
 
+impl Task {
+    /// The segments that it needs, each once.
+    pub(super) fn segments(&self) -> Vec<SegmentAt> {
+        let mut segments: Vec<SegmentAt> = self.pieces.iter().map(|piece| piece.at).collect();
+        segments.sort_unstable();
+        segments.dedup();
+        segments
+    }
+}
+
 /// The end of a folder.
 pub(super) struct Leave {
     pub(super) path: Vec<u8>,
-    pub(super) folder: Arc<TargetFolder>,
+    pub(super) folder: Place,
     pub(super) entry: Entry,
 }
 
@@ -39,7 +66,7 @@ pub(super) enum Step {
     /// There already; its metadata are set if need be.
     Same(Task, bool),
     /// What a folder does not hold in the snapshot goes.
-    Prune(Arc<TargetFolder>, HashSet<Vec<u8>>),
+    Prune(Place, HashSet<Vec<u8>>),
     /// A folder gets its metadata.
     Leave(Leave),
     Problem(RestoreProblem),
@@ -50,6 +77,6 @@ pub(super) enum Step {
 pub(super) struct Window {
     pub(super) steps: Vec<Step>,
     pub(super) needs: Needs,
-    /// Handles of folders that it holds at most.
+    /// Folders that it holds open, at most.
     pub(super) handles: usize,
 }
