@@ -75,7 +75,7 @@ pub(crate) struct Buffers(Mutex<Vec<Vec<u8>>>);
 
 impl Buffers {
     const LARGE: usize = 1 << 20;
-    const SPARE: usize = 2;
+    const SPARE: usize = 6;
 
     fn take(&self, length: usize) -> Vec<u8> {
         if length < Self::LARGE {
@@ -186,7 +186,7 @@ impl<'v> ChunkReader<'v> {
         let Some(first) = places.first() else { return Ok(Vec::new()) };
         let length = places.iter().map(|place| place.stored as usize).sum();
         let sealed = self.view.storage.read_range(&name, first.offset, length)?;
-        let mut stored = Vec::new();
+        let mut stored = buffers.take(SEGMENT_MAX);
         let open_one = |(number, place): (u32, &SegmentPlace)| {
             let start = usize::try_from(place.offset - first.offset).unwrap_or(usize::MAX);
             let bytes = sealed.get(start..).and_then(|rest| rest.get(..place.stored as usize));
@@ -196,7 +196,9 @@ impl<'v> ChunkReader<'v> {
             let unpacked = opened.and_then(|()| unpack_into(&mut stored, place.codec, place.raw, &mut raw));
             unpacked.map(|()| raw).map_err(|flaw| RepoError::damaged(&name, flaw))
         };
-        Ok(numbers.zip(places).map(open_one).collect())
+        let opened = numbers.zip(places).map(open_one).collect();
+        buffers.give(stored);
+        Ok(opened)
     }
 
     fn read_segment(&self, locator: &Locator, pack: u32, number: u32) -> Result<Vec<u8>, RepoError> {

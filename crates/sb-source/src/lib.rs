@@ -32,6 +32,6 @@ pub use options::SourceOptions;
 pub use selection::SelectionError;
 
 pub use restore::{
-    Attribute, FileWriter, Filter, FolderId, IfTaken, MetadataProblem, Prune, Target, TargetError, TargetFolder,
-    Verdict,
+    Attribute, FileWriter, Filter, FolderId, IfTaken, MetadataProblem, Prune, Scratch, Target, TargetError,
+    TargetFolder, Verdict,
 };

@@ -6,6 +6,7 @@ mod filter;
 mod folder;
 mod metadata;
 mod prune;
+mod scratch;
 mod target;
 mod temp;
 
@@ -15,6 +16,7 @@ pub use filter::{Filter, Verdict};
 pub use folder::{FolderId, TargetFolder};
 pub use metadata::{Attribute, MetadataProblem};
 pub use prune::Prune;
+pub use scratch::Scratch;
 pub use target::Target;
 
 #[cfg(test)]

@@ -1,13 +1,15 @@
 //! Restoring window by window.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 
 use sb_crypto::{Digest, Sha256};
 use sb_source::{EntryPath, FolderId, IfTaken, Prune, Target, TargetError};
 
+use super::aside::Aside;
 use super::crew::share;
-use super::plan::rounds;
+use super::plan::{Piece, rounds};
 use super::segments::{ROOM, Segments, place};
 use super::walker::is_fatal;
 use super::window::{Leave, Place, Step, Task, Window};
@@ -91,24 +93,32 @@ impl<'a> Executor<'a> {
     /// Writes the files of a window; what became of each, by its number.
     fn files(&mut self, steps: &[Step]) -> HashMap<usize, Attempt> {
         let files: Vec<(usize, &Task)> = steps.iter().enumerate().filter_map(Step::as_file).collect();
-        let needs: Vec<_> = files.iter().map(|(_, task)| task.segments()).collect();
+        let pieces: Vec<&[Piece]> = files.iter().map(|(_, task)| task.pieces.as_slice()).collect();
         let tree = self.reader.tree();
         let raw = |at| place(tree, at).map_or(0, |place| place.raw);
-        let mut done = HashMap::new();
-        for round in rounds(&needs, &raw, ROOM) {
+        let (mut done, mut aside) =
+            (HashMap::new(), Aside::new(self.target, files.first().map(|(_, task)| &task.folder)));
+        for round in rounds(&pieces, &raw, ROOM) {
             self.segments.load(&round.needs, 0, self.threads, |_| ());
+            for piece in round.aside {
+                if let Some(bytes) = self.segments.bytes(piece) {
+                    aside.put(piece, bytes);
+                }
+            }
             let this = &*self;
-            let attempt = |file: &usize| (files[*file].0, this.small(files[*file].1));
+            let attempt = |file: &usize| (files[*file].0, this.small(files[*file].1, &aside));
             done.extend(in_batches(this.threads, &round.files, &attempt));
         }
+        self.segments.clear();
         done
     }
 
-    /// A file whose segments are at hand.
-    fn small(&self, task: &Task) -> Attempt {
+    /// A file whose segments are at hand, or what it needs of them set aside.
+    fn small(&self, task: &Task, aside: &Aside<'_>) -> Attempt {
         self.progress.check()?;
         let Item::File(file) = &task.entry.item else { return Ok(Outcome::default()) };
-        let pieces: Option<Vec<&[u8]>> = task.pieces.iter().map(|piece| self.segments.bytes(*piece)).collect();
+        let bytes = |piece: &Piece| self.segments.bytes(*piece).map(Cow::Borrowed).or_else(|| aside.get(*piece));
+        let pieces: Option<Vec<Cow<'_, [u8]>>> = task.pieces.iter().map(bytes).collect();
         match pieces.filter(|pieces| is_content(file, pieces)) {
             Some(pieces) => self.attempt(task, |problems| self.write(task, file, &pieces, problems)),
             None => self.careful(task, file),
@@ -119,7 +129,7 @@ impl<'a> Executor<'a> {
         &self,
         task: &Task,
         file: &FileItem,
-        pieces: &[&[u8]],
+        pieces: &[Cow<'_, [u8]>],
         problems: &mut Vec<RestoreProblem>,
     ) -> Result<(), RepoError> {
         let holes = or_none(self.reader.tree().holes(file), &task.path, "holes", problems)?;
@@ -397,7 +407,7 @@ fn in_batches<T: Sync, R: Send>(threads: usize, all: &[T], work: &(dyn Fn(&T) ->
 }
 
 /// True if the pieces together are what the file is to be.
-fn is_content(file: &FileItem, pieces: &[&[u8]]) -> bool {
+fn is_content(file: &FileItem, pieces: &[Cow<'_, [u8]>]) -> bool {
     let mut hash = Sha256::new();
     pieces.iter().for_each(|bytes| hash.update(bytes));
     let size: u64 = pieces.iter().map(|bytes| bytes.len() as u64).sum();

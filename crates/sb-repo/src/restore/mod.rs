@@ -1,8 +1,9 @@
 //! Restoring: each file is rebuilt, compared with its SHA-256, and only then given its name.
 //!
-//! One thread walks the tree, makes folders and gathers what is in them into windows. The files of a window are written by all
-//! threads, in rounds: those together that need the same segments, which are read in the order in which they lie in the vault.
+//! One thread walks the tree, makes folders and gathers what is in them into windows. The segments of a
+//! window are read once each, in the order in which they lie in the vault, and its files are written by all threads.
 
+mod aside;
 mod content;
 mod crew;
 mod executor;

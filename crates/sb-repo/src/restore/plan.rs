@@ -1,12 +1,12 @@
 //! Planning: which segments files need, and how to read each of them once. Pure; touches neither vault nor files.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, HashMap};
 
 use crate::chunks::SegmentAt;
 use crate::wire::pack::SegmentPlace;
 
 /// A piece of a file's content: bytes of a segment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Piece {
     pub(super) at: SegmentAt,
     pub(super) offset: u32,
@@ -56,91 +56,39 @@ impl Needs {
     }
 }
 
-/// Files that are written while the same segments are at hand.
+/// Segments at hand together, and what is done with them.
 #[derive(Debug, Default)]
 pub(super) struct Round {
     pub(super) needs: Needs,
-    /// By their numbers, in order.
+    /// Files that have all they need now, by their numbers, in order.
     pub(super) files: Vec<usize>,
+    /// What files of later rounds need from these segments.
+    pub(super) aside: BTreeSet<Piece>,
 }
 
-/// Divides files, each by the segments it needs, into rounds whose segments fit into `room` bytes, so that as few segments as can be
-/// are read again in a later round; if all fit, none is. No file needs more than the room.
-///
-/// What was stored once and is in many files lies far from what else is in them, so that their own order would have the same
-/// segments opened over and over.
-pub(super) fn rounds(files: &[Vec<SegmentAt>], raw: &dyn Fn(SegmentAt) -> u32, room: usize) -> Vec<Round> {
-    let mut pending: Vec<usize> = (0..files.len()).collect();
-    let (mut rounds, mut kept) = (Vec::new(), Needs::default());
-    while !pending.is_empty() {
-        let needs = choose(files, &pending, kept, raw, room);
-        let is_ready = |file: &usize| files[*file].iter().all(|at| needs.contains(*at));
-        let (ready, rest): (Vec<usize>, Vec<usize>) = pending.into_iter().partition(is_ready);
-        pending = rest;
-        // With nothing kept the next file fits for certain.
-        kept = if ready.is_empty() { Needs::default() } else { still_used(files, &pending, &needs, raw, room / 2) };
-        if !ready.is_empty() {
-            rounds.push(Round { needs, files: ready });
+/// Divides the segments that files need, in their order, into rounds of at most `room` bytes, or of one segment. Each file has
+/// its turn when the last of its segments is at hand; what it needs of earlier ones is set aside, so that each is read once.
+pub(super) fn rounds(files: &[&[Piece]], raw: &dyn Fn(SegmentAt) -> u32, room: usize) -> Vec<Round> {
+    let segments: BTreeSet<SegmentAt> = files.iter().flat_map(|pieces| pieces.iter().map(|piece| piece.at)).collect();
+    let mut rounds = vec![Round::default()];
+    let mut round_of: HashMap<SegmentAt, usize> = HashMap::new();
+    for at in segments {
+        let last = rounds.len() - 1;
+        if rounds[last].needs.bytes() > 0 && rounds[last].needs.bytes() + raw(at) as usize > room {
+            rounds.push(Round::default());
+        }
+        let last = rounds.len() - 1;
+        rounds[last].needs.add(at, raw(at));
+        round_of.insert(at, last);
+    }
+    for (file, pieces) in files.iter().enumerate() {
+        let turn = pieces.iter().map(|piece| round_of[&piece.at]).max().unwrap_or(0);
+        rounds[turn].files.push(file);
+        for piece in pieces.iter().filter(|piece| round_of[&piece.at] < turn) {
+            rounds[round_of[&piece.at]].aside.insert(*piece);
         }
     }
     rounds
-}
-
-/// Adds to what is kept, time and again, the segment with which most files have all they need, as long as there is room.
-fn choose(
-    files: &[Vec<SegmentAt>],
-    pending: &[usize],
-    kept: Needs,
-    raw: &dyn Fn(SegmentAt) -> u32,
-    room: usize,
-) -> Needs {
-    let mut needs = kept;
-    loop {
-        let free = room.saturating_sub(needs.bytes());
-        let mut gains: BTreeMap<SegmentAt, usize> = BTreeMap::new();
-        let mut cheapest: Option<(usize, usize)> = None;
-        for file in pending {
-            let missing = || files[*file].iter().filter(|at| !needs.contains(**at));
-            match (missing().next(), missing().nth(1)) {
-                (None, _) => {}
-                (Some(at), None) => *gains.entry(*at).or_default() += 1,
-                _ => {
-                    let cost = missing().map(|at| raw(*at) as usize).sum();
-                    cheapest = cheapest.min(Some((cost, *file))).or(Some((cost, *file)));
-                }
-            }
-        }
-        let fitting = gains.into_iter().filter(|(at, _)| raw(*at) as usize <= free);
-        let best = fitting.max_by_key(|(at, files)| (*files, std::cmp::Reverse(*at)));
-        match (best, cheapest) {
-            (Some((at, _)), _) => needs.add(at, raw(at)),
-            (None, Some((cost, file))) if cost <= free => files[file].iter().for_each(|at| needs.add(*at, raw(*at))),
-            _ => return needs,
-        }
-    }
-}
-
-/// Of these segments, those that most of the pending files need, up to `room` bytes.
-fn still_used(
-    files: &[Vec<SegmentAt>],
-    pending: &[usize],
-    needs: &Needs,
-    raw: &dyn Fn(SegmentAt) -> u32,
-    room: usize,
-) -> Needs {
-    let mut users: BTreeMap<SegmentAt, usize> = BTreeMap::new();
-    for at in pending.iter().flat_map(|file| &files[*file]).filter(|at| needs.contains(**at)) {
-        *users.entry(*at).or_default() += 1;
-    }
-    let mut users: Vec<_> = users.into_iter().map(|(at, files)| (std::cmp::Reverse(files), at)).collect();
-    users.sort_unstable();
-    let mut kept = Needs::default();
-    for (_, at) in users {
-        if kept.bytes() + raw(at) as usize <= room {
-            kept.add(at, raw(at));
-        }
-    }
-    kept
 }
 
 /// Segments that lie one after the other in a pack, to be read in one go.
@@ -223,25 +171,32 @@ mod tests {
         }
 
         #[test]
-        fn each_file_has_its_turn_when_all_it_needs_is_at_hand(
-            files in prop::collection::vec(prop::collection::btree_set((0_u32..2, 0_u32..12), 0..4), 0..40),
-            room in 3_usize..30,
+        fn each_segment_has_one_turn_and_each_file_then_has_all_it_needs(
+            files in prop::collection::vec(prop::collection::vec((0_u32..2, 0_u32..12, 0_u32..9, 1_u32..9), 0..5), 0..40),
+            room in 1_usize..30,
         ) {
-            let files: Vec<Vec<SegmentAt>> = files.into_iter().map(|needs| needs.into_iter().collect()).collect();
-            let planned = rounds(&files, &|_| 1, room);
-            let mut done = Vec::new();
+            let piece = |(pack, number, offset, length)| Piece { at: (pack, number), offset, length };
+            let files: Vec<Vec<Piece>> =
+                files.into_iter().map(|pieces| pieces.into_iter().map(piece).collect()).collect();
+            let all: Vec<&[Piece]> = files.iter().map(Vec::as_slice).collect();
+            let raw = |at: SegmentAt| at.1 % 3 + 1;
+            let planned = rounds(&all, &raw, room);
+            let (mut aside, mut done, mut read) = (BTreeSet::<Piece>::new(), Vec::<usize>::new(), Vec::<SegmentAt>::new());
             for round in &planned {
-                prop_assert!(round.needs.bytes() <= room);
+                prop_assert!(round.needs.bytes() <= room || round.needs.segments().count() == 1);
                 prop_assert!(round.files.is_sorted());
-                prop_assert!(round.files.iter().all(|file| files[*file].iter().all(|at| round.needs.contains(*at))));
+                prop_assert!(round.aside.iter().all(|piece| round.needs.contains(piece.at)));
+                read.extend(round.needs.segments());
+                for piece in round.files.iter().flat_map(|file| &files[*file]) {
+                    prop_assert!(round.needs.contains(piece.at) || aside.contains(piece));
+                }
                 done.extend(&round.files);
+                aside.extend(&round.aside);
             }
             done.sort_unstable();
             prop_assert_eq!(done, (0..files.len()).collect::<Vec<_>>());
-            let all: BTreeSet<_> = files.iter().flatten().collect();
-            prop_assert!(all.len() > room || planned.len() <= 1, "what fits is read once");
-            let read: usize = planned.iter().map(|round| round.needs.bytes()).sum();
-            prop_assert!(read <= files.iter().map(Vec::len).sum::<usize>() + room / 2 * planned.len());
+            let needed: BTreeSet<_> = files.iter().flatten().map(|piece| piece.at).collect();
+            prop_assert_eq!(read, needed.into_iter().collect::<Vec<_>>(), "once, and in the order of the vault");
         }
 
         #[test]

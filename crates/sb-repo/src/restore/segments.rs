@@ -81,6 +81,12 @@ impl<'a> Segments<'a> {
         }
     }
 
+    /// Lets go of everything.
+    pub(super) fn clear(&mut self) {
+        self.round += 1;
+        self.make_room(usize::MAX / 2, 0);
+    }
+
     /// The bytes of a piece, if its segment is at hand and long enough.
     pub(super) fn bytes(&self, piece: Piece) -> Option<&[u8]> {
         let (segment, _) = self.kept.get(&piece.at)?;

@@ -21,9 +21,9 @@ use crate::wire::entry::{Entry, FileItem, Item};
 use crate::wire::node::Reference;
 
 /// A window ends with so many steps,
-const STEPS: usize = 4096;
-/// or when its files need so many bytes of segments.
-const WINDOW: usize = 512 << 20;
+const STEPS: usize = 8192;
+/// or when its files have so many bytes.
+const WINDOW: u64 = 1 << 30;
 /// So many folders it holds open, for systems allow 1,024 open files and more; others it opens again.
 const HANDLES: usize = 192;
 /// Larger files are restored one by one.
@@ -284,6 +284,7 @@ impl Walker<'_> {
         }
         let tree = self.reader.tree();
         self.window.needs.join(&needs, |at| place(tree, at).map_or(0, |place| place.raw));
+        self.window.bytes += file.size;
         self.add(Step::File(task))
     }
 
@@ -367,7 +368,7 @@ impl Walker<'_> {
 
     fn add(&mut self, step: Step) -> Result<(), RepoError> {
         self.window.steps.push(step);
-        if self.window.steps.len() < STEPS && self.window.needs.bytes() < WINDOW {
+        if self.window.steps.len() < STEPS && self.window.bytes < WINDOW {
             return Ok(());
         }
         self.number += 1;

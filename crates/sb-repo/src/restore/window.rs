@@ -7,7 +7,6 @@ use sb_source::{EntryPath, IfTaken, Target, TargetError, TargetFolder};
 
 use super::RestoreProblem;
 use super::plan::{Needs, Piece};
-use crate::chunks::SegmentAt;
 use crate::wire::entry::Entry;
 
 /// A folder of the target, held open or, lest there be too many, found again by its path.
@@ -35,16 +34,6 @@ pub(super) struct Task {
     pub(super) if_taken: IfTaken,
     /// The content, if it is a file that can be planned.
     pub(super) pieces: Vec<Piece>,
-}
-
-impl Task {
-    /// The segments that it needs, each once.
-    pub(super) fn segments(&self) -> Vec<SegmentAt> {
-        let mut segments: Vec<SegmentAt> = self.pieces.iter().map(|piece| piece.at).collect();
-        segments.sort_unstable();
-        segments.dedup();
-        segments
-    }
 }
 
 /// The end of a folder.
@@ -77,6 +66,8 @@ pub(super) enum Step {
 pub(super) struct Window {
     pub(super) steps: Vec<Step>,
     pub(super) needs: Needs,
+    /// Bytes of their content.
+    pub(super) bytes: u64,
     /// Folders that it holds open, at most.
     pub(super) handles: usize,
 }

@@ -182,6 +182,12 @@ impl Node {
         Ok(rustix::fs::openat(&self.0, name, flags, Mode::RUSR | Mode::WUSR)?.into())
     }
 
+    /// The same for a file to be read as well.
+    pub(crate) fn make_scratch(&self, name: &[u8]) -> io::Result<File> {
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        Ok(rustix::fs::openat(&self.0, name, flags, Mode::RUSR | Mode::WUSR)?.into())
+    }
+
     /// Makes a link, pipe, socket or device.
     pub(crate) fn make_special(&self, name: &[u8], kind: &Kind) -> io::Result<()> {
         let (file_type, major, minor) = match kind {

@@ -146,6 +146,11 @@ impl Node {
         OpenOptions::new().write(true).create_new(true).open(self.path(name)?)
     }
 
+    /// The same for a file to be read as well.
+    pub(crate) fn make_scratch(&self, name: &[u8]) -> io::Result<File> {
+        OpenOptions::new().read(true).write(true).create_new(true).open(self.path(name)?)
+    }
+
     /// Makes a symbolic link, where the standard library can.
     pub(crate) fn make_special(&self, name: &[u8], kind: &Kind) -> io::Result<()> {
         match kind {
@@ -388,6 +393,8 @@ mod tests {
         assert_eq!(kind_of(node.make_special(b"pipe", &Kind::Fifo)), ErrorKind::Unsupported);
         let other = node.make_file(b"other").unwrap();
         reserve(&other, 1).unwrap();
+        node.make_scratch(b"scratch").unwrap();
+        node.remove(b"scratch").unwrap();
         assert_eq!(kind_of(node.rename_new(b"other", b"old")), ErrorKind::AlreadyExists);
         node.rename_new(b"other", b"free").unwrap();
         node.make_folder(b"empty").unwrap();

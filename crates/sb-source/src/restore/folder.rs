@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::sync::Arc;
 
 use super::temp::{self, make_temp};
-use super::{IfTaken, metadata};
+use super::{IfTaken, Scratch, metadata};
 use crate::platform::{self, Blocked, Node};
 use crate::{Entry, EntryPath, FileWriter, Kind, Metadata, MetadataProblem, TargetError};
 
@@ -207,6 +207,17 @@ impl TargetFolder {
             (Kind::File, _) => Ok(file),
             _ => Err(TargetError::WrongKind { path: self.path_of(name) }),
         }
+    }
+
+    /// A file without a name on this folder's file system, to keep content in for a while.
+    ///
+    /// # Errors
+    /// A full or read-only file system.
+    pub fn scratch(&self) -> Result<Scratch, TargetError> {
+        let (temp, file) = make_temp(&self.path, |temp| self.node.make_scratch(temp))?;
+        // Where an open file keeps its name, the next restore removes it.
+        let _ = self.node.remove(&temp);
+        Ok(Scratch(file))
     }
 
     /// Removes files that restores which were cut short have left unfinished here; returns how many. Those of restores that
