@@ -22,7 +22,7 @@ use crate::wire::pack::{SEGMENT_MAX, SegmentPlace};
 
 /// Opened segments kept at hand, in bytes: of metadata, which are read in their order, and of content, where eight are
 /// written at a time.
-const META_CACHE: usize = 8 << 20;
+const META_CACHE: usize = 4 << 20;
 const CONTENT_CACHE: usize = 24 << 20;
 /// Opened packs kept at hand: their keys and beginnings.
 const OPEN_PACKS: usize = 64;
@@ -75,7 +75,7 @@ pub(crate) struct Buffers(Mutex<Vec<Vec<u8>>>);
 
 impl Buffers {
     const LARGE: usize = 1 << 20;
-    const SPARE: usize = 6;
+    const SPARE: usize = 4;
 
     fn take(&self, length: usize) -> Vec<u8> {
         if length < Self::LARGE {

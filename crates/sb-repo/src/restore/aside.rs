@@ -9,7 +9,7 @@ use super::plan::Piece;
 use super::window::Place;
 
 /// So much is kept in memory, the rest in a file without a name in the target.
-const MEMORY: usize = 12 << 20;
+const MEMORY: usize = 4 << 20;
 
 /// Pieces set aside for a window.
 pub(super) struct Aside<'a> {

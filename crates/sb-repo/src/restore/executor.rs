@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use sb_crypto::{Digest, Sha256};
 use sb_source::{EntryPath, FolderId, IfTaken, Prune, Target, TargetError};
@@ -41,7 +41,7 @@ pub(super) struct Executor<'a> {
     cut: usize,
     base: usize,
     pub(super) threads: usize,
-    segments: Segments<'a>,
+    pub(super) segments: Segments<'a>,
     pub(super) report: RestoreReport,
     /// Link group → where its first name is, and what it is.
     links: HashMap<DocumentId, (EntryPath, Digest)>,
@@ -58,7 +58,7 @@ impl<'a> Executor<'a> {
         threads: usize,
     ) -> Self {
         let spared = options.spared.iter().filter_map(|folder| Target::id_of(folder)).collect();
-        let segments = Segments::new(reader.tree(), ROOM);
+        let segments = Segments::new(reader.tree(), ROOM, Arc::default());
         let (report, links) = (RestoreReport::default(), HashMap::new());
         Self { reader, target, options, spared, progress, cut, base, threads, segments, report, links }
     }

@@ -1,7 +1,7 @@
 //! Segments at hand.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::crew::share;
 use super::plan::{Needs, Piece, runs};
@@ -13,7 +13,7 @@ use crate::wire::pack::SegmentPlace;
 const RUN: u64 = 4 << 20;
 
 /// Bytes of opened segments that are at hand together.
-pub(super) const ROOM: usize = 24 << 20;
+pub(super) const ROOM: usize = 16 << 20;
 
 /// Opened segments: those needed now, and of those needed before as many as there is room for.
 pub(super) struct Segments<'a> {
@@ -23,12 +23,12 @@ pub(super) struct Segments<'a> {
     kept: HashMap<SegmentAt, (Vec<u8>, u64)>,
     bytes: usize,
     round: u64,
-    buffers: Buffers,
+    buffers: Arc<Buffers>,
 }
 
 impl<'a> Segments<'a> {
-    pub(super) fn new(reader: TreeReader<'a>, room: usize) -> Self {
-        Self { reader, room, kept: HashMap::new(), bytes: 0, round: 0, buffers: Buffers::default() }
+    pub(super) fn new(reader: TreeReader<'a>, room: usize, buffers: Arc<Buffers>) -> Self {
+        Self { reader, room, kept: HashMap::new(), bytes: 0, round: 0, buffers }
     }
 
     /// Reads what is needed and not at hand, while this thread does `first`, with what was needed `in_use` rounds before, and
@@ -79,6 +79,11 @@ impl<'a> Segments<'a> {
                 self.buffers.give(segment);
             }
         }
+    }
+
+    /// Where their memory comes from.
+    pub(super) fn buffers(&self) -> Arc<Buffers> {
+        self.buffers.clone()
     }
 
     /// Lets go of everything.

@@ -15,7 +15,7 @@ use crate::wire::entry::{FileItem, Item};
 use crate::wire::node::Reference;
 
 /// Bytes of segments that are read at a time; as many are being written meanwhile.
-const GROUP: usize = 12 << 20;
+const GROUP: usize = 8 << 20;
 
 impl Executor<'_> {
     /// A file of any size, in memory that does not grow with it.
@@ -41,7 +41,7 @@ impl Executor<'_> {
         }
         let tree = self.reader.tree();
         let out = Out { writer, holes, hash: Sha256::new(), offset: 0, is_right: true };
-        let segments = Segments::new(tree, GROUP);
+        let segments = Segments::new(tree, GROUP, self.segments.buffers());
         let mut stream =
             Stream { executor: self, out, segments, ready: Vec::new(), next: Vec::new(), needs: Needs::default() };
         let listed = tree.each_part(&file.parts, file.depth, &mut |reference| stream.push(reference));

@@ -21,7 +21,7 @@ use crate::wire::entry::{Entry, FileItem, Item};
 use crate::wire::node::Reference;
 
 /// A window ends with so many steps,
-const STEPS: usize = 8192;
+const STEPS: usize = 6144;
 /// or when its files have so many bytes.
 const WINDOW: u64 = 1 << 30;
 /// So many folders it holds open, for systems allow 1,024 open files and more; others it opens again.
