@@ -52,7 +52,8 @@ pub(crate) fn hint(error: &CoreError) -> Option<String> {
             "--to names the folder to restore into; what is restored keeps its own name in it"
         }
         CoreError::TargetNotEmpty { .. } | CoreError::TargetExists { .. } => {
-            "Restore into a new folder, or give `--overwrite always` to replace files that have the same names"
+            "Restore into a new folder, or say with --overwrite what becomes of files that have the same names; \
+             `--overwrite if-changed` goes on with a restore that was interrupted"
         }
         CoreError::StateFolder { .. } => "SB_STATE_DIR can name another folder for local state",
         CoreError::Config(ConfigError::Unreadable { .. }) => {
@@ -72,7 +73,7 @@ fn selection(error: &SelectionError) -> Option<&'static str> {
         }
         SelectionError::NothingThere { .. } => "Check the path, and whether its disk is mounted",
         SelectionError::Skipped { .. } => "The vault and the folder for local state are never backed up into the vault",
-        SelectionError::Pattern { .. } => "Patterns have the syntax of gitignore(5)",
+        SelectionError::Pattern { .. } | SelectionError::Include { .. } => "Patterns have the syntax of gitignore(5)",
         _ => return None,
     })
 }

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use sb_core::{Counter, Monitor, Problem, Progress, Size};
+use sb_core::{Counter, Deed, Monitor, Problem, Progress, Size};
 use serde_json::json;
 
 use crate::output::{Output, with_path};
@@ -202,6 +202,26 @@ impl Monitor for Watcher<'_> {
 
     fn warning(&self, text: &str) {
         self.aside(|| Warnings(self.output).warning(text));
+    }
+
+    fn restored(&self, deed: Deed, path: &[u8]) {
+        if self.output.verbose == 0 {
+            return;
+        }
+        let word = match deed {
+            Deed::Made => "restored",
+            Deed::Overwritten => "overwritten",
+            Deed::Unchanged => "unchanged",
+            Deed::Kept => "kept",
+            Deed::Deleted => "deleted",
+            _ => return,
+        };
+        // If nobody reads any more, the command will find out by itself.
+        if self.output.json {
+            drop(self.output.event("entry", with_path(json!({ "deed": word }), "path", path)));
+        } else {
+            self.aside(|| drop(self.output.say(&format!("{word:<11} {}", shown(path)))));
+        }
     }
 
     fn at(&self, path: &[u8]) {

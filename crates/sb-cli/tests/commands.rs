@@ -302,6 +302,68 @@ fn folders_files_and_everything_are_restored() {
 }
 
 #[test]
+fn a_restore_among_what_is_there_does_as_it_is_told() {
+    let world = World::backed_up();
+    world.ok(&["restore", &world.at("firm"), "--to", "out"]);
+    fs::write(world.path("out/note.txt"), "changed!").unwrap();
+    fs::write(world.path("out/extra"), "").unwrap();
+    let restore = |more: &[&str]| world.ok(&[&["restore", &world.at("firm"), "--to", "out"], more].concat());
+    let said = restore(&["--overwrite", "never"]);
+    assert!(said.starts_with("restored 0 files and 2 folders to out in "), "{said}");
+    assert!(said.contains("\n  3 not restored, since something else is there and stays"), "{said}");
+    let said = restore(&["--overwrite", "if-changed", "--delete", "--dry-run", "-v"]);
+    for line in ["overwritten /note.txt", "unchanged   /link", "deleted     /extra", "  1 in place of what was there"] {
+        assert!(said.lines().any(|said| said == line), "{line} in {said}");
+    }
+    assert!(said.contains("would restore 1 file and 2 folders to out: 8 B; nothing was changed"), "{said}");
+    assert_eq!(fs::read(world.path("out/note.txt")).unwrap(), b"changed!");
+    let new = world.ok(&["restore", &world.at("firm"), "--to", "nowhere", "--dry-run"]);
+    assert!(
+        new.starts_with("would restore 2 files and 2 folders to nowhere") && !world.path("nowhere").exists(),
+        "{new}"
+    );
+    restore(&["--overwrite", "if-changed", "--delete", "--threads", "1"]);
+    assert_eq!(sh(&world.root, "diff -r --no-dereference firm out").out, "");
+    world.ok(&["restore", &world.at("firm"), "--to", "part", "--include", "*.csv", "--exclude", "none"]);
+    assert_eq!(sh(&world.path("part"), "find . -type f").out, "./miller/2025/ledger.csv\n");
+}
+
+#[test]
+fn a_restore_in_place_brings_back_what_is_missing() {
+    let world = World::backed_up();
+    let ledger = fs::read(world.path("firm/miller/2025/ledger.csv")).unwrap();
+    fs::remove_dir_all(world.path("firm/miller")).unwrap();
+    fs::write(world.path("firm/note.txt"), "newer").unwrap();
+    let said = world.ok(&["restore", &world.at("firm"), "--in-place"]);
+    assert!(said.starts_with("restored 1 file and ") && said.contains(" in place in "), "{said}");
+    assert_eq!(fs::read(world.path("firm/miller/2025/ledger.csv")).unwrap(), ledger);
+    assert_eq!(fs::read(world.path("firm/note.txt")).unwrap(), b"newer", "what is there stays");
+    world.ok(&["restore", &world.at("firm/note.txt"), "--in-place", "--overwrite", "always", "--quiet"]);
+    assert_eq!(fs::read(world.path("firm/note.txt")).unwrap(), b"remember");
+    let both = world.run(&["restore", "latest", "--in-place", "--to", "out"]);
+    assert_eq!(both.code, 2, "{}", both.err);
+    let bad = world.run(&["restore", "latest", "--to", "out", "--include", "a{b"]);
+    assert_eq!(bad.code, 2);
+    assert!(bad.err.contains("include pattern `a{b` is not valid"), "{}", bad.err);
+    let messages = json(&world.ok(&["restore", &world.at("firm"), "--to", "j", "--json", "-v"]));
+    let entry = messages.iter().find(|message| message["path"] == "/note.txt").unwrap();
+    assert_eq!((&entry["message_type"], &entry["deed"]), (&"entry".into(), &"restored".into()));
+}
+
+#[test]
+fn a_restore_in_place_never_deletes_the_vault() {
+    let world = World::new();
+    fs::create_dir(world.path("firm/vault")).unwrap();
+    world.ok(&["init", "firm/vault", "--quiet"]);
+    world.ok(&["backup", "-r", "firm/vault", "firm"]);
+    fs::write(world.path("firm/extra"), "").unwrap();
+    let firm = world.at("firm");
+    world.ok(&["restore", "-r", "firm/vault", &firm, "--in-place", "--overwrite", "if-changed", "--delete"]);
+    assert!(!world.path("firm/extra").exists());
+    assert!(world.ok(&["verify", "-r", "firm/vault", "--level", "restore"]).ends_with("nothing is wrong\n"));
+}
+
+#[test]
 fn a_good_vault_verifies_at_every_level() {
     let world = World::backed_up();
     for level in ["objects", "data", "restore"] {

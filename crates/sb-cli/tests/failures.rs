@@ -197,7 +197,7 @@ fn sources_that_cannot_be() {
 #[test]
 fn a_restore_in_the_wrong_place() {
     let world = World::backed_up();
-    let use_new = "Restore into a new folder, or give `--overwrite always` to replace files that have the same names.";
+    let use_new = "Restore into a new folder, or say with --overwrite what becomes of files that have the same names; `--overwrite if-changed` goes on with a restore that was interrupted.";
     world.fails(&["restore", &world.at("firm"), "--to", "firm"], 1, &format!("sb: `firm` is not empty. {use_new}"));
     world.fails(
         &["restore", &world.at("firm/note.txt"), "--to", "firm"],

@@ -13,9 +13,9 @@ use sb_core::crypto::{Credential, KeyFile, Lock, SystemRandom, sha256};
 use sb_core::repo::FixedClock;
 use sb_core::{
     BackupOptions, BackupReport, Change, CoreError, DiffOptions, FindOptions, InitOptions, InitReport, Item, Location,
-    LsOptions, Monitor, Pattern, Progress, RebuildOptions, RepoError, RestoreOptions, Session, Silent, Snapshot,
-    SnapshotId, SnapshotPath, SnapshotsOptions, SourceOptions, StatsOptions, TagOptions, Tagged, Vault, VerifyLevel,
-    VerifyOptions, chrono,
+    LsOptions, Monitor, Overwrite, Pattern, Progress, RebuildOptions, RepoError, RestoreOptions, Session, Silent,
+    Snapshot, SnapshotId, SnapshotPath, SnapshotsOptions, SourceOptions, StatsOptions, TagOptions, Tagged, Vault,
+    VerifyLevel, VerifyOptions, chrono,
 };
 
 /// A firm, a vault and a machine, in a folder of their own.
@@ -236,9 +236,9 @@ fn a_restore_replaces_nothing_unless_told_to() {
     let world = World::new();
     world.backup();
     let session = world.open();
-    let restore = |at: &SnapshotPath, to: &str, overwrite| {
+    let restore = |at: &SnapshotPath, to: &str, overwrite: bool| {
         let mut options = RestoreOptions::default();
-        options.overwrite = overwrite;
+        options.overwrite = overwrite.then_some(Overwrite::Always);
         session.restore(at, &world.root.join(to), options, Progress::none())
     };
     let report = restore(&world.at("firm"), "out", false).unwrap();

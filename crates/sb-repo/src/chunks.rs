@@ -1,7 +1,8 @@
 //! Reading chunks: locator → pack → segment → chunk, each checked against its id.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex};
+use std::ops::Range;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sb_crypto::Key;
 
@@ -11,15 +12,18 @@ use crate::keys::{ChunkIds, CompartmentKeys};
 use crate::locator::{Locator, Place};
 use crate::name;
 use crate::name::ObjectKind;
-use crate::pack::unpack;
+use crate::pack::unpack_into;
 use crate::sessions::KeyFinder;
 use crate::view::View;
 use crate::wire::cbor::Malformed;
 use crate::wire::container::{ContainerKeys, Messages, Opening};
 use crate::wire::node::Reference;
+use crate::wire::pack::{SEGMENT_MAX, SegmentPlace};
 
-/// Opened segments kept at hand, in bytes.
-const CACHE: usize = 24 << 20;
+/// Opened segments kept at hand, in bytes: of metadata, which are read in their order, and of content, where eight are
+/// written at a time.
+const META_CACHE: usize = 4 << 20;
+const CONTENT_CACHE: usize = 24 << 20;
 /// Opened packs kept at hand: their keys and beginnings.
 const OPEN_PACKS: usize = 64;
 
@@ -30,18 +34,67 @@ pub(crate) struct ChunkReader<'v> {
     finder: &'v KeyFinder,
     meta_ids: ChunkIds,
     content_ids: ChunkIds,
-    cache: Mutex<Cache>,
+    meta: Mutex<Cache>,
+    content: Mutex<Cache>,
+    packs: Mutex<VecDeque<(u32, Arc<OpenPack>)>>,
 }
 
+/// Segments, the one used last at the end. Locked for a look only, never while anything is read or opened.
 #[derive(Default)]
 struct Cache {
     segments: VecDeque<(SegmentAt, Arc<Vec<u8>>)>,
     bytes: usize,
-    packs: VecDeque<(u32, Arc<OpenPack>)>,
+}
+
+impl Cache {
+    fn get(&mut self, at: SegmentAt) -> Option<Arc<Vec<u8>>> {
+        let found = self.segments.iter().position(|(key, _)| *key == at)?;
+        let entry = self.segments.remove(found)?;
+        self.segments.push_back(entry.clone());
+        Some(entry.1)
+    }
+
+    fn put(&mut self, at: SegmentAt, segment: Arc<Vec<u8>>, limit: usize) {
+        // Another thread may have read it meanwhile.
+        if self.segments.iter().any(|(key, _)| *key == at) {
+            return;
+        }
+        while self.bytes + segment.len() > limit {
+            let Some((_, old)) = self.segments.pop_front() else { break };
+            self.bytes -= old.len();
+        }
+        self.bytes += segment.len();
+        self.segments.push_back((at, segment));
+    }
+}
+
+/// Memory of large segments that are not needed any more, for the next: taking and giving back so much from the system each time
+/// costs time, and what several threads give back may stay with the process.
+#[derive(Default)]
+pub(crate) struct Buffers(Mutex<Vec<Vec<u8>>>);
+
+impl Buffers {
+    const LARGE: usize = 1 << 20;
+    const SPARE: usize = 4;
+
+    fn take(&self, length: usize) -> Vec<u8> {
+        if length < Self::LARGE {
+            return Vec::with_capacity(length);
+        }
+        locked(&self.0).pop().unwrap_or_else(|| Vec::with_capacity(length.max(SEGMENT_MAX)))
+    }
+
+    /// Takes the memory of a segment back.
+    pub(crate) fn give(&self, segment: Vec<u8>) {
+        let mut spare = locked(&self.0);
+        if segment.capacity() >= SEGMENT_MAX && spare.len() < Self::SPARE {
+            spare.push(segment);
+        }
+    }
 }
 
 /// Pack ordinal and segment number.
-type SegmentAt = (u32, u32);
+pub(crate) type SegmentAt = (u32, u32);
 
 struct OpenPack {
     opening: Opening,
@@ -57,7 +110,9 @@ impl<'v> ChunkReader<'v> {
             finder,
             meta_ids: ids(ObjectKind::MetaPack),
             content_ids: ids(ObjectKind::ContentPack),
-            cache: Mutex::default(),
+            meta: Mutex::default(),
+            content: Mutex::default(),
+            packs: Mutex::default(),
         }
     }
 
@@ -103,37 +158,57 @@ impl<'v> ChunkReader<'v> {
 
     /// All chunks of a segment, laid end to end.
     pub(crate) fn segment(&self, locator: &Locator, pack: u32, number: u32) -> Result<Arc<Vec<u8>>, RepoError> {
-        let at = (pack, number);
-        let mut cache = self.cache.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if let Some(found) = cache.segments.iter().position(|(key, _)| *key == at) {
-            let entry = cache.segments.remove(found).expect("just found");
-            let segment = entry.1.clone();
-            cache.segments.push_back(entry);
+        let (cache, limit) = match locator.pack(pack).kind {
+            ObjectKind::ContentPack => (&self.content, CONTENT_CACHE),
+            _ => (&self.meta, META_CACHE),
+        };
+        if let Some(segment) = locked(cache).get((pack, number)) {
             return Ok(segment);
         }
-        let open = self.open(&mut cache, locator, pack)?;
-        let segment = Arc::new(self.read_segment(locator, &open, pack, number)?);
-        while cache.bytes + segment.len() > CACHE {
-            let Some((_, old)) = cache.segments.pop_front() else { break };
-            cache.bytes -= old.len();
-        }
-        cache.bytes += segment.len();
-        cache.segments.push_back((at, segment.clone()));
+        let segment = Arc::new(self.read_segment(locator, pack, number)?);
+        locked(cache).put((pack, number), segment.clone(), limit);
         Ok(segment)
     }
 
-    fn read_segment(&self, locator: &Locator, open: &OpenPack, pack: u32, number: u32) -> Result<Vec<u8>, RepoError> {
+    /// Segments that lie one after the other in a pack, in one go and past the cache. The error is that of the whole; what is
+    /// wrong with one of them alone is in its place.
+    pub(crate) fn segments(
+        &self,
+        locator: &Locator,
+        pack: u32,
+        numbers: Range<u32>,
+        buffers: &Buffers,
+    ) -> Result<Vec<Result<Vec<u8>, RepoError>>, RepoError> {
+        let open = self.open(locator, pack)?;
         let pack = locator.pack(pack);
         let name = name::pack(&pack.id);
-        let damaged = |flaw: Malformed| RepoError::damaged(&name, flaw);
-        let place = pack.segments.get(number as usize).ok_or_else(|| damaged(Malformed("no such segment")))?;
-        let sealed = self.view.storage.read_range(&name, place.offset, place.stored as usize)?;
-        let stored = open.opening.message(&open.keys, number, &sealed).map_err(damaged)?;
-        unpack(stored, place.codec, place.raw).map_err(damaged)
+        let places = pack.segments.get(numbers.start as usize..numbers.end as usize).unwrap_or_default();
+        let Some(first) = places.first() else { return Ok(Vec::new()) };
+        let length = places.iter().map(|place| place.stored as usize).sum();
+        let sealed = self.view.storage.read_range(&name, first.offset, length)?;
+        let mut stored = buffers.take(SEGMENT_MAX);
+        let open_one = |(number, place): (u32, &SegmentPlace)| {
+            let start = usize::try_from(place.offset - first.offset).unwrap_or(usize::MAX);
+            let bytes = sealed.get(start..).and_then(|rest| rest.get(..place.stored as usize));
+            let bytes = bytes.ok_or(Malformed("segments do not lie one after the other"));
+            let opened = bytes.and_then(|bytes| open.opening.message_into(&open.keys, number, bytes, &mut stored));
+            let mut raw = buffers.take(place.raw as usize);
+            let unpacked = opened.and_then(|()| unpack_into(&mut stored, place.codec, place.raw, &mut raw));
+            unpacked.map(|()| raw).map_err(|flaw| RepoError::damaged(&name, flaw))
+        };
+        let opened = numbers.zip(places).map(open_one).collect();
+        buffers.give(stored);
+        Ok(opened)
     }
 
-    fn open(&self, cache: &mut Cache, locator: &Locator, ordinal: u32) -> Result<Arc<OpenPack>, RepoError> {
-        if let Some((_, open)) = cache.packs.iter().find(|(key, _)| *key == ordinal) {
+    fn read_segment(&self, locator: &Locator, pack: u32, number: u32) -> Result<Vec<u8>, RepoError> {
+        let one = self.segments(locator, pack, number..number.saturating_add(1), &Buffers::default())?.pop();
+        let missing = || RepoError::damaged(&name::pack(&locator.pack(pack).id), Malformed("no such segment"));
+        one.unwrap_or_else(|| Err(missing()))
+    }
+
+    fn open(&self, locator: &Locator, ordinal: u32) -> Result<Arc<OpenPack>, RepoError> {
+        if let Some((_, open)) = locked(&self.packs).iter().find(|(key, _)| *key == ordinal) {
             return Ok(open.clone());
         }
         let pack = locator.pack(ordinal);
@@ -147,12 +222,17 @@ impl<'v> ChunkReader<'v> {
         let key = self.finder.find(self.view, self.keys, pack.kind, &pack.key, right)?;
         let keys = ContainerKeys::new(self.keys.hash, Messages::Segments, &key, &self.keys.index);
         let open = Arc::new(OpenPack { opening, keys });
-        if cache.packs.len() == OPEN_PACKS {
-            cache.packs.pop_front();
+        let mut packs = locked(&self.packs);
+        if packs.len() == OPEN_PACKS {
+            packs.pop_front();
         }
-        cache.packs.push_back((ordinal, open.clone()));
+        packs.push_back((ordinal, open.clone()));
         Ok(open)
     }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn slice(segment: &[u8], place: Place, reference: Reference) -> Option<&[u8]> {

@@ -44,6 +44,22 @@ pub enum Counter {
     Adopted,
 }
 
+/// What a restore does with an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Deed {
+    /// It was not there and is now.
+    Made,
+    /// It is there in place of what was there before.
+    Overwritten,
+    /// It was there as it is in the snapshot.
+    Unchanged,
+    /// Something else is there and stays.
+    Kept,
+    /// It is not in the snapshot, and was removed.
+    Deleted,
+}
+
 /// Hears how an operation goes. All methods do nothing unless implemented.
 pub trait Monitor: Debug + Send + Sync {
     /// `n` more of something.
@@ -61,6 +77,10 @@ pub trait Monitor: Debug + Send + Sync {
     /// Something that somebody should know and that stops nothing.
     fn warning(&self, text: &str) {
         let _ = text;
+    }
+    /// What a restore did, or would do, with the entry at `path`, as seen from the folder restored into.
+    fn restored(&self, deed: Deed, path: &[u8]) {
+        let _ = (deed, path);
     }
     /// What is being worked on.
     fn at(&self, path: &[u8]) {

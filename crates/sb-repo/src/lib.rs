@@ -44,7 +44,7 @@ pub mod testing;
 
 pub use backup::{BackupOptions, BackupReport, Changes, PROBLEMS_KEPT};
 pub use check::{Doubt, IndexReport};
-pub use clock::{Clock, Counter, FixedClock, Monitor, Progress, Silent};
+pub use clock::{Clock, Counter, Deed, FixedClock, Monitor, Progress, Silent};
 pub use collect::{CollectOptions, CollectReport, MaxUnused, Tally};
 pub use create::{CreateOptions, create};
 pub use diff::{Change, DiffOptions, DiffReport, Difference, EachDifference, EntryTally};
@@ -59,7 +59,7 @@ pub use ids::{
 pub use name::ObjectKind;
 pub use reader::{EachEntry, Reader};
 pub use rebuild::RebuildReport;
-pub use restore::{RestoreOptions, RestoreProblem, RestoreReport};
+pub use restore::{Overwrite, RestoreOptions, RestoreProblem, RestoreReport};
 pub use snapshots::{Snapshot, Snapshots};
 pub use state::State;
 pub use stats::{ChunkStats, ContentStats, StoredStats};

@@ -326,7 +326,10 @@ pub const PARSERS: [Parser; 19] = [
         let _ = Opening::parse(bytes);
         let _ = crate::wire::pack::PackFooter::decode(bytes);
     }),
-    ("segment", |bytes| drop(crate::pack::unpack(bytes.to_vec(), crate::wire::pack::Codec::Zstd, 1 << 22))),
+    ("segment", |bytes| {
+        let codec = crate::wire::pack::Codec::Zstd;
+        let _ = crate::pack::unpack_into(&mut bytes.to_vec(), codec, 1 << 22, &mut Vec::new());
+    }),
     ("locator", |bytes| {
         let _ = crate::wire::locator::LocatorFooter::decode(bytes);
         let _ = crate::locator::read_block(bytes, 3);

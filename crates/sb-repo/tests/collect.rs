@@ -163,6 +163,7 @@ fn many_small_increments_of_the_locator_become_few() {
     for n in 0..12 {
         let mut source = source();
         source.file("/d/today", &noise(n + 50, 3000));
+        source.edit("/d/today", |metadata| metadata.ctime.seconds += n as i64);
         vault.backup(&source, &options(), Progress::none()).unwrap();
     }
     assert!(number(&storage, "locator") >= 12);

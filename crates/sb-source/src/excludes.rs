@@ -2,12 +2,13 @@
 
 use std::fs;
 
+use ignore::Match;
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 
 use crate::{SelectionError, SourceOptions, platform};
 
 /// The patterns of a [`SourceOptions`], compiled.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Excludes {
     compiled: Gitignore,
     patterns: Vec<String>,
@@ -41,6 +42,15 @@ impl Excludes {
             rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
         };
         self.patterns.iter().filter(begins).map(String::as_str)
+    }
+
+    /// What these patterns alone say of `path`: whether they match it, or `None` if they do not mention it.
+    pub(crate) fn verdict(&self, path: &[u8], folder: bool) -> Option<bool> {
+        match self.compiled.matched(platform::os_str(path).ok()?, folder) {
+            Match::Ignore(_) => Some(true),
+            Match::Whitelist(_) => Some(false),
+            Match::None => None,
+        }
     }
 
     /// Whether to leave out what is at `path`, counted from its source, without a slash in front.

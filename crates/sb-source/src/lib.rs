@@ -35,4 +35,7 @@ pub use options::SourceOptions;
 pub use selection::SelectionError;
 pub use stream::StreamSource;
 
-pub use restore::{Attribute, FileWriter, MetadataProblem, Target, TargetError};
+pub use restore::{
+    Attribute, FileWriter, Filter, FolderId, IfTaken, MetadataProblem, Prune, Scratch, Target, TargetError,
+    TargetFolder, Verdict,
+};

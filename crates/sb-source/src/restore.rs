@@ -2,12 +2,21 @@
 
 mod error;
 mod file_writer;
+mod filter;
+mod folder;
 mod metadata;
+mod prune;
+mod scratch;
 mod target;
+mod temp;
 
 pub use error::TargetError;
-pub use file_writer::FileWriter;
+pub use file_writer::{FileWriter, IfTaken};
+pub use filter::{Filter, Verdict};
+pub use folder::{FolderId, TargetFolder};
 pub use metadata::{Attribute, MetadataProblem};
+pub use prune::Prune;
+pub use scratch::Scratch;
 pub use target::Target;
 
 #[cfg(test)]

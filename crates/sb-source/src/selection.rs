@@ -46,6 +46,14 @@ pub enum SelectionError {
         /// The error behind it.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// A pattern of what to restore is no valid glob.
+    #[error("include pattern `{pattern}` is not valid: {source}")]
+    Include {
+        /// The pattern.
+        pattern: String,
+        /// The error behind it.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// A file of patterns cannot be read.
     #[error("cannot read excludes from `{}`: {source}", file.display())]
     ExcludeFile {

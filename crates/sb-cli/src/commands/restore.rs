@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
 use sb_core::source::{MetadataProblem, TargetError};
-use sb_core::{CoreError, RestoreOptions, RestoreProblem, RestoreReport, Size};
+use sb_core::{CoreError, Filter, Overwrite, RestoreOptions, RestoreProblem, RestoreReport, Size};
 use serde_json::{Value, json};
 
 use crate::commands::cat::snapshot_path;
@@ -27,8 +27,13 @@ Examples:
   sb restore latest:/srv/clients/miller --to /tmp/miller     what was in that folder
   sb restore latest:/srv/clients/plan.xlsx --to .            one file
   sb restore 3fa9 --to /mnt/new                              everything, under its absolute paths
+  sb restore latest:/srv/clients --to /tmp/c --include '*.pdf' --exclude drafts/
+  sb restore latest:/srv/clients/miller --in-place           what is missing there, back to where it was
+  sb restore latest:/srv/clients/miller --in-place --overwrite if-changed --delete --dry-run -v
 
 Every file is compared with its SHA-256 before it gets its name. Nothing is written outside DIR, and no link is followed. \
+A restore that was interrupted goes on with `--overwrite if-changed`, which leaves what is there and right. \
+Patterns have the syntax of gitignore(5) and are matched below PATH. \
 Ends with 4 if the vault has lost something, with 3 if something could not be put back as it was or the snapshot itself is \
 partial.")]
 pub(crate) struct RestoreArgs {
@@ -36,29 +41,80 @@ pub(crate) struct RestoreArgs {
     #[arg(value_name = "SNAP[:PATH]")]
     at: OsString,
     /// Where to: a folder that is empty or does not exist
-    #[arg(long, value_name = "DIR")]
-    to: PathBuf,
-    /// Restore among what is there, and replace files of the same names
+    #[arg(long, value_name = "DIR", required_unless_present = "in_place", conflicts_with = "in_place")]
+    to: Option<PathBuf>,
+    /// Restore to where it was; without --overwrite only what is missing there
+    #[arg(long)]
+    in_place: bool,
+    /// Restore among what is there: replace nothing, what differs, what is older, or everything of the same name
     #[arg(long, value_enum, value_name = "WHEN")]
-    overwrite: Option<Overwrite>,
+    overwrite: Option<When>,
+    /// Restore only what matches this pattern, and what is below it; may be given more than once
+    #[arg(long, value_name = "GLOB")]
+    include: Vec<String>,
+    /// Do not restore what matches this pattern; may be given more than once
+    #[arg(long, value_name = "GLOB")]
+    exclude: Vec<String>,
+    /// Remove from the folders restored what the snapshot does not have in them and no --exclude matches
+    #[arg(long)]
+    delete: bool,
+    /// Change nothing, only say what would be done; with -v for each entry
+    #[arg(long)]
+    dry_run: bool,
+    /// How many threads work [default: as many as the machine has]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    threads: Option<u16>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum Overwrite {
+enum When {
+    Never,
+    IfChanged,
+    IfNewer,
     Always,
+}
+
+impl From<When> for Overwrite {
+    fn from(when: When) -> Self {
+        match when {
+            When::Never => Self::Never,
+            When::IfChanged => Self::IfChanged,
+            When::IfNewer => Self::IfNewer,
+            When::Always => Self::Always,
+        }
+    }
 }
 
 pub(crate) fn run(args: &RestoreArgs, context: &Context) -> Result<Exit, Failure> {
     let at = snapshot_path(&args.at)?;
+    let options = options(args)?;
     let session = context.open()?;
-    let mut options = RestoreOptions::default();
-    options.overwrite = matches!(args.overwrite, Some(Overwrite::Always));
     let began = Instant::now();
-    let report = context.watch("restoring", |progress| session.restore(&at, &args.to, options, progress))?;
+    let verb = if args.dry_run { "comparing" } else { "restoring" };
+    let report = context.watch(verb, |progress| match &args.to {
+        Some(to) => session.restore(&at, to, options, progress),
+        None => session.restore_in_place(&at, options, progress),
+    });
+    let report = report.map_err(|failure| match failure.exit() {
+        Exit::Interrupted => {
+            failure.hint("What is there already is whole; the same with `--overwrite if-changed` goes on from here")
+        }
+        _ => failure,
+    })?;
     let missing = session.vault().find_snapshot(&at.snapshot).map_err(CoreError::from)?.problem_count();
     let exit = exit(&report, missing);
     tell(args, context, &report, missing, (began.elapsed(), exit))?;
     Ok(exit)
+}
+
+fn options(args: &RestoreArgs) -> Result<RestoreOptions, Failure> {
+    let mut options = RestoreOptions::default();
+    options.overwrite = args.overwrite.map(Overwrite::from);
+    options.filter = Filter::new(&args.include, &args.exclude).map_err(CoreError::from)?;
+    options.delete = args.delete;
+    options.dry_run = args.dry_run;
+    options.threads = args.threads.map_or(0, usize::from);
+    Ok(options)
 }
 
 /// How to end where so many entries are `missing` from the snapshot itself. Disposed documents are gone by right.
@@ -90,14 +146,7 @@ fn tell(
     if !output.json {
         list_problems(context, report);
     }
-    output.say(&format!(
-        "restored {} and {} to {} in {}: {}",
-        count(report.files, "file"),
-        count(report.folders, "folder"),
-        args.to.display(),
-        duration(time),
-        Size(report.bytes)
-    ))?;
+    say_what_was_done(args, context, report, time)?;
     if missing > 0 && !output.json {
         let entries = if missing == 1 { "1 entry".to_owned() } else { format!("{} entries", number(missing)) };
         output.warn(&format!("the snapshot is partial: {entries} could not be read when it was made"));
@@ -118,6 +167,11 @@ fn tell(
             "folders": report.folders,
             "others": report.others,
             "bytes": report.bytes,
+            "overwritten": report.overwritten,
+            "unchanged": report.unchanged,
+            "kept": report.kept,
+            "deleted": report.deleted,
+            "dry_run": args.dry_run,
             "problems": report.problems.len(),
             "snapshot_problems": missing,
             "damaged": report.is_damaged(),
@@ -125,6 +179,34 @@ fn tell(
             "seconds": time.as_secs_f64(),
         }),
     )?)
+}
+
+fn say_what_was_done(
+    args: &RestoreArgs,
+    context: &Context,
+    report: &RestoreReport,
+    time: Duration,
+) -> Result<(), Failure> {
+    let output = &context.output;
+    let what = format!("{} and {}", count(report.files, "file"), count(report.folders, "folder"));
+    let place = args.to.as_ref().map_or_else(|| "in place".to_owned(), |to| format!("to {}", to.display()));
+    let size = Size(report.bytes);
+    if args.dry_run {
+        output.say(&format!("would restore {what} {place}: {size}; nothing was changed"))?;
+    } else {
+        output.say(&format!("restored {what} {place} in {}: {size}", duration(time)))?;
+    }
+    for (number_of, what) in [
+        (report.overwritten, "in place of what was there"),
+        (report.unchanged, "there already, as in the snapshot"),
+        (report.kept, "not restored, since something else is there and stays; --overwrite says otherwise"),
+        (report.deleted, "deleted, since the snapshot does not have them"),
+    ] {
+        if number_of > 0 {
+            output.say(&format!("  {} {what}", number(number_of)))?;
+        }
+    }
+    Ok(())
 }
 
 /// Lists them: a user who is not root can't give any file to its owner, and need not be told of each.
@@ -183,6 +265,8 @@ fn unwritten(error: &TargetError) -> Option<&[u8]> {
         TargetError::Full { path, .. }
         | TargetError::Denied { path, .. }
         | TargetError::WouldEscape { path }
+        | TargetError::NameTaken { path }
+        | TargetError::Spared { path }
         | TargetError::NotAFolder { path }
         | TargetError::IsAFolder { path }
         | TargetError::Missing { path }

@@ -1,21 +1,31 @@
 //! Restoring.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use sb_repo::{Item, Progress, RestoreReport};
-use sb_source::Target;
+use sb_repo::{Item, Overwrite, Progress, Reader, RestoreReport, Snapshot};
+use sb_source::{Filter, Target};
 
 use crate::error::CoreError;
 use crate::session::Session;
 use crate::snapshot_path::SnapshotPath;
 
 /// How to restore.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct RestoreOptions {
-    /// Restore among what is there already, replacing files of the same names. Default: no.
-    pub overwrite: bool,
+    /// Restore among what is there already, and what becomes of that. Default: none; then a folder to restore into must hold
+    /// nothing that could be in the way, and a restore in place brings back only what is missing, as with
+    /// [`Overwrite::Never`].
+    pub overwrite: Option<Overwrite>,
+    /// What to restore, by patterns matched below the path that is restored. Default: everything.
+    pub filter: Filter,
+    /// Remove what the snapshot does not have from folders that are restored whole. Default: no.
+    pub delete: bool,
+    /// Write nothing, only say what would be. Default: no.
+    pub dry_run: bool,
+    /// Threads to work with. Default, and 0: as many as the machine has.
+    pub threads: usize,
 }
 
 impl Session {
@@ -33,25 +43,82 @@ impl Session {
         options: RestoreOptions,
         progress: Progress<'_>,
     ) -> Result<RestoreReport, CoreError> {
-        if self.place.contains(to) {
-            let location = self.place.location.clone();
-            return Err(CoreError::TargetInVault { folder: to.to_owned(), location });
-        }
+        self.keep_out(to)?;
         if to.exists() && !to.is_dir() {
             return Err(CoreError::TargetIsFile { path: to.to_owned() });
         }
-        let snapshot = self.find(&at.snapshot, progress)?;
-        let path = at.path.as_deref().unwrap_or(b"/");
-        let reader = self.vault.reader(progress)?;
+        let (reader, snapshot, path) = self.begin(at, progress)?;
         let entry = reader.entry(&snapshot, path)?;
-        if !options.overwrite {
+        if options.overwrite.is_none() {
             let in_folder = entry.as_ref().is_none_or(|entry| matches!(entry.item, Item::Folder { .. }));
             check_free(to, path.rsplit(|byte| *byte == b'/').next().filter(|_| !in_folder))?;
         }
-        let settings = sb_repo::RestoreOptions::default().with_root_metadata(!to.exists());
-        let target = Target::create(to)?;
+        let is_new = !to.exists();
+        let absent = is_new && options.dry_run;
+        let settings = self.settings(options, Overwrite::Always);
+        let settings = settings.with_root_metadata(is_new).with_absent_target(absent);
+        let target = Target::create(if absent { Path::new("/") } else { to })?;
         Ok(reader.restore(&snapshot, path, &target, settings, progress)?)
     }
+
+    /// Restores a snapshot, or what is at a path in it, to where it was backed up.
+    ///
+    /// # Errors
+    /// [`CoreError::TargetInVault`]; in [`CoreError::Repo`] no such snapshot or path, a full file system, and interruption. What
+    /// else goes wrong is in the report.
+    pub fn restore_in_place(
+        &self,
+        at: &SnapshotPath,
+        options: RestoreOptions,
+        progress: Progress<'_>,
+    ) -> Result<RestoreReport, CoreError> {
+        let (reader, snapshot, path) = self.begin(at, progress)?;
+        if at.path.is_some() {
+            self.keep_out(&system_path(path))?;
+        }
+        let settings = self.settings(options, Overwrite::Never).with_full_paths(true);
+        let target = Target::create(Path::new("/"))?;
+        Ok(reader.restore(&snapshot, path, &target, settings, progress)?)
+    }
+
+    fn begin<'a>(
+        &self,
+        at: &'a SnapshotPath,
+        progress: Progress<'_>,
+    ) -> Result<(Reader<'_>, Snapshot, &'a [u8]), CoreError> {
+        let snapshot = self.find(&at.snapshot, progress)?;
+        Ok((self.vault.reader(progress)?, snapshot, at.path.as_deref().unwrap_or(b"/")))
+    }
+
+    fn keep_out(&self, folder: &Path) -> Result<(), CoreError> {
+        if self.place.contains(folder) {
+            let location = self.place.location.clone();
+            return Err(CoreError::TargetInVault { folder: folder.to_owned(), location });
+        }
+        Ok(())
+    }
+
+    /// The options as the layer below has them. Vault and local state are never written to or removed, wherever they lie.
+    fn settings(&self, options: RestoreOptions, unless_said: Overwrite) -> sb_repo::RestoreOptions {
+        let vault = self.place.location.folder().map(Path::to_path_buf);
+        sb_repo::RestoreOptions::default()
+            .with_overwrite(options.overwrite.unwrap_or(unless_said))
+            .with_filter(options.filter)
+            .with_delete(options.delete)
+            .with_dry_run(options.dry_run)
+            .with_threads(options.threads)
+            .with_spared(vault.into_iter().chain([self.place.state_root.clone()]).collect())
+    }
+}
+
+#[cfg(unix)]
+fn system_path(path: &[u8]) -> PathBuf {
+    PathBuf::from(<std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(path))
+}
+
+#[cfg(not(unix))]
+fn system_path(path: &[u8]) -> PathBuf {
+    PathBuf::from(String::from_utf8_lossy(path).into_owned())
 }
 
 /// Fails if the folder holds anything, or if it holds the one name that matters.

@@ -11,6 +11,7 @@ use sb_store::{ObjectName, Storage};
 use crate::error::{Flaw, RepoError};
 use crate::ids::PackId;
 use crate::keys::CompartmentKeys;
+use crate::wire::cbor::Malformed;
 use crate::wire::container::{ContainerKeys, Messages, Opening, read_footer};
 use crate::wire::locator::PackPlaces;
 use crate::wire::pack::{Codec, PackFooter};
@@ -38,16 +39,20 @@ pub(crate) fn places(id: PackId, size: u64, key: [u8; 16], footer: &PackFooter) 
     PackPlaces { id, size, key, kind: footer.kind, bucket: footer.bucket, segments }
 }
 
-/// A segment's chunks, from its stored bytes; `raw` is how long they must be.
-pub(crate) fn unpack(stored: Vec<u8>, codec: Codec, raw: u32) -> Result<Vec<u8>, crate::wire::cbor::Malformed> {
-    let bytes = match codec {
-        Codec::Raw => stored,
-        Codec::Zstd => zstd::bulk::decompress(&stored, raw as usize)
-            .map_err(|_| crate::wire::cbor::Malformed("a segment does not decompress"))?,
-    };
-    if bytes.len() == raw as usize {
-        Ok(bytes)
+/// A segment's chunks, from its stored bytes into `chunks`; `raw` is how long they must be. The memory of both is used again.
+pub(crate) fn unpack_into(stored: &mut Vec<u8>, codec: Codec, raw: u32, chunks: &mut Vec<u8>) -> Result<(), Malformed> {
+    match codec {
+        Codec::Raw => std::mem::swap(stored, chunks),
+        Codec::Zstd => {
+            chunks.resize(raw as usize, 0);
+            let unpacked = zstd::bulk::decompress_to_buffer(stored, chunks);
+            let length = unpacked.map_err(|_| Malformed("a segment does not decompress"))?;
+            chunks.truncate(length);
+        }
+    }
+    if chunks.len() == raw as usize {
+        Ok(())
     } else {
-        Err(crate::wire::cbor::Malformed("a segment does not have the length its footer says"))
+        Err(Malformed("a segment does not have the length its footer says"))
     }
 }

@@ -173,6 +173,20 @@ impl Opening {
             .map_err(|_| Malformed("a segment does not open with its key"))
     }
 
+    /// Opens message `number` into a buffer, whose memory is used again.
+    pub(crate) fn message_into(
+        &self,
+        keys: &ContainerKeys,
+        number: u32,
+        sealed: &[u8],
+        plaintext: &mut Vec<u8>,
+    ) -> Result<(), Malformed> {
+        let context = message_context(&self.prefix, number);
+        keys.messages
+            .open_into(&context, &self.prefix, sealed, plaintext)
+            .map_err(|_| Malformed("a segment does not open with its key"))
+    }
+
     /// Opens the pointer: offset and sealed length of the footer, in an object of `size` bytes.
     pub(crate) fn pointer(&self, keys: &ContainerKeys, sealed: &[u8], size: u64) -> Result<(u64, usize), Malformed> {
         let plain = keys

@@ -13,8 +13,8 @@ use std::os::unix::fs::{DirBuilderExt, FileExt};
 use std::path::Path;
 
 use rustix::fs::{
-    AtFlags, CWD, FileType, Gid, Mode, OFlags, RawDir, ResolveFlags, SeekFrom, Statx, StatxFlags, StatxTimestamp,
-    Timespec, Timestamps, UTIME_OMIT, Uid,
+    AtFlags, CWD, FallocateFlags, FileType, Gid, Mode, OFlags, RawDir, RenameFlags, ResolveFlags, SeekFrom, Statx,
+    StatxFlags, StatxTimestamp, Timespec, Timestamps, UTIME_OMIT, Uid,
 };
 use rustix::io::Errno;
 
@@ -57,6 +57,16 @@ impl Node {
     /// A folder in this folder.
     pub(crate) fn folder(&self, name: &[u8]) -> io::Result<Self> {
         pin(&self.0, name, OFlags::DIRECTORY)
+    }
+
+    /// A folder in this folder, open for reading if we may, which makes it cheaper to change.
+    pub(crate) fn open_folder(&self, name: &[u8]) -> io::Result<Self> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        match rustix::fs::openat(&self.0, name, flags, Mode::empty()) {
+            Ok(fd) => Ok(Self(fd)),
+            Err(Errno::ACCESS) => self.folder(name),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Anything in this folder.
@@ -156,7 +166,11 @@ impl Node {
 
     /// Extended attributes.
     pub(crate) fn xattrs_self(&self) -> Partial<Xattrs> {
-        xattrs_of(&self.0)
+        // One call for the many entries that have none; it fails for a handle that is not open.
+        match rustix::fs::flistxattr(&self.0, &mut [0_u8; 16]) {
+            Ok(0) => (Vec::new(), None),
+            _ => xattrs_of(&self.0),
+        }
     }
 
     /// Opens an entry in this folder for reading; does not wait for the other end of a pipe.
@@ -191,6 +205,12 @@ impl Node {
         Ok(rustix::fs::openat(&self.0, name, flags, Mode::RUSR | Mode::WUSR)?.into())
     }
 
+    /// The same for a file to be read as well.
+    pub(crate) fn make_scratch(&self, name: &[u8]) -> io::Result<File> {
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        Ok(rustix::fs::openat(&self.0, name, flags, Mode::RUSR | Mode::WUSR)?.into())
+    }
+
     /// Makes a link, pipe, socket or device.
     pub(crate) fn make_special(&self, name: &[u8], kind: &Kind) -> io::Result<()> {
         let (file_type, major, minor) = match kind {
@@ -213,6 +233,23 @@ impl Node {
     /// Renames within this folder, replacing anything but a folder.
     pub(crate) fn rename(&self, from: &[u8], to: &[u8]) -> io::Result<()> {
         Ok(rustix::fs::renameat(&self.0, from, &self.0, to)?)
+    }
+
+    /// Renames within this folder if nothing has the new name.
+    pub(crate) fn rename_new(&self, from: &[u8], to: &[u8]) -> io::Result<()> {
+        match rustix::fs::renameat_with(&self.0, from, &self.0, to, RenameFlags::NOREPLACE) {
+            // Not every file system can: a second name is never given over another one either.
+            Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {
+                self.link(from, self, to)?;
+                self.remove(from)
+            }
+            result => Ok(result?),
+        }
+    }
+
+    /// Removes a folder that is empty.
+    pub(crate) fn remove_folder(&self, name: &[u8]) -> io::Result<()> {
+        Ok(rustix::fs::unlinkat(&self.0, name, AtFlags::REMOVEDIR)?)
     }
 
     /// Removes anything but a folder.
@@ -242,7 +279,11 @@ impl Node {
     }
 
     pub(crate) fn set_mode(&self, mode: u32) -> io::Result<()> {
-        Ok(rustix::fs::chmodat(CWD, by_handle(&self.0), Mode::from_raw_mode(mode & 0o7777), AtFlags::empty())?)
+        let mode = Mode::from_raw_mode(mode & 0o7777);
+        match rustix::fs::fchmod(&self.0, mode) {
+            Err(Errno::BADF) => Ok(rustix::fs::chmodat(CWD, by_handle(&self.0), mode, AtFlags::empty())?),
+            result => Ok(result?),
+        }
     }
 
     pub(crate) fn set_mtime(&self, mtime: Timestamp) -> io::Result<()> {
@@ -254,7 +295,10 @@ impl Node {
             last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT },
             last_modification: Timespec { tv_sec: mtime.seconds, tv_nsec: mtime.nanoseconds.into() },
         };
-        Ok(rustix::fs::utimensat(CWD, by_handle(&self.0), &times, AtFlags::empty())?)
+        match rustix::fs::futimens(&self.0, &times) {
+            Err(Errno::BADF) => Ok(rustix::fs::utimensat(CWD, by_handle(&self.0), &times, AtFlags::empty())?),
+            result => Ok(result?),
+        }
     }
 
     pub(crate) fn set_xattr(&self, name: &[u8], value: &[u8]) -> io::Result<()> {
@@ -311,6 +355,15 @@ pub(crate) fn advise(file: &File) {
 
 pub(crate) fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
     file.read_at(buffer, offset)
+}
+
+/// Takes the space of a file that is going to have `size` bytes; as far as the file system can, which is no error.
+pub(crate) fn reserve(file: &File, size: u64) -> io::Result<()> {
+    match rustix::fs::fallocate(file, FallocateFlags::empty(), 0, size) {
+        Err(Errno::NOSPC) => Err(Errno::NOSPC.into()),
+        Err(Errno::DQUOT) => Err(Errno::DQUOT.into()),
+        _ => Ok(()),
+    }
 }
 
 pub(crate) fn write_all_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {

@@ -14,9 +14,9 @@ mod linux;
 mod portable;
 
 #[cfg(target_os = "linux")]
-pub(crate) use linux::{Node, advise, holes, inspect_file, os_str, read_at, write_all_at, xattrs_of_file};
+pub(crate) use linux::{Node, advise, holes, inspect_file, os_str, read_at, reserve, write_all_at, xattrs_of_file};
 #[cfg(not(target_os = "linux"))]
-pub(crate) use portable::{Node, advise, holes, inspect_file, os_str, read_at, write_all_at, xattrs_of_file};
+pub(crate) use portable::{Node, advise, holes, inspect_file, os_str, read_at, reserve, write_all_at, xattrs_of_file};
 
 /// As long as a path for Linux may be: `PATH_MAX` without the NUL byte.
 const LONGEST: usize = 4095;

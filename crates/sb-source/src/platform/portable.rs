@@ -42,6 +42,11 @@ impl Node {
         if path.symlink_metadata()?.is_dir() { Ok(Self(path)) } else { Err(ErrorKind::NotADirectory.into()) }
     }
 
+    /// The same here.
+    pub(crate) fn open_folder(&self, name: &[u8]) -> io::Result<Self> {
+        self.folder(name)
+    }
+
     /// Anything in this folder.
     pub(crate) fn entry(&self, name: &[u8]) -> io::Result<Self> {
         let path = self.path(name)?;
@@ -146,6 +151,11 @@ impl Node {
         OpenOptions::new().write(true).create_new(true).open(self.path(name)?)
     }
 
+    /// The same for a file to be read as well.
+    pub(crate) fn make_scratch(&self, name: &[u8]) -> io::Result<File> {
+        OpenOptions::new().read(true).write(true).create_new(true).open(self.path(name)?)
+    }
+
     /// Makes a symbolic link, where the standard library can.
     pub(crate) fn make_special(&self, name: &[u8], kind: &Kind) -> io::Result<()> {
         match kind {
@@ -165,6 +175,19 @@ impl Node {
     /// Renames within this folder, replacing anything but a folder.
     pub(crate) fn rename(&self, from: &[u8], to: &[u8]) -> io::Result<()> {
         fs::rename(self.path(from)?, self.path(to)?)
+    }
+
+    /// Renames within this folder if nothing has the new name, as far as one can look.
+    pub(crate) fn rename_new(&self, from: &[u8], to: &[u8]) -> io::Result<()> {
+        match self.path(to)?.symlink_metadata() {
+            Ok(_) => Err(ErrorKind::AlreadyExists.into()),
+            Err(_) => self.rename(from, to),
+        }
+    }
+
+    /// Removes a folder that is empty.
+    pub(crate) fn remove_folder(&self, name: &[u8]) -> io::Result<()> {
+        fs::remove_dir(self.path(name)?)
     }
 
     /// Removes anything but a folder.
@@ -232,6 +255,11 @@ pub(crate) fn holes(_file: &File, _size: u64) -> Vec<(u64, u64)> {
 
 /// No hint to give.
 pub(crate) fn advise(_file: &File) {}
+
+/// Space is taken as it is written.
+pub(crate) fn reserve(_file: &File, _size: u64) -> io::Result<()> {
+    Ok(())
+}
 
 /// A file has one position; who moves it holds this.
 static POSITION: Mutex<()> = Mutex::new(());
@@ -371,6 +399,15 @@ mod tests {
         assert_eq!(kind_of(link.remove_xattr(b"user.a")), ErrorKind::Unsupported);
         assert_eq!(link.xattrs_self().0, vec![]);
         assert_eq!(kind_of(node.make_special(b"pipe", &Kind::Fifo)), ErrorKind::Unsupported);
+        let other = node.make_file(b"other").unwrap();
+        reserve(&other, 1).unwrap();
+        node.make_scratch(b"scratch").unwrap();
+        node.remove(b"scratch").unwrap();
+        assert_eq!(kind_of(node.rename_new(b"other", b"old")), ErrorKind::AlreadyExists);
+        node.rename_new(b"other", b"free").unwrap();
+        node.make_folder(b"empty").unwrap();
+        assert!(node.open_folder(b"empty").is_ok());
+        node.remove_folder(b"empty").unwrap();
         node.remove(b"old").unwrap();
         assert_eq!(kind_of(node.entry(b"old")), ErrorKind::NotFound);
     }

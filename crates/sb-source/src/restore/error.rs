@@ -59,6 +59,21 @@ pub enum TargetError {
         /// What was looked for.
         path: EntryPath,
     },
+    /// The name is taken by something that must not be replaced: it came there meanwhile, or is another name of the same
+    /// restore that this file system does not tell from this one.
+    #[error(
+        "`{path}` is taken: something has got this name meanwhile, or the file system does not tell it from another"
+    )]
+    NameTaken {
+        /// The name.
+        path: EntryPath,
+    },
+    /// It is, or lies in, a folder that nothing may be restored into.
+    #[error("`{path}` is not to be touched")]
+    Spared {
+        /// The folder.
+        path: EntryPath,
+    },
     /// Metadata was to go to an entry that is not of the kind it belongs to.
     #[error("`{path}` is not what was restored there")]
     WrongKind {

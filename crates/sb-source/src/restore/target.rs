@@ -1,11 +1,10 @@
 //! A folder to restore into.
 
-use std::hash::{BuildHasher, RandomState};
-use std::io::{self, ErrorKind};
 use std::path::Path;
 
-use super::metadata;
-use crate::platform::{self, Blocked, Node};
+use super::{FolderId, IfTaken, TargetFolder};
+use crate::platform::{self, Node};
+use crate::selection::entry_path;
 use crate::{Entry, EntryPath, FileWriter, Kind, Metadata, MetadataProblem, TargetError};
 
 /// A folder to restore into, from which nothing gets out.
@@ -15,7 +14,7 @@ use crate::{Entry, EntryPath, FileWriter, Kind, Metadata, MetadataProblem, Targe
 /// step, but a folder never is.
 ///
 /// Restore a folder before what is in it and its metadata after that, since a read-only folder takes no children and
-/// each child changes its time.
+/// each child changes its time. Whoever restores much into one folder opens it once: [`folder`](Self::folder).
 ///
 /// ```
 /// use sb_source::{EntryPath, Kind, Metadata, Target};
@@ -40,7 +39,7 @@ use crate::{Entry, EntryPath, FileWriter, Kind, Metadata, MetadataProblem, Targe
 /// ```
 #[derive(Debug)]
 pub struct Target {
-    root: Node,
+    root: TargetFolder,
 }
 
 impl Target {
@@ -51,7 +50,23 @@ impl Target {
     /// [`TargetError::Unusable`].
     pub fn create(folder: &Path) -> Result<Self, TargetError> {
         let unusable = |source| TargetError::Unusable { folder: folder.to_path_buf(), source };
-        Ok(Self { root: Node::create(folder).map_err(unusable)? })
+        Ok(Self { root: TargetFolder::new(Node::create(folder).map_err(unusable)?, EntryPath::root()) })
+    }
+
+    /// Opens the folder at `path`, which must exist.
+    ///
+    /// # Errors
+    /// [`TargetError::WouldEscape`], [`TargetError::NotAFolder`] or [`TargetError::Missing`], with where the way ends.
+    pub fn folder(&self, path: &EntryPath) -> Result<TargetFolder, TargetError> {
+        if path.is_root() { Ok(self.root.clone()) } else { self.root.descend(path) }
+    }
+
+    /// Which folder of this machine is at `path`, outside the target as well; `None` if none is. Symbolic links are followed.
+    pub fn id_of(path: &Path) -> Option<FolderId> {
+        let folder = Node::root().ok()?;
+        let node = platform::descend(&folder, &entry_path(&path.canonicalize().ok()?).ok()?).ok()?;
+        let (_, metadata) = node.inspect_self().ok()?;
+        Some(FolderId(node.identity(&metadata)))
     }
 
     /// Makes the folder `path` and those it is in; a new folder can be used by its owner only. One that is there
@@ -61,14 +76,9 @@ impl Target {
     /// [`TargetError::WouldEscape`] or [`TargetError::NotAFolder`] when something is in the way; a full or read-only
     /// file system.
     pub fn directory(&self, path: &EntryPath) -> Result<(), TargetError> {
-        match self.make_folder(path) {
-            Err(TargetError::Missing { .. }) => {}
-            done => return done,
-        }
-        let mut folder = EntryPath::root();
+        let mut folder = self.root.clone();
         for name in path.components() {
-            folder.push(name);
-            self.make_folder(&folder)?;
+            folder = folder.make_folder(name)?.0;
         }
         Ok(())
     }
@@ -78,9 +88,7 @@ impl Target {
     /// # Errors
     /// What is wrong with the folder; a full or read-only file system.
     pub fn file(&self, path: &EntryPath, size: u64) -> Result<FileWriter, TargetError> {
-        let folder = self.folder_of(path)?;
-        let (temp, file) = make_temp(path, |temp| folder.make_file(temp))?;
-        FileWriter::new(file, size, path.clone(), folder, temp)
+        self.parent(path)?.file(path.file_name(), size)
     }
 
     /// Puts a symbolic link at `path`; `target` is its text, which may be anything.
@@ -123,24 +131,15 @@ impl Target {
     /// # Errors
     /// [`TargetError::Missing`] when `existing` does not exist; else as [`symlink`](Self::symlink).
     pub fn hard_link(&self, existing: &EntryPath, path: &EntryPath) -> Result<(), TargetError> {
-        let from = self.folder_of(existing)?;
-        let (kind, _) =
-            from.inspect(existing.file_name()).map_err(|error| TargetError::new(existing.clone(), error))?;
-        if kind == Kind::Directory {
+        if existing.is_root() {
             return Err(TargetError::IsAFolder { path: existing.clone() });
         }
-        let folder = self.folder_of(path)?;
-        let (temp, ()) = make_temp(path, |temp| from.link(existing.file_name(), &folder, temp))?;
-        let renamed = self.settle(&folder, &temp, path);
-        // When both names are those of one file already, renaming does nothing at all.
-        let _ = folder.remove(&temp);
-        renamed
+        let from = self.folder_of(existing)?;
+        self.parent(path)?.hard_link(&from, existing.file_name(), path.file_name(), IfTaken::Replace)
     }
 
-    /// Gives the entry at `path`, which was restored as a `kind`, its metadata, and returns what could not be set.
-    ///
-    /// Owners are set by number. Extended attributes `user.*` and access lists that the metadata do not have are
-    /// removed. If the owner cannot be set, the bits set-user-id and set-group-id are withheld.
+    /// Gives the entry at `path`, which was restored as a `kind`, its metadata, and returns what could not be set: see
+    /// [`TargetFolder::set_metadata`].
     ///
     /// # Errors
     /// [`TargetError::Missing`] or [`TargetError::WrongKind`] when it is not there any more.
@@ -151,13 +150,7 @@ impl Target {
         metadata: &Metadata,
     ) -> Result<Vec<MetadataProblem>, TargetError> {
         let name = if path.is_root() { b"." } else { path.file_name() };
-        let failed = |error| TargetError::new(path.clone(), error);
-        let node = self.folder_of(path)?.entry(name).map_err(failed)?;
-        let (present, _) = node.inspect_self().map_err(failed)?;
-        if present != *kind {
-            return Err(TargetError::WrongKind { path: path.clone() });
-        }
-        Ok(metadata::apply(&node, path, kind, metadata))
+        self.folder_of(path)?.set_metadata(name, kind, metadata)
     }
 
     /// What is at `path`; `None` when nothing is there. Owners come without names.
@@ -170,14 +163,11 @@ impl Target {
             Err(TargetError::Missing { .. }) => return Ok(None),
             folder => folder?,
         };
-        match folder.inspect(name) {
-            Ok((kind, metadata)) => {
-                let metadata = Metadata { xattrs: folder.xattrs(name).0, ..metadata };
-                Ok(Some(Entry { path: path.clone(), kind, metadata, ancestor: false }))
-            }
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(TargetError::new(path.clone(), error)),
-        }
+        let found = folder.look(name)?;
+        Ok(found.map(|entry| {
+            let metadata = Metadata { xattrs: folder.node().xattrs(name).0, ..entry.metadata };
+            Entry { path: path.clone(), metadata, ..entry }
+        }))
     }
 
     /// Makes all that was restored outlast a power cut. Call it once, at the end.
@@ -185,61 +175,20 @@ impl Target {
     /// # Errors
     /// A failing file system: what was restored may be incomplete.
     pub fn sync(&self) -> Result<(), TargetError> {
-        self.root.sync().map_err(|error| TargetError::new(EntryPath::root(), error))
-    }
-
-    fn make_folder(&self, path: &EntryPath) -> Result<(), TargetError> {
-        if path.is_root() {
-            return Ok(());
-        }
-        let folder = self.folder_of(path)?;
-        match folder.make_folder(path.file_name()) {
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => match folder.inspect(path.file_name()) {
-                Ok((Kind::Directory, _)) => Ok(()),
-                Ok((Kind::Symlink { .. }, _)) => Err(TargetError::WouldEscape { path: path.clone() }),
-                Ok(_) => Err(TargetError::NotAFolder { path: path.clone() }),
-                Err(error) => Err(TargetError::new(path.clone(), error)),
-            },
-            result => result.map_err(|error| TargetError::new(path.clone(), error)),
-        }
+        self.root.node().sync().map_err(|error| TargetError::new(EntryPath::root(), error))
     }
 
     fn special(&self, path: &EntryPath, kind: &Kind) -> Result<(), TargetError> {
-        let folder = self.folder_of(path)?;
-        let (temp, ()) = make_temp(path, |temp| folder.make_special(temp, kind))?;
-        let settled = self.settle(&folder, &temp, path);
-        if settled.is_err() {
-            // The first failure is the one to report.
-            let _ = folder.remove(&temp);
-        }
-        settled
+        self.parent(path)?.special(path.file_name(), kind, IfTaken::Replace)
     }
 
-    fn settle(&self, folder: &Node, temp: &[u8], path: &EntryPath) -> Result<(), TargetError> {
-        folder.rename(temp, path.file_name()).map_err(|error| TargetError::new(path.clone(), error))
+    /// The folder that something new at `path` goes into.
+    fn parent(&self, path: &EntryPath) -> Result<TargetFolder, TargetError> {
+        if path.is_root() { Err(TargetError::IsAFolder { path: path.clone() }) } else { self.folder_of(path) }
     }
 
     /// The folder `path` is in; for the root, the root.
-    fn folder_of(&self, path: &EntryPath) -> Result<Node, TargetError> {
-        let parent = path.parent().unwrap_or_else(EntryPath::root);
-        platform::descend(&self.root, &parent).map_err(|Blocked { path, symlink, error }| {
-            if symlink { TargetError::WouldEscape { path } } else { TargetError::new(path, error) }
-        })
-    }
-}
-
-/// Makes something under a name nobody has.
-fn make_temp<T>(path: &EntryPath, make: impl Fn(&[u8]) -> io::Result<T>) -> Result<(Vec<u8>, T), TargetError> {
-    if path.is_root() {
-        return Err(TargetError::IsAFolder { path: path.clone() });
-    }
-    loop {
-        // The standard library seeds its hash maps with randomness from the system, each differently.
-        let random = RandomState::new().hash_one(path);
-        let temp = format!(".sb-restore-{random:016x}").into_bytes();
-        match make(&temp) {
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-            result => return result.map(|made| (temp, made)).map_err(|error| TargetError::new(path.clone(), error)),
-        }
+    fn folder_of(&self, path: &EntryPath) -> Result<TargetFolder, TargetError> {
+        self.folder(&path.parent().unwrap_or_else(EntryPath::root))
     }
 }

@@ -365,3 +365,106 @@ fn a_tree_made_in_memory_restores_like_any_other() {
     assert_eq!((bytes.len(), &bytes[4_999..5_007]), (10_000, &b"\0middle\0"[..]));
     assert_eq!(folder.join("z").metadata().unwrap().ino(), folder.join("x").metadata().unwrap().ino());
 }
+
+#[test]
+fn names_that_are_taken_can_stay_so() {
+    let (_temp, folder, target) = target();
+    put(&target, "/there", b"mine").unwrap();
+    let root = target.folder(&EntryPath::root()).unwrap();
+    let file = root.file(b"there", 1).unwrap();
+    let taken = |result: Result<(), TargetError>| match result {
+        Err(TargetError::NameTaken { path: at }) => assert_eq!(at, path("/there")),
+        other => panic!("{other:?}"),
+    };
+    taken(file.commit_as(&plain(0o600), IfTaken::Fail).map(drop));
+    taken(root.special(b"there", &Kind::Fifo, IfTaken::Fail));
+    put(&target, "/other", b"").unwrap();
+    taken(root.hard_link(&root, b"other", b"there", IfTaken::Fail));
+    root.file(b"new", 0).unwrap().commit_as(&plain(0o600), IfTaken::Fail).unwrap();
+    assert_eq!(fs::read(folder.join("there")).unwrap(), b"mine");
+    assert_eq!(names(&folder), ["new", "other", "there"]);
+}
+
+#[test]
+fn folders_held_open_know_what_they_are() {
+    let (_temp, folder, target) = target();
+    let root = target.folder(&EntryPath::root()).unwrap();
+    let (docs, is_new) = root.make_folder(b"docs").unwrap();
+    assert!(is_new && !root.make_folder(b"docs").unwrap().1);
+    let (inner, _) = docs.make_folder(b"inner").unwrap();
+    assert_eq!(root.descend(&path("/docs/inner")).unwrap().path(), inner.path());
+    assert_eq!(docs.descend(&path("/inner")).unwrap().path(), &path("/docs/inner"));
+    assert_eq!(docs.descend(&path("/none")).unwrap_err().to_string(), "`/docs/none` does not exist");
+    assert_eq!(Target::id_of(&folder.join("docs")), Some(docs.identity().unwrap().0));
+    assert_eq!(Target::id_of(&folder.join("none")), None);
+    symlink("docs", folder.join("way")).unwrap();
+    assert!(matches!(root.make_folder(b"way"), Err(TargetError::WouldEscape { path: at }) if at == path("/way")));
+    assert!(matches!(root.open(b"docs"), Err(TargetError::WrongKind { .. })));
+    assert!(root.look(b"none").unwrap().is_none());
+    assert!(docs.set_own_metadata(&plain(0o750)).is_empty());
+    assert_eq!(root.look(b"docs").unwrap().unwrap().metadata.mode, 0o750);
+}
+
+#[test]
+fn large_files_take_their_space_first() {
+    let (_temp, folder, target) = target();
+    let file = target.file(&path("/large"), 4 << 20).unwrap();
+    file.reserve().unwrap();
+    file.write_at(1 << 20, b"x").unwrap();
+    file.commit(&plain(0o600)).unwrap();
+    let stat = folder.join("large").metadata().unwrap();
+    assert_eq!((stat.len(), stat.blocks() * 512 >= 4 << 20), (4 << 20, true));
+    let small = target.file(&path("/small"), 100).unwrap();
+    small.reserve().unwrap();
+    small.commit(&plain(0o600)).unwrap();
+    assert_eq!(fs::read(folder.join("small")).unwrap(), [0; 100], "what was never written reads as zeros");
+}
+
+#[test]
+fn what_does_not_belong_is_removed_and_nothing_else() {
+    let (temp, folder, target) = target();
+    let outside = temp.path().join("outside");
+    plant(&outside, &["file"]);
+    plant(&folder, &["keep/x", "gone/deep/a", "gone/spared/b", "c", "kept too"]);
+    symlink(&outside, folder.join("gone/way")).unwrap();
+    let spared = [Target::id_of(&folder.join("gone/spared")).unwrap()];
+    let root = target.folder(&EntryPath::root()).unwrap();
+    let keep = [b"keep".to_vec()].into();
+    for dry_run in [true, false] {
+        let (mut removed, mut failed) = (Vec::new(), Vec::new());
+        let mut prune = Prune {
+            stays: &|at, is_folder| !is_folder && at.file_name() == b"kept too",
+            spared: &spared,
+            dry_run,
+            removed: &mut |at, _| removed.push(at.to_string()),
+            failed: &mut |error| failed.push(error),
+        };
+        root.prune(&keep, &mut prune);
+        assert_eq!(removed, ["/c", "/gone/deep/a", "/gone/deep", "/gone/way"], "{failed:?}");
+    }
+    assert_eq!(
+        (names(&folder), names(&folder.join("gone"))),
+        (vec!["gone".into(), "keep".into(), "kept too".into()], vec!["spared".into()])
+    );
+    assert_eq!(names(&outside), ["file"]);
+}
+
+#[test]
+fn what_cannot_be_removed_is_named() {
+    without_privileges("restore::tests::what_cannot_be_removed_is_named", |temp| {
+        plant(temp, &["target/closed/x"]);
+        fs::set_permissions(temp.join("target/closed"), fs::Permissions::from_mode(0o500)).unwrap();
+        let root = Target::create(&temp.join("target")).unwrap().folder(&EntryPath::root()).unwrap();
+        let mut failed = Vec::new();
+        let mut prune = Prune {
+            stays: &|_, _| false,
+            spared: &[],
+            dry_run: false,
+            removed: &mut |at, _| panic!("{at}"),
+            failed: &mut |error| failed.push(error),
+        };
+        root.prune(&std::collections::HashSet::new(), &mut prune);
+        assert!(matches!(&failed[..], [TargetError::Denied { .. }]), "{failed:?}");
+        fs::set_permissions(temp.join("target/closed"), fs::Permissions::from_mode(0o700)).unwrap();
+    });
+}

@@ -1,0 +1,105 @@
+//! Segments at hand.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::crew::share;
+use super::plan::{Needs, Piece, runs};
+use crate::chunks::{Buffers, SegmentAt};
+use crate::tree::TreeReader;
+use crate::wire::pack::SegmentPlace;
+
+/// Neighbours are read together up to so many bytes; each run is opened by one thread.
+const RUN: u64 = 4 << 20;
+
+/// Bytes of opened segments that are at hand together.
+pub(super) const ROOM: usize = 16 << 20;
+
+/// Opened segments: those needed now, and of those needed before as many as there is room for.
+pub(super) struct Segments<'a> {
+    reader: TreeReader<'a>,
+    room: usize,
+    /// Segment, and when it was needed last.
+    kept: HashMap<SegmentAt, (Vec<u8>, u64)>,
+    bytes: usize,
+    round: u64,
+    buffers: Arc<Buffers>,
+}
+
+impl<'a> Segments<'a> {
+    pub(super) fn new(reader: TreeReader<'a>, room: usize, buffers: Arc<Buffers>) -> Self {
+        Self { reader, room, kept: HashMap::new(), bytes: 0, round: 0, buffers }
+    }
+
+    /// Reads what is needed and not at hand, while this thread does `first`, with what was needed `in_use` rounds before, and
+    /// then helps. What can't be read is not at
+    /// hand afterwards; why, those find out who read it piece by piece.
+    pub(super) fn load<T>(&mut self, needs: &Needs, in_use: u64, threads: usize, first: impl FnOnce(&Self) -> T) -> T {
+        self.round += 1;
+        for at in needs.segments() {
+            if let Some((_, last)) = self.kept.get_mut(&at) {
+                *last = self.round;
+            }
+        }
+        let missing = needs.segments().filter(|at| !self.kept.contains_key(at));
+        let coming = missing.filter_map(|at| place(self.reader, at)).map(|place| place.raw as usize).sum();
+        self.make_room(coming, in_use);
+        let missing = needs.segments().filter(|at| !self.kept.contains_key(at));
+        let runs = runs(missing, |at| place(self.reader, at), RUN);
+        let read = Mutex::new(Vec::new());
+        let one = |number: usize| {
+            let run = &runs[number];
+            if let Ok(segments) =
+                self.reader.chunks.segments(self.reader.locator, run.pack, run.segments.clone(), &self.buffers)
+            {
+                let good =
+                    run.segments.clone().zip(segments).filter_map(|(n, segment)| Some(((run.pack, n), segment.ok()?)));
+                read.lock().unwrap_or_else(PoisonError::into_inner).extend(good);
+            }
+        };
+        let done = share(threads, runs.len(), &one, || first(self));
+        for (at, segment) in read.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            self.bytes += segment.len();
+            self.kept.insert(at, (segment, self.round));
+        }
+        done
+    }
+
+    /// Lets go of segments, those first that were needed longest ago, until so much more has room.
+    fn make_room(&mut self, coming: usize, in_use: u64) {
+        let old = self.kept.iter().filter(|(_, (_, last))| *last + in_use < self.round);
+        let mut old: Vec<_> = old.map(|(at, (_, last))| (*last, *at)).collect();
+        old.sort_unstable();
+        for (_, at) in old {
+            if self.bytes + coming <= self.room {
+                break;
+            }
+            if let Some((segment, _)) = self.kept.remove(&at) {
+                self.bytes -= segment.len();
+                self.buffers.give(segment);
+            }
+        }
+    }
+
+    /// Where their memory comes from.
+    pub(super) fn buffers(&self) -> Arc<Buffers> {
+        self.buffers.clone()
+    }
+
+    /// Lets go of everything.
+    pub(super) fn clear(&mut self) {
+        self.round += 1;
+        self.make_room(usize::MAX / 2, 0);
+    }
+
+    /// The bytes of a piece, if its segment is at hand and long enough.
+    pub(super) fn bytes(&self, piece: Piece) -> Option<&[u8]> {
+        let (segment, _) = self.kept.get(&piece.at)?;
+        segment.get(piece.offset as usize..)?.get(..piece.length as usize)
+    }
+}
+
+/// Where a segment lies.
+pub(super) fn place(reader: TreeReader<'_>, (pack, number): SegmentAt) -> Option<SegmentPlace> {
+    reader.locator.pack(pack).segments.get(number as usize).copied()
+}

@@ -1,0 +1,123 @@
+//! Large files, one at a time: some segments are written while the next are read.
+
+use sb_crypto::Sha256;
+use sb_source::FileWriter;
+
+use super::content;
+use super::executor::{Attempt, Executor, Outcome, or_none};
+use super::plan::{Needs, Piece, append};
+use super::segments::Segments;
+use super::walker::find_piece;
+use super::window::Task;
+use crate::clock::Counter;
+use crate::error::RepoError;
+use crate::wire::entry::{FileItem, Item};
+use crate::wire::node::Reference;
+
+/// Bytes of segments that are read at a time; as many are being written meanwhile.
+const GROUP: usize = 8 << 20;
+
+impl Executor<'_> {
+    /// A file of any size, in memory that does not grow with it.
+    pub(super) fn large(&mut self, task: &Task) -> Attempt {
+        let Item::File(file) = &task.entry.item else { return Ok(Outcome::default()) };
+        let mut is_right = true;
+        let outcome = self.attempt(task, |problems| {
+            let holes = or_none(self.reader.tree().holes(file), &task.path, "holes", problems)?;
+            let writer = task.folder.open(self.target)?.file(&task.entry.name, file.size)?;
+            if holes.is_empty() {
+                writer.reserve()?;
+            }
+            is_right = self.stream(file, &writer, &holes)?;
+            if is_right { self.commit(task, writer, problems) } else { Ok(()) }
+        })?;
+        if is_right { Ok(outcome) } else { self.careful(task, file) }
+    }
+
+    /// False if something can't be read, or is not what it should be.
+    fn stream(&self, file: &FileItem, writer: &FileWriter, holes: &[(u64, u64)]) -> Result<bool, RepoError> {
+        if file.transform != 0 {
+            return Ok(false);
+        }
+        let tree = self.reader.tree();
+        let out = Out { writer, holes, hash: Sha256::new(), offset: 0, is_right: true };
+        let segments = Segments::new(tree, GROUP, self.segments.buffers());
+        let mut stream =
+            Stream { executor: self, out, segments, ready: Vec::new(), next: Vec::new(), needs: Needs::default() };
+        let listed = tree.each_part(&file.parts, file.depth, &mut |reference| stream.push(reference));
+        match listed {
+            Ok(()) => {}
+            Err(error) if super::is_loss(&error) => return Ok(false),
+            Err(error) => return Err(error),
+        }
+        stream.turn()?;
+        stream.turn()?;
+        let Out { hash, offset, is_right, .. } = stream.out;
+        Ok(is_right && offset == file.size && hash.finish() == file.sha256)
+    }
+}
+
+struct Stream<'a> {
+    executor: &'a Executor<'a>,
+    out: Out<'a>,
+    segments: Segments<'a>,
+    /// Pieces whose segments are at hand.
+    ready: Vec<Piece>,
+    /// Pieces whose segments are not, and which those are.
+    next: Vec<Piece>,
+    needs: Needs,
+}
+
+impl Stream<'_> {
+    fn push(&mut self, reference: Reference) -> Result<(), RepoError> {
+        let Some((piece, raw)) = find_piece(self.executor.reader, reference, |at| self.needs.contains(at)) else {
+            self.out.is_right = false;
+            return Ok(());
+        };
+        if !self.needs.contains(piece.at) && self.needs.bytes() + raw as usize > GROUP {
+            self.turn()?;
+        }
+        self.needs.add(piece.at, raw);
+        append(&mut self.next, piece);
+        Ok(())
+    }
+
+    /// Writes what is at hand while what comes next is read.
+    fn turn(&mut self) -> Result<(), RepoError> {
+        self.executor.progress.check()?;
+        let Self { executor, out, segments, ready, next, needs } = self;
+        if out.is_right {
+            let written = segments.load(needs, 1, executor.threads, |segments| out.write(ready, segments));
+            executor.progress.monitor.count(Counter::Bytes, written?);
+        }
+        *ready = std::mem::take(next);
+        *needs = Needs::default();
+        Ok(())
+    }
+}
+
+/// The file, as far as it has been written.
+struct Out<'a> {
+    writer: &'a FileWriter,
+    holes: &'a [(u64, u64)],
+    hash: Sha256,
+    offset: u64,
+    is_right: bool,
+}
+
+impl Out<'_> {
+    /// Writes pieces in order; how many bytes.
+    fn write(&mut self, pieces: &[Piece], segments: &Segments<'_>) -> Result<u64, RepoError> {
+        let before = self.offset;
+        for piece in pieces {
+            let Some(bytes) = segments.bytes(*piece) else {
+                self.is_right = false;
+                break;
+            };
+            self.hash.update(bytes);
+            content::write(self.writer, self.holes, self.offset, bytes)?;
+            self.offset += bytes.len() as u64;
+        }
+        Ok(self.offset - before)
+    }
+}

@@ -1,0 +1,396 @@
+//! Walking the tree: folders are made on the way, everything else is gathered into windows.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use sb_source::{EntryPath, FolderId, IfTaken, Target, TargetError, TargetFolder, Verdict};
+
+use super::levels::{Level, Levels, Spot};
+use super::overwrite::{Decision, Overwrite, decide, has_content};
+use super::plan::{Needs, Piece, append};
+use super::segments::ROOM;
+use super::segments::place;
+use super::window::{Leave, Place, Step, Task, Window};
+use super::{RestoreOptions, RestoreProblem, RestoreReport};
+use crate::clock::{Counter, Deed, Progress};
+use crate::error::RepoError;
+use crate::ids::DocumentId;
+use crate::reader::{Reader, shown};
+use crate::tree::Found;
+use crate::wire::entry::{Entry, FileItem, Item};
+use crate::wire::node::Reference;
+
+/// A window ends with so many steps,
+const STEPS: usize = 6144;
+/// or when its files have so many bytes.
+const WINDOW: u64 = 1 << 30;
+/// So many folders it holds open, for systems allow 1,024 open files and more; others it opens again.
+const HANDLES: usize = 192;
+/// Larger files are restored one by one.
+const LARGE: u64 = 8 << 20;
+
+/// Takes a window and restores it.
+pub(super) type HandOver<'a> = dyn FnMut(Window) -> Result<(), RepoError> + 'a;
+
+pub(super) struct Walker<'a> {
+    pub(super) reader: &'a Reader<'a>,
+    pub(super) options: &'a RestoreOptions,
+    pub(super) spared: &'a [FolderId],
+    pub(super) progress: Progress<'a>,
+    pub(super) levels: Levels<'a>,
+    pub(super) window: Window,
+    /// How many windows were handed over.
+    pub(super) number: u64,
+    pub(super) hand_over: &'a mut HandOver<'a>,
+    /// How much of a path in the snapshot falls away in the target, and before the filter sees it.
+    pub(super) cut: usize,
+    pub(super) base: usize,
+    /// Link groups met, and which file the first name was if it was there already.
+    pub(super) links: HashMap<DocumentId, Option<(u64, u64)>>,
+    /// What the walk itself does: folders, and what stays as it is.
+    pub(super) report: RestoreReport,
+}
+
+/// The target's folder, as the first level.
+pub(super) fn first_level(target: &Target, verdict: Verdict, options: &RestoreOptions) -> Result<Level, TargetError> {
+    let mut level = Level::new(b"", verdict);
+    let folder = target.folder(&EntryPath::root())?;
+    if options.dry_run && options.absent_target {
+        (level.spot, level.is_new) = (Spot::Absent, true);
+        return Ok(level);
+    }
+    if !options.dry_run {
+        folder.clear_unfinished();
+    }
+    level.spot = Spot::Open(Arc::new(folder));
+    Ok(level)
+}
+
+impl Walker<'_> {
+    /// Meets an entry; true if it is a folder to go into.
+    pub(super) fn entry(&mut self, path: &[u8], entry: &Entry) -> Result<bool, RepoError> {
+        self.progress.check()?;
+        self.progress.monitor.count(Counter::Entries, 1);
+        let top = self.levels.top();
+        if let Item::Redacted { leaves } = &entry.item {
+            if top.verdict == Verdict::In {
+                let path = shown(path.strip_suffix(b"/").unwrap_or(path));
+                self.problem(RestoreProblem::Disposed { path, documents: leaves.len() })?;
+            }
+            return Ok(false);
+        }
+        if let Some(names) = &mut top.names {
+            names.insert(entry.name.clone());
+        }
+        let is_folder = matches!(entry.item, Item::Folder { .. });
+        let verdict = self.options.filter.verdict(&path[self.base + 1..], is_folder, top.verdict);
+        match verdict {
+            Verdict::Out => Ok(false),
+            _ if is_folder => self.enter(path, entry, verdict),
+            _ => self.place(path, entry).map(|()| false),
+        }
+    }
+
+    /// Goes into a folder, and makes it unless that can wait until something in it is restored.
+    pub(super) fn enter(&mut self, path: &[u8], entry: &Entry, verdict: Verdict) -> Result<bool, RepoError> {
+        self.levels.push(Level::new(path, verdict));
+        if verdict == Verdict::In && !self.make_way(path)? {
+            self.levels.way.pop();
+            return Ok(false);
+        }
+        let ancestor = matches!(entry.item, Item::Folder { ancestor: true, .. });
+        self.watch_for_others(self.levels.way.len() - 1, ancestor)?;
+        Ok(true)
+    }
+
+    /// Begins to note what the snapshot has in a folder, if what it does not have is to go.
+    pub(super) fn watch_for_others(&mut self, depth: usize, ancestor: bool) -> Result<(), RepoError> {
+        let (above, level) = match depth {
+            0 => (None, &self.levels.way[0]),
+            _ => (self.levels.way[depth - 1].device, &self.levels.way[depth]),
+        };
+        // Of the folders above the sources only some entries were looked at.
+        if !self.options.delete || ancestor || level.is_new || level.verdict != Verdict::In {
+            return Ok(());
+        }
+        let Spot::Open(folder) = &level.spot else { return Ok(()) };
+        let (_, device) = folder.identity()?;
+        let level = &mut self.levels.way[depth];
+        level.device = Some(above.unwrap_or(device));
+        level.names = (level.device == Some(device)).then(Default::default);
+        Ok(())
+    }
+
+    /// Makes the folders down to where the walk is; false if that can't be, which has been said.
+    fn make_way(&mut self, path: &[u8]) -> Result<bool, RepoError> {
+        let last = self.levels.way.len() - 1;
+        let first = self.levels.way.iter().rposition(Level::is_made).map_or(0, |made| made + 1);
+        for depth in first..=last {
+            if matches!(self.levels.way[depth].spot, Spot::Broken) {
+                return Ok(false);
+            }
+            match self.make(depth) {
+                Ok(spot) => {
+                    self.levels.way[depth].spot = spot;
+                    self.report.folders += 1;
+                    if self.levels.way[depth].is_new {
+                        let end = self.levels.way[depth].end;
+                        self.progress.monitor.restored(Deed::Made, &path[self.cut..end]);
+                    }
+                }
+                Err(error) => {
+                    self.levels.way[depth].spot = Spot::Broken;
+                    self.not_written(error)?;
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    fn make(&mut self, depth: usize) -> Result<Spot, TargetError> {
+        let above = self.levels.folder(depth - 1)?;
+        let is_there = !matches!(self.levels.way[depth - 1].spot, Spot::Absent);
+        let name = self.levels.way[depth].name.clone();
+        let folder = if !self.options.dry_run {
+            let (folder, is_new) = above.make_folder(&name)?;
+            self.levels.way[depth].is_new = is_new;
+            folder
+        } else if is_there && above.look(&name)?.is_some() {
+            above.descend(
+                &EntryPath::root().join(&name).map_err(|_| TargetError::Missing { path: above.path().clone() })?,
+            )?
+        } else {
+            self.levels.way[depth].is_new = true;
+            return Ok(Spot::Absent);
+        };
+        if !self.levels.way[depth].is_new {
+            self.found(depth, &folder)?;
+        }
+        Ok(Spot::Open(Arc::new(folder)))
+    }
+
+    /// A folder is there already: it must be none that another name of the snapshot has led to, and none to be spared.
+    fn found(&mut self, depth: usize, folder: &TargetFolder) -> Result<(), TargetError> {
+        let (id, _) = folder.identity()?;
+        if self.spared.contains(&id) {
+            return Err(TargetError::Spared { path: folder.path().clone() });
+        }
+        let above = &mut self.levels.way[depth - 1];
+        if above.is_new || !above.claimed_folders.insert(id) {
+            return Err(TargetError::NameTaken { path: folder.path().clone() });
+        }
+        if !self.options.dry_run {
+            folder.clear_unfinished();
+        }
+        Ok(())
+    }
+
+    /// Finds the place of what is no folder, and decides what is done with it.
+    pub(super) fn place(&mut self, path: &[u8], entry: &Entry) -> Result<(), RepoError> {
+        if !self.make_way(path)? {
+            return Ok(());
+        }
+        let depth = self.levels.way.len() - 1;
+        let outcome = self.levels.folder(depth).and_then(|folder| Ok((self.look(depth, &folder, entry)?, folder)));
+        let ((decision, inode), folder) = match outcome {
+            Ok(found) => found,
+            Err(error) => return self.not_written(error),
+        };
+        let is_other_name = self.is_other_name(entry, decision, inode);
+        let at = &path[self.cut..];
+        let if_taken = match decision {
+            Decision::Keep => {
+                self.report.kept += 1;
+                self.progress.monitor.restored(Deed::Kept, at);
+                return Ok(());
+            }
+            Decision::Same { .. } => IfTaken::Replace,
+            Decision::Write(if_taken) => if_taken,
+        };
+        drop(folder);
+        let folder = match self.handle(depth) {
+            Ok(folder) => folder,
+            Err(error) => return self.not_written(error),
+        };
+        let task = Task { path: path.to_vec(), folder, entry: entry.clone(), if_taken, pieces: Vec::new() };
+        match (decision, is_other_name, &entry.item) {
+            (Decision::Same { metadata }, None | Some(true), _) => {
+                self.report.unchanged += 1;
+                self.progress.monitor.restored(Deed::Unchanged, at);
+                self.add(Step::Same(task, metadata))
+            }
+            (_, Some(_), _) => self.add(Step::Link(task)),
+            (_, None, Item::File(file)) => self.plan(task, file),
+            _ => self.add(Step::Other(task)),
+        }
+    }
+
+    /// The folder of a level, for the window.
+    fn handle(&mut self, depth: usize) -> Result<Place, TargetError> {
+        let (place, is_one_more) = self.levels.place(depth, self.number, self.window.handles >= HANDLES)?;
+        self.window.handles += usize::from(is_one_more);
+        Ok(place)
+    }
+
+    /// What has the entry's name already, which file that is, and what to do.
+    fn look(
+        &mut self,
+        depth: usize,
+        folder: &TargetFolder,
+        entry: &Entry,
+    ) -> Result<(Decision, Option<(u64, u64)>), TargetError> {
+        let level = &mut self.levels.way[depth];
+        let there = if level.is_new { None } else { folder.look(&entry.name)? };
+        let Some(there) = there else { return Ok((Decision::Write(IfTaken::Fail), None)) };
+        let inode = (there.metadata.device, there.metadata.inode);
+        if there.metadata.links == 1 && inode.1 != 0 && !level.claimed.insert(inode) {
+            return Err(TargetError::NameTaken { path: there.path });
+        }
+        let decision = decide(self.options.overwrite, entry, &there, || has_content(folder, &entry.name, entry));
+        Ok((decision, Some(inode)))
+    }
+
+    /// `None` if the entry is the first or only name of what it is; else whether it is one file with the first already.
+    fn is_other_name(&mut self, entry: &Entry, decision: Decision, inode: Option<(u64, u64)>) -> Option<bool> {
+        let group = entry.link_group?;
+        if let Some(first) = self.links.get(&group) {
+            return Some(first.is_some() && *first == inode);
+        }
+        if decision != Decision::Keep {
+            let same = matches!(decision, Decision::Same { .. });
+            self.links.insert(group, inode.filter(|_| same));
+        }
+        None
+    }
+
+    /// Finds out which segments a file needs.
+    fn plan(&mut self, mut task: Task, file: &FileItem) -> Result<(), RepoError> {
+        if file.size > LARGE || file.depth > 0 || file.transform != 0 {
+            return self.add(Step::Large(task));
+        }
+        let mut needs = Needs::default();
+        for part in &file.parts {
+            match self.piece(part.reference, &needs) {
+                Some((piece, raw)) => {
+                    needs.add(piece.at, raw);
+                    append(&mut task.pieces, piece);
+                }
+                None => return self.add(Step::Large(task)),
+            }
+        }
+        if needs.bytes() > ROOM {
+            return self.add(Step::Large(task));
+        }
+        let tree = self.reader.tree();
+        self.window.needs.join(&needs, |at| place(tree, at).map_or(0, |place| place.raw));
+        self.window.bytes += file.size;
+        self.add(Step::File(task))
+    }
+
+    /// Where a chunk is read from: of several places one that is read from anyway.
+    fn piece(&self, reference: Reference, needs: &Needs) -> Option<(Piece, u32)> {
+        find_piece(self.reader, reference, |at| needs.contains(at) || self.window.needs.contains(at))
+    }
+
+    /// The end of a folder.
+    pub(super) fn leave(&mut self, path: &[u8], entry: &Entry) -> Result<(), RepoError> {
+        let depth = self.levels.way.len() - 1;
+        let folder = match self.levels.way[depth].spot {
+            Spot::Open(_) | Spot::Closed => self.handle(depth).map(Some),
+            _ => Ok(None),
+        };
+        let level = self.levels.way.pop().expect("the folder that was gone into");
+        match folder {
+            Ok(Some(folder)) => self.end(path, entry, level, folder),
+            Ok(None) => Ok(()),
+            Err(error) => self.not_written(error),
+        }
+    }
+
+    /// Restores one entry that is no folder, whatever the filter says of what is below it.
+    pub(super) fn only(&mut self, path: &[u8], entry: &Entry) -> Result<(), RepoError> {
+        self.progress.check()?;
+        self.progress.monitor.count(Counter::Entries, 1);
+        self.place(path, entry)
+    }
+
+    /// The end of the target's folder itself, which gets metadata only if that was asked for.
+    pub(super) fn end_first(
+        &mut self,
+        path: &[u8],
+        mut level: Level,
+        found: &Found,
+        metadata: bool,
+    ) -> Result<(), RepoError> {
+        let Spot::Open(folder) = &level.spot else { return Ok(()) };
+        let folder = Place::Open(folder.clone());
+        match found {
+            Found::Entry(entry) if metadata => {
+                level.is_new = true;
+                self.end(path, entry, level, folder)
+            }
+            _ => match level.names {
+                Some(names) => self.add(Step::Prune(folder, names)),
+                None => Ok(()),
+            },
+        }
+    }
+
+    /// What is left to do with a folder when all that is in it has been met.
+    pub(super) fn end(&mut self, path: &[u8], entry: &Entry, level: Level, folder: Place) -> Result<(), RepoError> {
+        if let Some(names) = level.names {
+            self.add(Step::Prune(folder.clone(), names))?;
+        }
+        let stays = level.verdict != Verdict::In || self.options.overwrite == Overwrite::Never;
+        if self.options.dry_run || (stays && !level.is_new) {
+            return Ok(());
+        }
+        self.add(Step::Leave(Leave { path: path.to_vec(), folder, entry: entry.clone() }))
+    }
+
+    /// A part of the folder at hand can't be read, so what it does not hold can't be told either.
+    pub(super) fn unreadable(&mut self, path: &[u8], error: RepoError) -> Result<(), RepoError> {
+        self.levels.top().names = None;
+        self.problem(RestoreProblem::Lost { path: shown(path), error })
+    }
+
+    fn not_written(&mut self, error: TargetError) -> Result<(), RepoError> {
+        if is_fatal(&error) {
+            return Err(error.into());
+        }
+        self.problem(RestoreProblem::NotWritten(error))
+    }
+
+    fn problem(&mut self, problem: RestoreProblem) -> Result<(), RepoError> {
+        self.add(Step::Problem(problem))
+    }
+
+    fn add(&mut self, step: Step) -> Result<(), RepoError> {
+        self.window.steps.push(step);
+        if self.window.steps.len() < STEPS && self.window.bytes < WINDOW {
+            return Ok(());
+        }
+        self.number += 1;
+        (self.hand_over)(std::mem::take(&mut self.window))
+    }
+}
+
+/// Where a chunk of content is read from, preferably a segment that is `wanted` anyway, and how long that segment is.
+pub(super) fn find_piece(
+    reader: &Reader<'_>,
+    reference: Reference,
+    wanted: impl Fn((u32, u32)) -> bool,
+) -> Option<(Piece, u32)> {
+    let tree = reader.tree();
+    let mut places = tree.locator.places(&reference.id).filter(|place| tree.locator.is_content(place.pack)).peekable();
+    let first = *places.peek()?;
+    let best = places.find(|place| wanted((place.pack, place.segment))).unwrap_or(first);
+    let piece = Piece { at: (best.pack, best.segment), offset: best.offset, length: reference.length };
+    Some((piece, place(tree, piece.at)?.raw))
+}
+
+/// True for what ends the restore: nothing else can be written either.
+pub(super) fn is_fatal(error: &TargetError) -> bool {
+    matches!(error, TargetError::Full { .. } | TargetError::Unusable { .. })
+}
