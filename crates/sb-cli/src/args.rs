@@ -1,10 +1,12 @@
 //! The command line.
 
 use std::ffi::OsString;
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 
 use clap::builder::Resettable;
-use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use sb_core::{Size, SizeError};
 
 use crate::commands;
 use crate::platform::variable;
@@ -75,6 +77,15 @@ pub(crate) struct Global {
     /// The root fingerprint that `sb init` printed; a vault with another one is refused
     #[arg(long, global = true, env = "SB_FINGERPRINT", hide_env_values = true, value_name = "HEX", help_heading = VAULT)]
     pub(crate) fingerprint: Option<String>,
+    /// Write no more to the vault than this each second, such as 5M
+    #[arg(long, global = true, value_name = "RATE", value_parser = rate, help_heading = LOAD)]
+    pub(crate) limit_upload: Option<NonZeroU64>,
+    /// Read no more from the vault than this each second
+    #[arg(long, global = true, value_name = "RATE", value_parser = rate, help_heading = LOAD)]
+    pub(crate) limit_download: Option<NonZeroU64>,
+    /// How much other programs are to wait for this one, or this one for them; high needs the right to it
+    #[arg(long, global = true, value_name = "HOW", value_enum, help_heading = LOAD)]
+    pub(crate) io_priority: Option<IoPriority>,
     /// Print JSON Lines, with a summary at the end
     #[arg(long, global = true, help_heading = OUTPUT)]
     pub(crate) json: bool,
@@ -88,6 +99,27 @@ pub(crate) struct Global {
 
 const VAULT: &str = "Vault and keys";
 const OUTPUT: &str = "Output";
+const LOAD: &str = "Load on this machine";
+
+/// How soon the system serves this program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum IoPriority {
+    /// After all others, on processors and disks.
+    Low,
+    /// As any other.
+    Normal,
+    /// Before others.
+    High,
+}
+
+/// Bytes a second. A bare number means bytes to some programs and kibibytes to others, so a unit is asked for.
+fn rate(text: &str) -> Result<NonZeroU64, String> {
+    let size: Size = text.strip_suffix("/s").unwrap_or(text).parse().map_err(|error: SizeError| error.to_string())?;
+    if text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(format!("write a unit: `{text}K` for KiB a second, or `{text}B` for bytes"));
+    }
+    NonZeroU64::new(size.0).ok_or_else(|| "nothing a second would take for ever".to_owned())
+}
 
 /// One variant for each file in `commands`.
 #[derive(Debug, Subcommand)]
@@ -129,6 +161,14 @@ mod tests {
     #[test]
     fn the_command_line_makes_sense() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn rates_have_units() {
+        assert_eq!([rate("5M"), rate("1.5k/s")].map(|rate| rate.unwrap().get()), [5 << 20, 1536]);
+        for wrong in ["5", "0K", "fast", ""] {
+            assert!(rate(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 
 use sb_core::crypto::Digest;
 use sb_core::repo::RepoError;
-use sb_core::{Config, CoreError, Location, Progress, Session, Vault, fingerprint, state_root};
+use sb_core::{Config, CoreError, Limits, Location, Progress, Session, Vault, fingerprint, state_root};
 
 use crate::args::Global;
 use crate::failure::{Failure, chain};
@@ -37,7 +37,8 @@ impl Context {
     /// The vault at a place.
     pub(crate) fn vault_at(&self, url: &OsStr) -> Result<Vault, Failure> {
         let location = Location::parse(url).map_err(CoreError::from)?;
-        Ok(Vault::new(location, self.state_root()?))
+        let limits = Limits { up: self.global.limit_upload, down: self.global.limit_download };
+        Ok(Vault::new(location, self.state_root()?).with_limits(limits))
     }
 
     fn state_root(&self) -> Result<PathBuf, Failure> {

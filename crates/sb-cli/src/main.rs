@@ -49,6 +49,11 @@ fn main() -> ExitCode {
             return failure.exit().into();
         }
     };
+    if let Some(priority) = cli.global.io_priority
+        && let Err(error) = platform::set_priority(priority)
+    {
+        output.warn(&format!("warning: cannot take that priority: {error}"));
+    }
     let context = Context { global: cli.global, config, output, stop: interrupt::listen() };
     let done = commands::run(cli.command, &context).and_then(|exit| {
         context.output.flush()?;

@@ -14,6 +14,8 @@ mod unix {
     use std::os::unix::fs::OpenOptionsExt;
     use std::path::Path;
 
+    use crate::args::IoPriority;
+
     /// A new file that its owner alone may read.
     pub(crate) fn create_private(path: &Path) -> io::Result<File> {
         OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
@@ -30,6 +32,17 @@ mod unix {
         // Where the system refuses, nothing is lost but a precaution.
         #[cfg(target_os = "linux")]
         let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
+    }
+
+    /// Sets how soon the system serves this process. Disks follow the niceness on processors: at 19 the I/O priority is the
+    /// lowest of the class "best effort" (Linux, Documentation/block/ioprio.rst).
+    pub(crate) fn set_priority(priority: IoPriority) -> io::Result<()> {
+        let nice = match priority {
+            IoPriority::Low => 19,
+            IoPriority::Normal => 0,
+            IoPriority::High => -10,
+        };
+        Ok(rustix::process::setpriority_process(None, nice)?)
     }
 
     /// What the system calls itself.
@@ -57,6 +70,11 @@ mod other {
     /// Nothing to do.
     pub(crate) fn guard_memory() {}
 
+    /// This system has no such thing, or not yet.
+    pub(crate) fn set_priority(_priority: crate::args::IoPriority) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
     /// What the system calls itself.
     pub(crate) fn host_name() -> Vec<u8> {
         std::env::var_os("COMPUTERNAME").unwrap_or_default().into_encoded_bytes()
@@ -64,6 +82,6 @@ mod other {
 }
 
 #[cfg(not(unix))]
-pub(crate) use other::{create_private, guard_memory, host_name, sync_folder_of};
+pub(crate) use other::{create_private, guard_memory, host_name, set_priority, sync_folder_of};
 #[cfg(unix)]
-pub(crate) use unix::{create_private, guard_memory, host_name, sync_folder_of};
+pub(crate) use unix::{create_private, guard_memory, host_name, set_priority, sync_folder_of};

@@ -218,7 +218,7 @@ impl Monitor for Watcher<'_> {
         };
         // If nobody reads any more, the command will find out by itself.
         if self.output.json {
-            drop(self.output.event("entry", with_path(json!({ "deed": word }), "path", path)));
+            drop(self.output.event("restored", with_path(json!({ "deed": word }), "path", path)));
         } else {
             self.aside(|| drop(self.output.say(&format!("{word:<11} {}", shown(path)))));
         }

@@ -74,7 +74,7 @@ fn rules_say_what_stays_and_why() {
     assert!(trial.ends_with("would forget 2 snapshots\n"), "{trial}");
     assert_eq!(ids(&world), all);
     let done = json(&world.ok(&["forget", "--keep-last", "2", "--collect", "--max-unused", "0", "--json"]));
-    let decided = of_type(&done, "snapshot");
+    let decided = of_type(&done, "decision");
     let kept: Vec<&str> =
         decided.iter().filter(|s| s["keep"] == true).map(|s| s["snapshot_id"].as_str().unwrap()).collect();
     assert_eq!(kept, [&all[3], &all[2]], "newest first");

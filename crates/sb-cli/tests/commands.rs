@@ -119,11 +119,12 @@ fn a_backup_says_what_it_did() {
             && lines[1].contains(", 1 other (links, devices and the like): 11.7 KiB"),
         "{said}"
     );
+    assert_eq!(lines[2], "  files   2 new, 0 changed, 0 unchanged");
     assert!(
-        lines[2].starts_with("  new     11.7 KiB; the vault grew by ") && lines[2].ends_with(" in packs"),
+        lines[3].starts_with("  new     11.7 KiB; the vault grew by ") && lines[3].ends_with(" in packs"),
         "{said}"
     );
-    assert_eq!(lines.len(), 3);
+    assert_eq!(lines.len(), 4);
     let list = world.ok(&["list"]);
     assert!(list.starts_with("id        begun                       host    files      size  sources\n"), "{list}");
     assert!(list.contains(" +00:00  office      2  11.7 KiB  ") && list.ends_with("firm  [daily]\n"), "{list}");
@@ -347,7 +348,7 @@ fn a_restore_in_place_brings_back_what_is_missing() {
     assert!(bad.err.contains("include pattern `a{b` is not valid"), "{}", bad.err);
     let messages = json(&world.ok(&["restore", &world.at("firm"), "--to", "j", "--json", "-v"]));
     let entry = messages.iter().find(|message| message["path"] == "/note.txt").unwrap();
-    assert_eq!((&entry["message_type"], &entry["deed"]), (&"entry".into(), &"restored".into()));
+    assert_eq!((&entry["message_type"], &entry["deed"]), (&"restored".into(), &"restored".into()));
 }
 
 #[test]

@@ -179,6 +179,10 @@ fn every_message_of_every_command_is_described() {
         &["db", "rebuild"],
         &["config", "sample"],
         &["restore", "latest~1", "--to", "out"],
+        &["restore", "latest~1", "--to", "out", "--overwrite", "if-changed", "--delete", "-v"],
+        &["forget", "--keep-last", "100"],
+        &["collect", "--dry-run"],
+        &["forget", "latest~1", "--collect"],
         &["man", "pages"],
         &["try"],
     ] {

@@ -45,6 +45,7 @@ pub use sb_repo::{
     Snapshots, Span, SpanError, StoredStats, Tally, VaultId, VerifyLevel, VerifyReport,
 };
 pub use sb_source::{Filter, Problem, SourceOptions};
+pub use sb_store::Limits;
 
 pub use chrono;
 pub use sb_chunk as chunk;

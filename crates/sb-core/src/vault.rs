@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use sb_crypto::{Credential, Digest, Random, SystemRandom};
 use sb_repo::{Clock, State, Surroundings, VaultId, View};
-use sb_store::{Storage, StoreError};
+use sb_store::{Limits, Storage, StoreError, Throttled};
 
 use crate::clock::SystemClock;
 use crate::error::CoreError;
@@ -19,12 +19,20 @@ pub struct Vault {
     pub(crate) state_root: PathBuf,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Arc<dyn Random>,
+    limits: Limits,
 }
 
 impl Vault {
     /// The vault at a location. Local state is kept in a folder of its own in `state_root` (see [`state_root`](crate::state_root())).
     pub fn new(location: Location, state_root: impl Into<PathBuf>) -> Self {
-        Self { location, state_root: state_root.into(), clock: Arc::new(SystemClock), random: Arc::new(SystemRandom) }
+        let (clock, random) = (Arc::new(SystemClock), Arc::new(SystemRandom));
+        Self { location, state_root: state_root.into(), clock, random, limits: Limits::default() }
+    }
+
+    /// The same with limits of how much is written to the vault, and read from it, each second.
+    #[must_use]
+    pub fn with_limits(self, limits: Limits) -> Self {
+        Self { limits, ..self }
     }
 
     /// The same with another clock.
@@ -66,10 +74,16 @@ impl Vault {
     }
 
     fn storage(&self) -> Result<Arc<dyn Storage>, CoreError> {
-        self.location.open().map_err(|error| match error {
+        let storage = self.location.open().map_err(|error| match error {
             StoreError::NotFound { .. } => CoreError::NoVault { location: self.location.clone() },
             error => error.into(),
-        })
+        })?;
+        Ok(self.limited(storage))
+    }
+
+    /// The storage with the limits there are.
+    pub(crate) fn limited(&self, storage: Arc<dyn Storage>) -> Arc<dyn Storage> {
+        if self.limits == Limits::default() { storage } else { Arc::new(Throttled::new(storage, self.limits)) }
     }
 
     pub(crate) fn surroundings(&self, storage: Arc<dyn Storage>, state: State) -> Surroundings {

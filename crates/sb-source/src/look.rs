@@ -126,7 +126,7 @@ impl Selected {
         looked.steps.push_back(Step::Event(Event::Enter(entry)));
         let (mut children, mut marked) = (Vec::new(), false);
         if !scope.sources.is_empty() {
-            let (listed, error) = node.list();
+            let (listed, error) = node.list_once();
             children = listed;
             if let Some(error) = error {
                 looked.steps.push_back(problem(path.clone(), &error));

@@ -214,7 +214,7 @@ fn tell(plan: &ForgetPlan, args: &ForgetArgs, context: &Context) -> Result<(), F
             let first = if reasons.is_some() { "stays" } else { fate };
             let last = reasons.map(|reasons| told(reasons).join(", ")).unwrap_or_default();
             rows.push([vec![first.to_owned()], cells(id), vec![shown(last.as_bytes())]].concat());
-            output.event("snapshot", decided(*id, reasons.map(Vec::as_slice), known.get(id).copied()))?;
+            output.event("decision", decided(*id, reasons.map(Vec::as_slice), known.get(id).copied()))?;
         }
         output.say(&heading(group))?;
         output.say(&table(&rows, &[]))?;
@@ -222,7 +222,7 @@ fn tell(plan: &ForgetPlan, args: &ForgetArgs, context: &Context) -> Result<(), F
     if plan.groups.is_empty() {
         let rows: Vec<_> = plan.remove.iter().map(|id| [vec![fate.to_owned()], cells(id)].concat()).collect();
         for id in &plan.remove {
-            output.event("snapshot", decided(*id, None, known.get(id).copied()))?;
+            output.event("decision", decided(*id, None, known.get(id).copied()))?;
         }
         if !rows.is_empty() {
             output.say(table(&rows, &[]).trim_end())?;

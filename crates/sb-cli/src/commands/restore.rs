@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
 use sb_core::source::{MetadataProblem, TargetError};
-use sb_core::{CoreError, Filter, Overwrite, RestoreOptions, RestoreProblem, RestoreReport, Size};
+use sb_core::{CoreError, Filter, Overwrite, Progress, RestoreOptions, RestoreProblem, RestoreReport, Size};
 use serde_json::{Value, json};
 
-use crate::commands::cat::snapshot_path;
+use crate::commands::choice::AsOf;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -38,8 +38,10 @@ Ends with 4 if the vault has lost something, with 3 if something could not be pu
 partial.")]
 pub(crate) struct RestoreArgs {
     /// Which snapshot, and what of it
-    #[arg(value_name = "SNAP[:PATH]")]
-    at: OsString,
+    #[arg(value_name = "SNAP[:PATH]", required_unless_present = "date")]
+    at: Option<OsString>,
+    #[command(flatten)]
+    as_of: AsOf,
     /// Where to: a folder that is empty or does not exist
     #[arg(long, value_name = "DIR", required_unless_present = "in_place", conflicts_with = "in_place")]
     to: Option<PathBuf>,
@@ -86,9 +88,9 @@ impl From<When> for Overwrite {
 }
 
 pub(crate) fn run(args: &RestoreArgs, context: &Context) -> Result<Exit, Failure> {
-    let at = snapshot_path(&args.at)?;
+    let at = args.as_of.place(args.at.as_deref())?;
     let options = options(args)?;
-    let session = context.open()?;
+    let session = args.as_of.apply(context.open()?)?;
     let began = Instant::now();
     let verb = if args.dry_run { "comparing" } else { "restoring" };
     let report = context.watch(verb, |progress| match &args.to {
@@ -101,7 +103,7 @@ pub(crate) fn run(args: &RestoreArgs, context: &Context) -> Result<Exit, Failure
         }
         _ => failure,
     })?;
-    let missing = session.vault().find_snapshot(&at.snapshot).map_err(CoreError::from)?.problem_count();
+    let missing = session.find(&at.snapshot, Progress::none())?.problem_count();
     let exit = exit(&report, missing);
     tell(args, context, &report, missing, (began.elapsed(), exit))?;
     Ok(exit)

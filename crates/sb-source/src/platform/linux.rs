@@ -103,21 +103,23 @@ impl Node {
 
     /// What is in this folder, in no order.
     pub(crate) fn list(&self) -> Partial<Vec<Child>> {
-        let mut buffer = Vec::with_capacity(LISTING);
-        match self.lines(&self.0, &mut buffer) {
-            // This handle is not open for reading.
-            (_, Some(error)) if error.raw_os_error() == Some(Errno::BADF.raw_os_error()) => {
-                match open_quietly(&self.0, b".", OFlags::DIRECTORY) {
-                    Ok(folder) => self.lines(&folder, &mut buffer),
-                    Err(error) => (Vec::new(), Some(error.into())),
-                }
-            }
+        match open_quietly(&self.0, b".", OFlags::DIRECTORY) {
+            Ok(folder) => self.lines(&folder),
+            Err(error) => (Vec::new(), Some(error.into())),
+        }
+    }
+
+    /// The same for a handle that has not been listed yet, which spares opening the folder again if it is
+    /// [`readable`](Self::readable).
+    pub(crate) fn list_once(&self) -> Partial<Vec<Child>> {
+        match self.lines(&self.0) {
+            (_, Some(error)) if error.raw_os_error() == Some(Errno::BADF.raw_os_error()) => self.list(),
             listed => listed,
         }
     }
 
-    fn lines(&self, folder: &OwnedFd, buffer: &mut Vec<u8>) -> Partial<Vec<Child>> {
-        let mut children = Vec::new();
+    fn lines(&self, folder: &OwnedFd) -> Partial<Vec<Child>> {
+        let (mut children, mut buffer) = (Vec::new(), Vec::with_capacity(LISTING));
         let mut lines = RawDir::new(folder, buffer.spare_capacity_mut());
         while let Some(line) = lines.next() {
             let line = match line {

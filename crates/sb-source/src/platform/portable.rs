@@ -69,6 +69,11 @@ impl Node {
         Err(ErrorKind::Unsupported.into())
     }
 
+    /// The same as [`list`](Self::list).
+    pub(crate) fn list_once(&self) -> Partial<Vec<Child>> {
+        self.list()
+    }
+
     /// What is in this folder, in no order.
     pub(crate) fn list(&self) -> Partial<Vec<Child>> {
         let mut children = Vec::new();

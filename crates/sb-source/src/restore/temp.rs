@@ -36,7 +36,8 @@ pub(crate) fn clear(folder: &Node) -> u64 {
     let mut cleared = 0;
     for child in folder.list().0.into_iter().filter(|child| is_temp(&child.name)) {
         let left = folder.open(&child.name).is_ok_and(|file| {
-            let is_file = platform::inspect_file(&file).is_ok_and(|(kind, stat, _)| kind == Kind::File && stat.links == 1);
+            let is_file =
+                platform::inspect_file(&file).is_ok_and(|(kind, stat, _)| kind == Kind::File && stat.links == 1);
             is_file && file.try_lock().is_ok() && folder.remove(&child.name).is_ok()
         });
         cleared += u64::from(left);
