@@ -336,7 +336,7 @@ mod tests {
         fs::write(temp.path().join("a/file"), "content").unwrap();
         std::os::unix::fs::symlink("file", temp.path().join("a/link")).unwrap();
 
-        let (mut children, error) = node.list();
+        let (mut children, error) = node.list_once();
         assert!(error.is_none());
         children.sort_by(Child::order);
         let seen: Vec<_> = children.iter().map(|child| (&*child.name, child.folder)).collect();
