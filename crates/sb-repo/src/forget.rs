@@ -53,15 +53,21 @@ impl Vault {
         let _alive = state.hold(run)?;
         let author = Author { key: &writer, run };
         let lease = Held::take(self, &author, None)?;
-        let outcome = self.forget_under(&author, removed);
+        let outcome = self.labels_of(snapshots).and_then(|labels| self.forget_under(&author, removed, labels));
         lease.end(&self.around);
         outcome
     }
 
-    fn forget_under(&mut self, author: &Author<'_>, removed: Vec<(String, u64)>) -> Result<ForgetReport, RepoError> {
+    fn forget_under(
+        &mut self,
+        author: &Author<'_>,
+        mut removed: Vec<(String, u64)>,
+        labels: Vec<(String, u64)>,
+    ) -> Result<ForgetReport, RepoError> {
         let mut report = ForgetReport::default();
         report.forgotten.count = removed.len() as u64;
         report.forgotten.bytes = removed.iter().map(|(_, size)| size).sum();
+        removed.extend(labels);
         let names: Vec<String> = removed.iter().map(|(name, _)| name.clone()).collect();
         let list = self.condemn(author, &names)?;
         // What a run compares with it can still read; a collection takes it when that run is over.

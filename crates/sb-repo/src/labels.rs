@@ -157,6 +157,16 @@ impl Vault {
         write_twice(&*self.around.storage, &author, header, &sealed, &stem)
     }
 
+    /// The labels of these snapshots, both copies, and their sizes. Who may not read labels knows of none.
+    pub(crate) fn labels_of(&self, snapshots: &[SnapshotId]) -> Result<Vec<(String, u64)>, RepoError> {
+        if !self.keys.reads_meta() {
+            return Ok(Vec::new());
+        }
+        let labels = Labels::load(&self.view, &self.keys)?;
+        let placed = snapshots.iter().filter_map(|id| labels.of.get(id)).flatten();
+        Ok(placed.flat_map(|placed| self.copies(placed)).collect())
+    }
+
     /// Both copies of a label, as far as they are live, and their sizes.
     fn copies<'a>(&'a self, placed: &'a Placed) -> impl Iterator<Item = (String, u64)> + 'a {
         let names = [placed.name.clone(), format!("{TWIN}{}", placed.name)].into_iter();

@@ -129,7 +129,8 @@ fn full_reads_every_byte_and_differential_what_changed_since_then() {
 
 #[test]
 fn every_sign_of_a_change_counts() {
-    let signs: [(&str, fn(&mut Metadata)); 6] = [
+    type Sign = (&'static str, fn(&mut Metadata));
+    let signs: [Sign; 6] = [
         ("size", |metadata| metadata.size += 1),
         ("mtime", |metadata| metadata.mtime.nanoseconds += 1),
         ("mtime kept, ctime not", |metadata| metadata.ctime.nanoseconds += 1),

@@ -119,3 +119,19 @@ fn a_label_that_was_replaced_does_not_come_back() {
     let report = vault.verify(VerifyLevel::Data, Progress::none()).unwrap();
     assert!(report.findings.iter().all(|finding| finding.flaw == Flaw::Resurrected) && report.findings.len() == 2);
 }
+
+#[test]
+fn the_labels_of_a_snapshot_are_forgotten_with_it() {
+    let (storage, machine, mut vault, first) = tagged(&["daily"]);
+    let mut source = common::firm();
+    source.file("/firm/later", b"later");
+    let second = vault.backup(&source, &common::options(), Progress::none()).unwrap().snapshot;
+    set(&mut vault, first, &["a"]);
+    set(&mut vault, second, &["b"]);
+    assert_eq!(labels(&storage).len(), 4, "each is stored twice");
+    let report = vault.forget(&[first], Progress::none()).unwrap();
+    assert_eq!(report.forgotten.count, 1);
+    assert_eq!(labels(&storage).len(), 2);
+    assert_eq!(tags(&vault, second), ["b"]);
+    assert!(is_good(&machine.open(storage, &common::key()).unwrap()));
+}

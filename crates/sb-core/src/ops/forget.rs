@@ -52,7 +52,8 @@ impl Session {
     /// show at a time. `progress` is warned of snapshots that can't be read, which rules leave alone.
     ///
     /// # Errors
-    /// In [`CoreError::Repo`] names that mean no snapshot or several, and rules that keep nothing.
+    /// In [`CoreError::Repo`] names that mean no snapshot or several, rules that keep nothing, and rules that go by tags where
+    /// a label can't be read.
     pub fn plan_forgetting(
         &self,
         options: &ForgetOptions,
@@ -71,6 +72,11 @@ impl Session {
                 for (object, flaw) in &all.flawed {
                     let text = "is left alone, for it cannot be read";
                     progress.monitor.warning(&format!("`{object}` {text}: {flaw}"));
+                }
+                let by_tag = options.among.tag.is_some() || options.group_by.tags || !rules.tags.is_empty();
+                if let (true, Some((name, flaw))) = (by_tag, all.flawed_labels.first()) {
+                    // Some snapshot has other tags than it seems to.
+                    return Err(RepoError::Undecided { name: name.clone(), flaw: flaw.clone() }.into());
                 }
                 let among = all.snapshots.iter().filter(|snapshot| options.among.wants(snapshot));
                 let among: Vec<Candidate> = among.map(Candidate::from).collect();

@@ -86,12 +86,9 @@ impl<'s> PackWriter<'s> {
 /// Compresses a segment, unless that gains nothing.
 pub(crate) fn compress(compressor: &mut zstd::bulk::Compressor<'_>, raw: &[u8], stored: &mut Vec<u8>) -> Codec {
     stored.clear();
-    stored.resize(zstd::zstd_safe::compress_bound(raw.len()), 0);
-    match compressor.compress_to_buffer(raw, stored.as_mut_slice()) {
-        Ok(length) if length < raw.len() => {
-            stored.truncate(length);
-            Codec::Zstd
-        }
+    stored.reserve(zstd::zstd_safe::compress_bound(raw.len()));
+    match compressor.compress_to_buffer(raw, stored) {
+        Ok(length) if length < raw.len() => Codec::Zstd,
         // Whatever zstd could not do, the bytes as they are can be stored.
         _ => {
             stored.clear();
