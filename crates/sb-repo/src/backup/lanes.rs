@@ -1,5 +1,6 @@
 //! Segments in the making: new chunks of similar files lie together, where they compress better.
 
+use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use crate::ids::ChunkId;
@@ -10,9 +11,20 @@ use crate::wire::pack::SEGMENT_MAX;
 /// So many segments of content are open at once.
 const CONTENT_LANES: usize = 6;
 
+/// A class is hard to compress when a segment of it kept more of its size than this.
+const HARD_PERCENT: usize = 90;
+/// One segment in so many of a hard class is tried all the same.
+const TRY_EVERY: u32 = 8;
+/// Of more classes than this nothing is learned.
+const CLASSES_MAX: usize = 1024;
+
 /// A segment that is to be compressed and stored.
 pub(super) struct FullSegment {
     pub(super) kind: ObjectKind,
+    /// What its chunks, or most of them, are of.
+    pub(super) class: u64,
+    /// It is hardly worth much work: the last one of its class did not get much smaller.
+    pub(super) is_hard: bool,
     /// Its chunks, laid end to end.
     pub(super) raw: Vec<u8>,
     pub(super) chunks: Vec<(ChunkId, u32)>,
@@ -32,6 +44,8 @@ struct State {
     open: Vec<Lane>,
     /// Buffers to use again.
     spare: Vec<Vec<u8>>,
+    /// Classes that do not compress well, and how many segments were taken for such since it was last tried.
+    hard: HashMap<u64, u32>,
 }
 
 struct Lane {
@@ -71,6 +85,18 @@ impl Lanes {
         state.open.push(lane);
     }
 
+    /// Learns how well a segment of this class compressed when that was tried hard.
+    pub(super) fn learn(&self, class: u64, raw: usize, stored: usize) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if stored > raw / 100 * HARD_PERCENT {
+            if state.hard.len() < CLASSES_MAX {
+                state.hard.insert(class, 0);
+            }
+        } else {
+            state.hard.remove(&class);
+        }
+    }
+
     /// Takes back the buffer of a segment that has been stored.
     pub(super) fn give_back(&self, mut buffer: Vec<u8>) {
         buffer.clear();
@@ -95,7 +121,13 @@ impl Lanes {
                     segment.raw.extend_from_slice(&lane.raw);
                     segment.chunks.extend(lane.chunks);
                 }
-                None => segments.push(FullSegment { kind: self.kind, raw: lane.raw, chunks: lane.chunks }),
+                None => segments.push(FullSegment {
+                    kind: self.kind,
+                    class: lane.class,
+                    is_hard: false,
+                    raw: lane.raw,
+                    chunks: lane.chunks,
+                }),
             }
         }
         segments
@@ -116,7 +148,15 @@ impl State {
 
     fn full(&mut self, lane: &mut Lane, kind: ObjectKind) -> Option<FullSegment> {
         let (raw, chunks) = (std::mem::take(&mut lane.raw), std::mem::take(&mut lane.chunks));
-        (!raw.is_empty()).then_some(FullSegment { kind, raw, chunks })
+        if raw.is_empty() {
+            return None;
+        }
+        let class = lane.class;
+        let is_hard = self.hard.get_mut(&class).is_some_and(|passed| {
+            *passed = (*passed + 1) % TRY_EVERY;
+            *passed > 0
+        });
+        Some(FullSegment { kind, class, is_hard, raw, chunks })
     }
 }
 

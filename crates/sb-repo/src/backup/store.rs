@@ -28,6 +28,9 @@ use crate::wire::snapshot::Counts;
 /// An increment of the locator is written after this many packs.
 const PACKS_PER_LOCATOR: usize = 8;
 
+/// The zstd level for what hardly compresses.
+const LEAST_LEVEL: i32 = 1;
+
 /// Where a run puts its chunks.
 pub(super) struct Store<'a> {
     pub(super) tools: Tools<'a>,
@@ -237,10 +240,15 @@ impl<'a> Store<'a> {
                 stored: Vec::new(),
             },
         };
-        let FullSegment { kind, raw, chunks } = segment;
+        let FullSegment { kind, class, is_hard, raw, chunks } = segment;
+        let level = if is_hard { LEAST_LEVEL.min(self.level) } else { self.level };
+        press.zstd.set_compression_level(level).expect("zstd takes any level");
         let codec = compress(&mut press.zstd, &raw, &mut press.stored);
         let length = u32::try_from(raw.len()).expect("a segment has at most 4 MiB");
         if kind == ObjectKind::ContentPack {
+            if !is_hard {
+                self.content.learn(class, raw.len(), press.stored.len());
+            }
             self.content.give_back(raw);
         }
         self.put(kind, &mut press.stored, length, codec, chunks)?;
