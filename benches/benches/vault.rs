@@ -130,6 +130,7 @@ fn trees(criterion: &mut Criterion) {
             });
         });
         let last = path(entries - 1);
+        group.throughput(Throughput::Elements(1));
         group.bench_function(BenchmarkId::new("look one up", entries), |bencher| {
             bencher.iter(|| {
                 let reader = vault.reader(Progress::none()).expect("the index is whole");
