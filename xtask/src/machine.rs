@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use crate::program;
 
 /// Programs that tests need, and the Debian packages that have them.
-const PACKAGES: [(&str, &str); 7] = [
+const PACKAGES: [(&str, &str); 8] = [
     ("getfattr", "attr"),
     ("setfattr", "attr"),
     ("getfacl", "acl"),
@@ -17,6 +17,7 @@ const PACKAGES: [(&str, &str); 7] = [
     ("openssl", "openssl"),
     ("perl", "perl-base"),
     ("strace", "strace"),
+    ("time", "time"),
 ];
 
 /// The machine the tests run on.

@@ -1,6 +1,7 @@
 //! Maintainers' tasks: `cargo xtask --help`.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "what a task prints is its result")]
 
+mod bench;
 mod ci;
 mod coverage;
 mod failure;
@@ -35,13 +36,25 @@ sim [--seeds N] [--from SEED] [--seed SEED]
                          simulated power cuts and faults, 10000 seeds unless told; --seed replays one
 fuzz [--seconds N] [TARGET]...
                          fuzz each parser of vault bytes, 300 seconds unless told; --list names the targets
+bench --corpus DIR [--trees LIST] [--tree NAME=DIR]... [--peers DIR] [--bare PATH] [--mutate COMMAND]
+                         `sb` beside other backup tools, those in the folder of --peers (as
+                         restic/usr/bin/restic, rustic/bin/rustic, bupstash/bin/bupstash, borg/bin/borg) or on the path;
+                         tables into docs/benchmarks.md, every run into a .json beside it. Needs GNU time.
+                         Trees: small, many and huge in --corpus unless told; they are copied and not changed.
+                         --mutate: shell command that changes the tree $TREE by day $DAY; --days N daily backups, 30
+                         unless told. --bare: the program, or its source. --sb FILE: ours, unless it is to be built.
+                         --steps LIST of start,first,unchanged,day,find,one,restore,verify,collect,days; all unless
+                         told. --tools LIST, such as sb,restic. --repeat STEP=N. --quiet SECONDS to wait for a quiet
+                         machine, 60 unless told; 0 takes noise as it comes. --lab DIR: where to do all this, in a
+                         folder that is removed again; target/bench unless told. --out FILE. --from FILE.json:
+                         no measuring, but tables of an earlier run, or of several
 layers                   compare the crates' dependencies with the allowed ones
 tidy                     house rules no compiler checks
 ci                       what .ci/run does: fmt, clippy, doc, layers, tidy, deny, test
 
 A test marked `#[ignore = \"needs X and Y\"]` runs where X and Y are there: `the corpus` (../shared/corpus or
 $SB_CORPUS), `root`, `mounting`, or a program on the path. As root with CI=true, these Debian packages are
-installed where they are missing and needed: attr, acl, openssl, perl-base, strace, python3-venv and, for coverage, LLVM's.
+installed where they are missing and needed: attr, acl, openssl, perl-base, strace, time, python3-venv and, for coverage, LLVM's.
 ";
 
 fn main() -> ExitCode {
@@ -69,6 +82,7 @@ fn dispatch(mut arguments: Vec<String>) -> Result<(), Failure> {
         "coverage" => coverage::run(options),
         "sim" => sim::run(options),
         "fuzz" => fuzz::run(options),
+        "bench" => bench::run(options),
         "layers" => layers::run(options),
         "tidy" => tidy::run(options),
         "ci" => ci::run(options),
