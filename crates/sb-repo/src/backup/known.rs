@@ -7,11 +7,11 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use crate::clock::Monitor;
 use crate::error::RepoError;
 use crate::ids::{ChunkId, TableId};
-use crate::locator::{Locator, Scope};
+use crate::locator::{Levels, Locator, Scope};
 use crate::name;
 use crate::pack::Tools;
 use crate::sessions::table_of;
-use crate::wire::locator::prefix;
+use crate::wire::locator::{LocatorEntry, prefix};
 
 /// Chunk ids are evenly spread, so their own bits are hash enough.
 #[derive(Default)]
@@ -36,6 +36,9 @@ type Fresh = HashSet<u128, BuildHasherDefault<OwnBits>>;
 /// Parts of the set of fresh chunks, so that threads seldom wait for each other.
 const SHARDS: usize = 16;
 
+/// After so many chunks those in packs that are durable go from memory to a file.
+const FRESH: usize = 1 << 17;
+
 /// The chunks of one run. The locator is read when it is asked for first: a run that finds nothing new needs none.
 pub(super) struct Known {
     locator: OnceLock<Locator>,
@@ -43,17 +46,23 @@ pub(super) struct Known {
     scope: Mutex<Option<Scope>>,
     /// Packs of earlier runs that this one relies on.
     used: Mutex<HashSet<u32>>,
-    /// Chunks that this run stored.
+    /// Chunks that this run stored, the newest of them: 20 to 40 bytes each.
     fresh: [Mutex<Fresh>; SHARDS],
+    /// Those that are to go from there.
+    located: Mutex<Vec<LocatorEntry>>,
+    /// All others: less than 3 bytes each.
+    stored: Levels,
 }
 
 impl Known {
-    pub(super) fn new(scope: Scope) -> Self {
+    pub(super) fn new(tools: &Tools<'_>, scope: Scope) -> Self {
         Self {
             locator: OnceLock::new(),
             scope: Mutex::new(Some(scope)),
             used: Mutex::default(),
             fresh: std::array::from_fn(|_| Mutex::default()),
+            located: Mutex::default(),
+            stored: Levels::new(tools.around, tools.view, tools.keys),
         }
     }
 
@@ -64,7 +73,7 @@ impl Known {
         }
         let mut scope = lock(&self.scope);
         if let Some(scope) = scope.take() {
-            let loaded = Locator::load(tools.view, tools.keys, monitor, scope)?;
+            let loaded = Locator::load(tools.around, tools.view, tools.keys, monitor, scope)?;
             return Ok(self.locator.get_or_init(|| loaded));
         }
         // Another thread was first, or could not read it and has ended the run.
@@ -77,18 +86,49 @@ impl Known {
     }
 
     /// True if the vault has the chunk; then this run relies on the pack that has it.
-    pub(super) fn has(&self, locator: &Locator, id: &ChunkId, content: bool) -> bool {
-        let place = locator.places(id).find(|place| locator.is_content(place.pack) == content);
+    pub(super) fn has(&self, locator: &Locator, id: &ChunkId, content: bool) -> Result<bool, RepoError> {
+        let mut places = locator.places(id)?.into_iter();
+        let place = places.find(|place| locator.is_content(place.pack) == content);
         if let Some(place) = &place {
             lock(&self.used).insert(place.pack);
         }
-        place.is_some()
+        Ok(place.is_some())
     }
 
     /// True for whoever asks first: then the chunk is his to store.
     pub(super) fn is_new(&self, id: &ChunkId) -> bool {
         let number = u128::from_be_bytes(*prefix(id));
-        lock(&self.fresh[(number >> 124) as usize % SHARDS]).insert(number)
+        let shard = self.shard(number);
+        // What is not here any more was put there before it went.
+        if !lock(shard).insert(number) {
+            return false;
+        }
+        if self.stored.has(id) {
+            lock(shard).remove(&number);
+            return false;
+        }
+        true
+    }
+
+    /// These chunks are in packs that are durable and in an increment.
+    pub(super) fn located(&self, entries: &[LocatorEntry]) {
+        let mut located = lock(&self.located);
+        located.extend_from_slice(entries);
+        if located.len() < FRESH {
+            return;
+        }
+        let is_stored = self.stored.add(&mut located);
+        for entry in located.drain(..) {
+            let number = u128::from_be_bytes(*entry.prefix());
+            // Where there is no room for a file they stay.
+            if is_stored {
+                lock(self.shard(number)).remove(&number);
+            }
+        }
+    }
+
+    fn shard(&self, number: u128) -> &Mutex<Fresh> {
+        &self.fresh[(number >> 124) as usize % SHARDS]
     }
 
     /// The packs of earlier runs that this one relies on, and the tables their keys are in.

@@ -87,13 +87,7 @@ pub(crate) struct LocatorFooter {
 
 impl LocatorFooter {
     pub(crate) fn encode(&self) -> Vec<u8> {
-        let packs = array(&self.packs, |pack| {
-            let segments = array(&pack.segments, |s| {
-                vec![s.offset.into(), s.stored.into(), s.raw.into(), Value::from(s.codec as u64)]
-            });
-            let kind = Value::from(pack.kind as u64);
-            vec![pack.id.into(), pack.size.into(), Value::from(&pack.key), kind, pack.bucket.into(), segments]
-        });
+        let packs = array(&self.packs, pack_value);
         let blocks = array(&self.blocks, |block| {
             let first = Value::from(&block.first);
             vec![first, block.offset.into(), block.stored.into(), block.entries.into()]
@@ -115,7 +109,16 @@ impl LocatorFooter {
     }
 }
 
-fn read_pack(value: Value) -> Result<PackPlaces, Malformed> {
+/// A pack as footers list it.
+pub(crate) fn pack_value(pack: &PackPlaces) -> Vec<Value> {
+    let segments =
+        array(&pack.segments, |s| vec![s.offset.into(), s.stored.into(), s.raw.into(), Value::from(s.codec as u64)]);
+    let kind = Value::from(pack.kind as u64);
+    vec![pack.id.into(), pack.size.into(), Value::from(&pack.key), kind, pack.bucket.into(), segments]
+}
+
+/// Reads a pack as footers list it.
+pub(crate) fn read_pack(value: Value) -> Result<PackPlaces, Malformed> {
     let [id, size, key, kind, bucket, segments] = value.tuple()?;
     Ok(PackPlaces {
         id: PackId::new(id.array_of()?),
