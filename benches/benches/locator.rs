@@ -36,6 +36,10 @@ fn locator(criterion: &mut Criterion) {
     drop(load(true));
     println!("the copy made of {chunks} chunks in increments: {:.2?}", begun.elapsed());
 
+    let caches = std::fs::read_dir(folder.path().join("cache")).expect("it has been written");
+    let sizes = caches.filter_map(|cache| Some(cache.ok()?.metadata().ok()?.len()));
+    println!("on disk: {:.2} bytes a chunk", sizes.sum::<u64>() as f64 / chunks as f64);
+
     let (writer, reader) = (load(true), load(false));
     print_resident("who writes", &writer, chunks);
     print_resident("who reads", &reader, chunks);

@@ -143,3 +143,51 @@ impl Known {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use sb_crypto::SigningKey;
+
+    use super::*;
+    use crate::ids::{RunId, UserId};
+    use crate::state::State;
+    use crate::testing::locators::{Locators, chunk, writing_scope};
+    use crate::wire::frame::Author;
+
+    fn check(state: State, files: bool) {
+        let vault = Locators::new(state);
+        let key = SigningKey::from_seed(&[1; 32]);
+        let tools = Tools {
+            around: &vault.around,
+            view: &vault.view,
+            keys: &vault.keys,
+            epoch: vault.view.config.compartments[0].epochs.last().unwrap(),
+            author: Author { key: &key, run: RunId::new([1; 8]) },
+            user: UserId::new([2; 16]),
+        };
+        let known = Known::new(&tools, writing_scope());
+        let (many, more) = (FRESH as u64, 10_000);
+        assert!((0..many + more).all(|number| known.is_new(&chunk(number))));
+        let entry = |number| LocatorEntry::new(&chunk(number), 0, 0, 0);
+        for (from, to) in [(0, many / 2), (many / 2, many)] {
+            known.located(&(from..to).map(entry).collect::<Vec<_>>());
+        }
+        let fresh = || known.fresh.iter().map(|shard| lock(shard).len() as u64).sum::<u64>();
+        let left = if files { more } else { many + more };
+        assert_eq!(fresh(), left, "what is in durable packs is in a file");
+        assert!((0..many + more).all(|number| !known.is_new(&chunk(number))));
+        assert_eq!(fresh(), left, "asking takes no memory");
+        assert!(known.is_new(&chunk(many + more)));
+        assert_eq!(lock(&known.located).len(), 0);
+        assert!(known.stored.resident() < 3 * FRESH + (1 << 19));
+    }
+
+    #[test]
+    fn a_chunk_is_new_once_wherever_it_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        check(State::open(folder.path()).unwrap(), true);
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("cache"), b"no folder").unwrap();
+        check(State::open(folder.path()).unwrap(), false);
+    }
+}

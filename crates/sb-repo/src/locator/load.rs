@@ -269,7 +269,7 @@ impl Loading<'_> {
         }
         locator.recent.sort_unstable();
         locator.recent.dedup();
-        locator.recent.shrink_to_fit();
+        locator.shrink();
         Ok(locator)
     }
 }

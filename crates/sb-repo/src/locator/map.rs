@@ -74,7 +74,7 @@ impl Row {
 
 /// Entries by the ordinals that count.
 enum Mended {
-    File(Table),
+    File(Box<Table>),
     Memory(Vec<LocatorEntry>),
 }
 
@@ -168,6 +168,13 @@ impl Locator {
             self.packs.push(pack.clone());
             next
         })
+    }
+
+    /// Gives back the room that growing has left.
+    pub(super) fn shrink(&mut self) {
+        self.recent.shrink_to_fit();
+        self.packs.shrink_to_fit();
+        self.by_id.shrink_to_fit();
     }
 
     /// Packs that are in no increment, and their entries, whose ordinals count into them: what a run that was cut left, for
@@ -284,7 +291,7 @@ impl Locator {
         };
         let table = write_table(local, self.scope.is_writing(), inputs());
         let new = match table {
-            Ok(table) => Mended::File(table.map_err(|Unfit| unreadable())?),
+            Ok(table) => Mended::File(Box::new(table.map_err(|Unfit| unreadable())?)),
             Err(_) => Mended::Memory(inputs().collect::<Result<_, _>>().map_err(|Unfit| unreadable())?),
         };
         Ok(mended.insert(Arc::new(new)).clone())

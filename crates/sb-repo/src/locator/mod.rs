@@ -18,7 +18,7 @@ mod tests;
 
 #[cfg(feature = "testing")]
 pub(crate) use file::read_block;
-pub(crate) use file::{read_locator, write_locator};
+pub(crate) use file::{read_located_packs, read_locator, write_locator};
 pub(crate) use levels::Levels;
 #[cfg(feature = "testing")]
 pub(crate) use load::Limits;

@@ -85,7 +85,7 @@ impl Model {
         let all = self.increments.values().flatten().copied();
         all.filter(|(_, pack, _)| {
             let is_condemned = self.condemned.contains(name::pack(pack).as_str());
-            !self.removed.contains(pack) && !(writing && is_condemned)
+            !self.removed.contains(pack) && (!writing || !is_condemned)
         })
         .collect()
     }

@@ -125,7 +125,7 @@ impl Locators {
             let place = |number: u64| {
                 let (pack, at) = (number / CHUNKS - first, (number % CHUNKS) as u32);
                 let share = CHUNKS as u32 / SEGMENTS as u32;
-                (chunk(number), pack as u32, at / share, at % share << 16)
+                (chunk(number), pack as u32, at / share, (at % share) << 16)
             };
             self.add(&packs, &(next..end).map(place).collect::<Vec<_>>());
             next = end;

@@ -120,6 +120,9 @@ pub(crate) fn pack_value(pack: &PackPlaces) -> Vec<Value> {
 /// Reads a pack as footers list it.
 pub(crate) fn read_pack(value: Value) -> Result<PackPlaces, Malformed> {
     let [id, size, key, kind, bucket, segments] = value.tuple()?;
+    let mut segments = segments.list(read_segment)?;
+    // A locator holds them all, and collecting a list leaves room behind it.
+    segments.shrink_to_fit();
     Ok(PackPlaces {
         id: PackId::new(id.array_of()?),
         size: size.uint()?,
@@ -130,13 +133,15 @@ pub(crate) fn read_pack(value: Value) -> Result<PackPlaces, Malformed> {
             _ => return Err(Malformed("not a kind of pack")),
         },
         bucket: BucketId::new(bucket.array_of()?),
-        segments: segments.list(|segment| {
-            let [offset, stored, raw, codec] = segment.tuple()?;
-            let (stored, raw) = (stored.uint32()?, raw.uint32()?);
-            if raw as usize > SEGMENT_MAX || stored as usize > SEGMENT_MAX + SEAL_OVERHEAD {
-                return Err(Malformed("a segment is too long"));
-            }
-            Ok(SegmentPlace { offset: offset.uint()?, stored, raw, codec: Codec::from_number(codec.uint()?)? })
-        })?,
+        segments,
     })
+}
+
+fn read_segment(value: Value) -> Result<SegmentPlace, Malformed> {
+    let [offset, stored, raw, codec] = value.tuple()?;
+    let (stored, raw) = (stored.uint32()?, raw.uint32()?);
+    if raw as usize > SEGMENT_MAX || stored as usize > SEGMENT_MAX + SEAL_OVERHEAD {
+        return Err(Malformed("a segment is too long"));
+    }
+    Ok(SegmentPlace { offset: offset.uint()?, stored, raw, codec: Codec::from_number(codec.uint()?)? })
 }
