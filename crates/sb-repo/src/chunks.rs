@@ -129,7 +129,9 @@ impl<'v> ChunkReader<'v> {
     /// Tries every place that should hold the chunk; what does not have its id is as good as missing.
     fn read(&self, locator: &Locator, reference: Reference, content: bool) -> Result<Vec<u8>, RepoError> {
         let mut tried = Vec::new();
-        for place in locator.places(&reference.id).filter(|place| locator.is_content(place.pack) == content) {
+        for place in
+            locator.places(&reference.id)?.into_iter().filter(|place| locator.is_content(place.pack) == content)
+        {
             let pack = || name::pack(&locator.pack(place.pack).id).to_string();
             let why = match self.segment(locator, place.pack, place.segment) {
                 Ok(segment) => {

@@ -15,7 +15,7 @@ use crate::wire::entry::{Entry, FileItem, Item, Xattr};
 /// Is told of an entry and its absolute path.
 pub type EachEntry<'a> = dyn FnMut(&[u8], &Entry) -> Result<(), RepoError> + 'a;
 
-/// Reads snapshots of one vault. Holds the locator in memory, and a bounded cache of what it opened.
+/// Reads snapshots of one vault. Holds the newest part of the locator in memory, and a bounded cache of what it opened.
 pub struct Reader<'v> {
     vault: &'v Vault,
     chunks: ChunkReader<'v>,
@@ -38,7 +38,7 @@ impl Vault {
         Ok(Reader {
             vault: self,
             chunks: ChunkReader::new(&self.view, &self.keys, &self.finder),
-            locator: Locator::load(&self.view, &self.keys, progress.monitor, Scope::Reading)?,
+            locator: Locator::load(&self.around, &self.view, &self.keys, progress.monitor, Scope::Reading)?,
             redactions: Redactions::load(&self.view, &self.keys)?,
         })
     }

@@ -117,13 +117,15 @@ impl Vault {
         }
         if !unreadable.is_empty() {
             // What the old increments say of them is all that still leads to their segments.
-            let locator = Locator::load(&self.view, &self.keys, progress.monitor, Scope::Reading)?;
+            let locator = Locator::load(&self.around, &self.view, &self.keys, progress.monitor, Scope::Checking)?;
             for (id, name, error) in unreadable {
                 let Some(old) = locator.ordinal(&id) else {
                     report.lost.push((name, error.to_string()));
                     continue;
                 };
-                report.chunks += increments.add(locator.pack(old).clone(), |new| locator.entries_in(old, new))?;
+                let entries = locator.entries_in(old, old)?.into_iter();
+                let renumbered = |new| entries.map(|entry| entry.with_pack(new)).collect();
+                report.chunks += increments.add(locator.pack(old).clone(), renumbered)?;
                 report.kept.push((name, error.to_string()));
             }
         }

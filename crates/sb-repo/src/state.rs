@@ -201,6 +201,14 @@ impl State {
         }
     }
 
+    /// Removes the cache of this name, if it can be.
+    pub(crate) fn remove_cache(&self, name: &str) {
+        match &*self.0 {
+            Place::Memory { inner, .. } => drop(locked(inner).caches.remove(name)),
+            Place::Folder(folder) | Place::Among(folder) => drop(fs::remove_file(folder.join("cache").join(name))),
+        }
+    }
+
     /// Waits until no other process of this machine appends to the journal.
     pub(crate) fn lock_journal(&self) -> Result<Guard<'_>, RepoError> {
         match &*self.0 {
@@ -282,6 +290,27 @@ impl CacheFile {
                     fs::rename(&copy, folder.join(name))?;
                 }
                 new.persist(folder.join(last)).map(drop).map_err(|error| error.error)
+            }
+        }
+    }
+
+    /// Reads what was written, from anywhere; kept under this name for later runs, or for as long as it is read.
+    pub(crate) fn open(self, name: Option<&str>) -> std::io::Result<Box<dyn CacheBytes>> {
+        match self {
+            Self::Memory { state, bytes } => {
+                let bytes: Arc<[u8]> = bytes.into();
+                if let (Place::Memory { inner, .. }, Some(name)) = (&*state.0, name) {
+                    locked(inner).caches.insert(name.to_owned(), Arc::clone(&bytes));
+                }
+                Ok(Box::new(std::io::Cursor::new(bytes)))
+            }
+            Self::File { folder, new } => {
+                let new = new.into_inner().map_err(std::io::IntoInnerError::into_error)?;
+                let Some(name) = name else { return Ok(Box::new(new.into_file())) };
+                let file = new.reopen()?;
+                // What can't be kept is read by this run all the same.
+                drop(new.persist(folder.join(name)));
+                Ok(Box::new(file))
             }
         }
     }

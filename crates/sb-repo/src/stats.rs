@@ -60,8 +60,11 @@ impl ChunkStats {
 }
 
 impl Reader<'_> {
-    /// What all packs hold. Reads nothing but the locator, which is in memory.
-    pub fn stored(&self) -> StoredStats {
+    /// What all packs hold. Reads nothing but the locator.
+    ///
+    /// # Errors
+    /// Those of the storage, if this machine's copy of the locator is damaged and has to be read again.
+    pub fn stored(&self) -> Result<StoredStats, RepoError> {
         let locator = self.tree().locator;
         let mut stats = StoredStats::default();
         for pack in locator.packs() {
@@ -74,8 +77,8 @@ impl Reader<'_> {
                 kind.stored += u64::from(segment.stored);
             }
         }
-        (stats.content.chunks, stats.metadata.chunks) = locator.chunks();
-        stats
+        (stats.content.chunks, stats.metadata.chunks) = locator.chunks()?;
+        Ok(stats)
     }
 
     /// What these snapshots hold together, each content and each chunk once. Folders that several have are gone through
@@ -92,7 +95,7 @@ impl Reader<'_> {
             Count { reader: self, seen: HashSet::new(), contents: HashSet::new(), stats: ContentStats::default() };
         for snapshot in snapshots {
             if let Some(problems) = snapshot.problems_at() {
-                count.metadata(problems);
+                count.metadata(problems)?;
             }
             count.folders(snapshot.root(), progress)?;
         }
@@ -112,21 +115,21 @@ impl Count<'_> {
         let mut waiting = vec![root];
         while let Some(folder) = waiting.pop() {
             progress.check()?;
-            if !self.metadata(folder) {
+            if !self.metadata(folder)? {
                 continue;
             }
             for entry in self.reader.tree().folder(folder) {
                 let entry = entry?;
                 progress.monitor.count(Counter::Entries, 1);
                 if let Inline::At(reference) = &entry.xattrs {
-                    self.metadata(*reference);
+                    self.metadata(*reference)?;
                 }
                 match entry.item {
                     Item::Folder { node, .. } => waiting.push(node),
                     Item::File(file) => {
                         progress.monitor.count(Counter::Files, 1);
                         if let Inline::At(reference) = &file.holes {
-                            self.metadata(*reference);
+                            self.metadata(*reference)?;
                         }
                         if self.contents.insert(*file.sha256.as_bytes().first_chunk().expect("32 bytes")) {
                             self.stats.contents += 1;
@@ -134,7 +137,7 @@ impl Count<'_> {
                         }
                         self.reader.tree().each_part(&file.parts, file.depth, &mut |reference| {
                             if self.seen.insert(*prefix(&reference.id)) {
-                                self.stats.content.add(self.chunk(reference.id, reference.length));
+                                self.stats.content.add(self.chunk(reference.id, reference.length)?);
                             }
                             Ok(())
                         })?;
@@ -147,21 +150,21 @@ impl Count<'_> {
     }
 
     /// Counts a chunk of metadata; false if it was counted already.
-    fn metadata(&mut self, reference: Reference) -> bool {
+    fn metadata(&mut self, reference: Reference) -> Result<bool, RepoError> {
         let is_new = self.seen.insert(*prefix(&reference.id));
         if is_new {
-            let chunk = self.chunk(reference.id, reference.length);
+            let chunk = self.chunk(reference.id, reference.length)?;
             self.stats.metadata.add(chunk);
         }
-        is_new
+        Ok(is_new)
     }
 
-    fn chunk(&self, id: ChunkId, length: u32) -> ChunkStats {
+    fn chunk(&self, id: ChunkId, length: u32) -> Result<ChunkStats, RepoError> {
         let locator = self.reader.tree().locator;
-        let segment =
-            locator.places(&id).find_map(|place| locator.pack(place.pack).segments.get(place.segment as usize));
+        let mut places = locator.places(&id)?.into_iter();
+        let segment = places.find_map(|place| locator.pack(place.pack).segments.get(place.segment as usize));
         let bytes = u64::from(length);
         let stored = segment.map_or(0, |segment| bytes * u64::from(segment.stored) / u64::from(segment.raw.max(1)));
-        ChunkStats { chunks: 1, bytes, stored }
+        Ok(ChunkStats { chunks: 1, bytes, stored })
     }
 }

@@ -1,5 +1,7 @@
 //! What tests need and no program does: acts of the lifecycle that are not there yet, and every parser of vault bytes.
 
+pub mod locators;
+
 use sb_crypto::{Key, open_with, seal_to};
 use sb_store::{ObjectName, create as create_object};
 

@@ -123,9 +123,9 @@ fn a_label_that_was_replaced_does_not_come_back() {
 #[test]
 fn the_labels_of_a_snapshot_are_forgotten_with_it() {
     let (storage, machine, mut vault, first) = tagged(&["daily"]);
-    let mut source = common::firm();
+    let mut source = firm();
     source.file("/firm/later", b"later");
-    let second = vault.backup(&source, &common::options(), Progress::none()).unwrap().snapshot;
+    let second = vault.backup(&source, &options(), Progress::none()).unwrap().snapshot;
     set(&mut vault, first, &["a"]);
     set(&mut vault, second, &["b"]);
     assert_eq!(labels(&storage).len(), 4, "each is stored twice");
@@ -133,5 +133,5 @@ fn the_labels_of_a_snapshot_are_forgotten_with_it() {
     assert_eq!(report.forgotten.count, 1);
     assert_eq!(labels(&storage).len(), 2);
     assert_eq!(tags(&vault, second), ["b"]);
-    assert!(is_good(&machine.open(storage, &common::key()).unwrap()));
+    assert!(is_good(&machine.open(storage, &key()).unwrap()));
 }

@@ -282,7 +282,7 @@ fn what_is_stored_and_what_snapshots_hold_adds_up() {
     later.file("/d/more", &noise(2, 50_000));
     let (_, vault, snapshots) = vault_of(&[source, later]);
     let reader = vault.reader(Progress::none()).unwrap();
-    let stored = reader.stored();
+    let stored = reader.stored().unwrap();
     assert_eq!(stored.content.bytes, 100_000 + 90_000 + 50_000);
     assert!(stored.content.stored > 140_000 && stored.content.stored < 150_000, "{stored:?}");
     assert!(stored.pack_bytes > stored.content.stored + stored.metadata.stored && stored.packs == 4);

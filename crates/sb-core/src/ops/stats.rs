@@ -66,7 +66,7 @@ impl Session {
             span: snapshots.first().zip(snapshots.last()).map(|(first, last)| (first.started(), last.started())),
             files: total(|snapshot| snapshot.counts().files),
             bytes: total(|snapshot| snapshot.counts().bytes),
-            stored: reader.stored(),
+            stored: reader.stored()?,
             vault_bytes: usage.values().map(|(_, bytes)| bytes).sum::<u64>() - reserve,
             reserve_bytes: reserve,
             contents,

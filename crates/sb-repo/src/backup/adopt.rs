@@ -223,7 +223,7 @@ impl Vault {
     fn is_complete(&self, name: &str, progress: Progress<'_>) -> Result<bool, RepoError> {
         let snapshot = read_snapshot(&self.view, &self.keys, name)?;
         let scope = self.writing()?;
-        let locator = Locator::load(&self.view, &self.keys, progress.monitor, scope)?;
+        let locator = Locator::load(&self.around, &self.view, &self.keys, progress.monitor, scope)?;
         let chunks = ChunkReader::new(&self.view, &self.keys, &self.finder);
         check_tree(&self.view, &self.keys, &chunks, &locator, &snapshot, progress)
     }

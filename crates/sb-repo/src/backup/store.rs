@@ -95,7 +95,7 @@ impl<'a> Store<'a> {
             tools,
             progress,
             crew: Crew::new(threads),
-            known: Known::new(scope),
+            known: Known::new(&tools, scope),
             cutters: Cutters::new(&tools.view.config.tiers, tools.keys.seed.as_bytes()),
             lease: Mutex::new(lease),
             level,
@@ -188,13 +188,13 @@ impl<'a> Store<'a> {
     /// True if the vault has a chunk; then this run relies on it.
     pub(super) fn has(&self, id: &ChunkId, content: bool) -> Result<bool, RepoError> {
         let locator = self.known.locator(&self.tools, self.progress.monitor)?;
-        Ok(self.known.has(locator, id, content))
+        self.known.has(locator, id, content)
     }
 
     /// True if a chunk must be stored, by whoever is told so.
     pub(super) fn is_new(&self, id: &ChunkId, content: bool) -> Result<bool, RepoError> {
         let locator = self.known.locator(&self.tools, self.progress.monitor)?;
-        Ok(!self.known.has(locator, id, content) && self.known.is_new(id))
+        Ok(!self.known.has(locator, id, content)? && self.known.is_new(id))
     }
 
     /// Stores new chunks of content, of a file of this class.
@@ -317,6 +317,7 @@ impl<'a> Store<'a> {
             return Ok(());
         }
         let Tools { around, view, keys, author, .. } = self.tools;
+        self.known.located(&entries);
         let written = write_locator(around, view.id(), keys, &author, packs, entries)?;
         lock(&self.added).push(written);
         Ok(())

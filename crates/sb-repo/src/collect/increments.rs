@@ -9,9 +9,10 @@ use super::removal::Collection;
 use crate::error::RepoError;
 use crate::ids::PackId;
 use crate::live::names_in;
-use crate::locator::read_locator;
+use crate::locator::{read_located_packs, read_locator};
 use crate::name;
 use crate::rebuild::Increments;
+use crate::wire::journal::Added;
 use crate::wire::locator::{LocatorEntry, PackPlaces};
 
 /// An increment of fewer packs is small.
@@ -30,16 +31,15 @@ impl Collection<'_> {
         for name in live {
             self.go_on()?;
             // One that can't be read is for verify to name and for a rebuild to replace.
-            let Ok((packs, entries)) =
-                read_locator(&*self.vault.around.storage, &ObjectName::new(name.as_str())?, &self.vault.keys)
-            else {
+            let object = ObjectName::new(name.as_str())?;
+            let Ok(packs) = read_located_packs(&*self.vault.around.storage, &object, &self.vault.keys) else {
                 continue;
             };
             let is_there = |pack: &PackPlaces| self.vault.view.live.contains(name::pack(&pack.id).as_str());
             if !packs.iter().all(is_there) {
-                stale.push((name, packs, entries));
+                stale.push(name);
             } else if packs.len() < SMALL {
-                small.push((name, packs, entries));
+                small.push(name);
             }
         }
         if small.len() >= MANY {
@@ -48,8 +48,7 @@ impl Collection<'_> {
         if stale.is_empty() {
             return Ok(());
         }
-        let names: Vec<String> = stale.iter().map(|(name, ..)| name.clone()).collect();
-        let added = self.rewritten(stale)?;
+        let (names, added) = self.rewritten(stale)?;
         added.iter().for_each(|object| self.report.written.add(object.size));
         for (_, size) in self.remove(names, added, marked, false)? {
             self.report.others.add(size);
@@ -57,13 +56,16 @@ impl Collection<'_> {
         Ok(())
     }
 
-    fn rewritten(
-        &self,
-        stale: Vec<(String, Vec<PackPlaces>, Vec<LocatorEntry>)>,
-    ) -> Result<Vec<crate::wire::journal::Added>, RepoError> {
+    /// Writes what these say, but for what can't be read, into new ones; whose place they take.
+    fn rewritten(&self, old: Vec<String>) -> Result<(Vec<String>, Vec<Added>), RepoError> {
         let mut increments = Increments::new(self.vault, &self.author);
         let mut done: BTreeSet<PackId> = BTreeSet::new();
-        for (_, packs, mut entries) in stale {
+        let mut replaced = Vec::new();
+        for name in old {
+            self.progress.check()?;
+            let object = ObjectName::new(name.as_str())?;
+            let read = read_locator(&*self.vault.around.storage, &object, &self.vault.keys);
+            let Ok((packs, mut entries)) = read else { continue };
             entries.sort_unstable_by_key(LocatorEntry::pack);
             for (old, pack) in (0..).zip(packs) {
                 if !self.vault.view.live.contains(name::pack(&pack.id).as_str()) || !done.insert(pack.id) {
@@ -73,7 +75,8 @@ impl Collection<'_> {
                 let its = entries[from..].iter().take_while(|entry| entry.pack() == old);
                 increments.add(pack, |new| its.map(|entry| entry.with_pack(new)).collect())?;
             }
+            replaced.push(name);
         }
-        increments.finish()
+        Ok((replaced, increments.finish()?))
     }
 }

@@ -59,7 +59,7 @@ impl Marked {
         go_on: &mut dyn FnMut() -> Result<(), RepoError>,
     ) -> Result<Self, RepoError> {
         let scope = Scope::Writing { condemned: BTreeSet::new(), unusable_tables: vault.unusable_tables.clone() };
-        let locator = Locator::load(&scene.view, &vault.keys, progress.monitor, scope)?;
+        let locator = Locator::load(&vault.around, &scene.view, &vault.keys, progress.monitor, scope)?;
         let standing = locator.packs().iter().map(|pack| {
             let name = name::pack(&pack.id).to_string();
             match (scene.held.contains(&name), condemned.contains(&name)) {
@@ -199,7 +199,8 @@ impl Marker<'_, '_> {
 
     fn need(&mut self, reference: Reference, content: bool) -> Result<(), RepoError> {
         let locator = self.reader.locator;
-        let places = locator.places(&reference.id).filter(|place| locator.is_content(place.pack) == content);
+        let places =
+            locator.places(&reference.id)?.into_iter().filter(|place| locator.is_content(place.pack) == content);
         let best = places.min_by_key(|place| (self.standing[place.pack as usize], locator.pack(place.pack).id));
         let Some(place) = best else {
             return Err(RepoError::MissingChunk { id: reference.id, packs: Vec::new() });

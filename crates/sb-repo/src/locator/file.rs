@@ -48,6 +48,31 @@ pub(crate) fn read_locator(
     name: &ObjectName,
     keys: &CompartmentKeys,
 ) -> Result<(Vec<PackPlaces>, Vec<LocatorEntry>), RepoError> {
+    let damaged = |flaw: Malformed| RepoError::damaged(name, flaw);
+    let (opening, container_keys, footer) = open_locator(storage, name, keys)?;
+    let mut entries = Vec::new();
+    for (number, block) in (0..).zip(&footer.blocks) {
+        let sealed = storage.read_range(name, block.offset, block.stored as usize)?;
+        let plain = opening.message(&container_keys, number, &sealed).map_err(damaged)?;
+        entries.extend(read_block(&plain, footer.packs.len()).map_err(damaged)?);
+    }
+    Ok((footer.packs, entries))
+}
+
+/// Reads which packs an increment is of, and no entries.
+pub(crate) fn read_located_packs(
+    storage: &dyn Storage,
+    name: &ObjectName,
+    keys: &CompartmentKeys,
+) -> Result<Vec<PackPlaces>, RepoError> {
+    open_locator(storage, name, keys).map(|(.., footer)| footer.packs)
+}
+
+fn open_locator(
+    storage: &dyn Storage,
+    name: &ObjectName,
+    keys: &CompartmentKeys,
+) -> Result<(Opening, ContainerKeys, LocatorFooter), RepoError> {
     let damaged = |flaw: Flaw| RepoError::damaged(name, flaw);
     let with = |opening: &Opening| {
         if opening.commits_to(&keys.index) {
@@ -61,14 +86,7 @@ pub(crate) fn read_locator(
     if footer.compartment != keys.id {
         return Err(damaged(Flaw::Foreign));
     }
-    let mut entries = Vec::new();
-    for (number, block) in (0..).zip(&footer.blocks) {
-        let sealed = storage.read_range(name, block.offset, block.stored as usize)?;
-        let plain = opening.message(&container_keys, number, &sealed).map_err(|flaw| damaged(flaw.into()))?;
-        let block_entries = read_block(&plain, footer.packs.len()).map_err(|flaw| damaged(flaw.into()))?;
-        entries.extend(block_entries);
-    }
-    Ok((footer.packs, entries))
+    Ok((opening, container_keys, footer))
 }
 
 /// The entries of one opened block.

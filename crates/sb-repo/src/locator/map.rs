@@ -1,28 +1,30 @@
-//! All increments together, in memory.
+//! All increments together.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use sb_store::ObjectName;
+use sb_store::{ObjectName, Storage};
 
-use super::read_locator;
-use crate::clock::Monitor;
+use super::seal::{Local, Unfit};
+use super::sorter::{Entries, merge, write_table};
+use super::table::Table;
 use crate::error::RepoError;
 use crate::ids::{ChunkId, PackId, TableId};
 use crate::keys::CompartmentKeys;
-use crate::live::names_in;
-use crate::name;
 use crate::name::{ObjectKind, ParsedName};
 use crate::pack::read_pack_footer;
 use crate::sessions::table_of;
-use crate::view::{View, with_twins};
+use crate::view::View;
 use crate::wire::locator::{LocatorEntry, PackPlaces, prefix};
 use crate::wire::pack::PackFooter;
+#[cfg(feature = "testing")]
+use crate::wire::pack::SegmentPlace;
 
-/// More packs than this without an increment are worth a word.
-const UNCOVERED_MANY: usize = 100;
+/// Entries that are sorted in memory at once when increments are read again.
+const RUN: usize = 1 << 19;
 
 /// Where a chunk is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Place {
     pub(crate) pack: u32,
     pub(crate) segment: u32,
@@ -30,26 +32,66 @@ pub(crate) struct Place {
 }
 
 /// Where every chunk of a compartment is. A chunk may be in several places.
-#[derive(Debug, Default)]
 pub(crate) struct Locator {
     packs: Vec<PackPlaces>,
     by_id: HashMap<PackId, u32>,
-    sorted: Vec<LocatorEntry>,
+    /// What this machine has a copy of.
+    pub(super) main: Option<Main>,
+    /// What it has none of, sorted.
+    pub(super) recent: Vec<LocatorEntry>,
+    /// In the place of a copy that turned out to be damaged.
+    mended: Mutex<Option<Arc<Mended>>>,
+    origin: Origin,
     /// Increments and packs that could not be read.
     pub(crate) flawed: Vec<RepoError>,
-    scope: Scope,
+    pub(super) scope: Scope,
     /// Tables of keys that are there.
     tables: BTreeSet<TableId>,
     /// Packs from this ordinal on are in no increment.
-    covered: usize,
+    pub(super) covered: usize,
+}
+
+/// A copy of increments, and what its pack ordinals mean.
+pub(super) struct Main {
+    pub(super) table: Table,
+    pub(super) rows: Vec<Row>,
+    pub(super) increments: Vec<String>,
+}
+
+/// A pack in an increment.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Row {
+    pub(super) increment: u32,
+    /// Its ordinal, or [`NONE`](Self::NONE) if it does not count.
+    pub(super) pack: u32,
+}
+
+impl Row {
+    pub(super) const NONE: u32 = u32::MAX;
+    /// A pack of an increment that is gone.
+    pub(super) const GONE: Self = Self { increment: u32::MAX, pack: Self::NONE };
+}
+
+/// Entries by the ordinals that count.
+enum Mended {
+    File(Box<Table>),
+    Memory(Vec<LocatorEntry>),
+}
+
+/// Where a damaged copy's entries can be had again.
+pub(super) struct Origin {
+    pub(super) storage: Arc<dyn Storage>,
+    pub(super) keys: Arc<CompartmentKeys>,
+    pub(super) local: Local,
 }
 
 /// Which packs count.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Scope {
     /// What can be read: live packs, and if a journal is damaged, others that are well signed.
-    #[default]
     Reading,
+    /// The same, straight from the vault: nothing that this machine has kept hides what is wrong there.
+    Checking,
     /// What a new snapshot may rely on: live packs that are there, as are their keys, and that no collector has condemned.
     Writing {
         /// Names of what is about to be deleted.
@@ -59,49 +101,32 @@ pub(crate) enum Scope {
     },
 }
 
+impl Scope {
+    /// True if most chunks that are asked for are not there.
+    pub(super) fn is_writing(&self) -> bool {
+        matches!(self, Self::Writing { .. })
+    }
+}
+
 impl Locator {
-    /// Reads all increments that may be used; what they do not cover comes from the packs' footers. Packs out of
-    /// scope are as good as gone.
-    pub(crate) fn load(
-        view: &View,
-        keys: &CompartmentKeys,
-        monitor: &dyn Monitor,
-        scope: Scope,
-    ) -> Result<Self, RepoError> {
-        let tables = with_twins(&view.listing, "sessions/").into_iter().filter_map(ParsedName::parse);
-        let tables = tables.filter_map(|parsed| TableId::from_hex(parsed.stem.id())).collect();
-        let mut locator = Self { scope, tables, ..Self::default() };
-        for name in names_in(&view.listing, "locator/") {
-            if ParsedName::parse(name).is_some() && view.live.is_readable(name) {
-                let object = ObjectName::new(name)?;
-                match read_locator(&*view.storage, &object, keys) {
-                    Ok((packs, entries)) => locator.take_in(view, packs, entries),
-                    Err(error) => locator.flawed.push(error),
-                }
-            }
+    pub(super) fn new(scope: Scope, tables: BTreeSet<TableId>, origin: Origin) -> Self {
+        Self {
+            packs: Vec::new(),
+            by_id: HashMap::new(),
+            main: None,
+            recent: Vec::new(),
+            mended: Mutex::default(),
+            origin,
+            flawed: Vec::new(),
+            scope,
+            tables,
+            covered: 0,
         }
-        let uncovered: Vec<String> = names_in(&view.listing, "packs/")
-            .filter(|name| locator.may_use(view, name) && !locator.covers(name))
-            .map(str::to_owned)
-            .collect();
-        if uncovered.len() > UNCOVERED_MANY {
-            let count = uncovered.len();
-            monitor.warning(&format!("reading the footers of {count} packs; `db rebuild` makes an index of them"));
-        }
-        locator.covered = locator.packs.len();
-        for name in uncovered {
-            if let Err(error) = locator.add_from_footer(view, keys, &name) {
-                locator.flawed.push(error);
-            }
-        }
-        locator.sorted.sort_unstable();
-        locator.sorted.dedup();
-        Ok(locator)
     }
 
-    fn may_use(&self, view: &View, name: &str) -> bool {
+    pub(super) fn may_use(&self, view: &View, name: &str) -> bool {
         match &self.scope {
-            Scope::Reading => view.live.is_readable(name),
+            Scope::Reading | Scope::Checking => view.live.is_readable(name),
             Scope::Writing { condemned, .. } => {
                 // One that is shorter than it was holds less than it says.
                 let size = view.live.get(name).map(|recorded| recorded.size);
@@ -111,84 +136,165 @@ impl Locator {
     }
 
     /// True if the pack's key need not be there, or is.
-    fn has_key(&self, pack: &PackPlaces) -> bool {
+    pub(super) fn has_key(&self, pack: &PackPlaces) -> bool {
         let table = table_of(&pack.key);
         match &self.scope {
-            Scope::Reading => true,
+            Scope::Reading | Scope::Checking => true,
             Scope::Writing { unusable_tables, .. } => self.tables.contains(&table) && !unusable_tables.contains(&table),
         }
     }
 
-    fn covers(&self, name: &str) -> bool {
+    pub(super) fn covers(&self, name: &str) -> bool {
         let parsed = ParsedName::parse(name);
         parsed.and_then(|parsed| PackId::from_hex(&parsed.hash)).is_some_and(|id| self.by_id.contains_key(&id))
     }
 
     /// Adds a pack by what its own footer says.
-    fn add_from_footer(&mut self, view: &View, keys: &CompartmentKeys, name: &str) -> Result<(), RepoError> {
+    pub(super) fn add_from_footer(&mut self, view: &View, keys: &CompartmentKeys, name: &str) -> Result<(), RepoError> {
         let Some(id) = ParsedName::parse(name).and_then(|parsed| PackId::from_hex(&parsed.hash)) else { return Ok(()) };
         let (places, footer) = read_pack_footer(&*view.storage, &ObjectName::new(name)?, id, keys)?;
         if !self.has_key(&places) {
             return Ok(());
         }
-        let pack = self.add_pack(places);
-        self.sorted.extend(entries_of(&footer, pack));
+        let pack = self.add_pack(&places);
+        self.recent.extend(entries_of(&footer, pack));
         Ok(())
     }
 
-    fn take_in(&mut self, view: &View, packs: Vec<PackPlaces>, entries: Vec<LocatorEntry>) {
-        let ordinals: Vec<Option<u32>> = packs
-            .into_iter()
-            .map(|pack| {
-                let counts = self.may_use(view, name::pack(&pack.id).as_str()) && self.has_key(&pack);
-                counts.then(|| self.add_pack(pack))
-            })
-            .collect();
-        let entries = entries.into_iter();
-        self.sorted
-            .extend(entries.filter_map(|entry| ordinals[entry.pack() as usize].map(|pack| entry.with_pack(pack))));
-    }
-
     /// Adds a pack, or finds it; its ordinal.
-    fn add_pack(&mut self, pack: PackPlaces) -> u32 {
+    pub(super) fn add_pack(&mut self, pack: &PackPlaces) -> u32 {
         let next = u32::try_from(self.packs.len()).expect("fewer than 2³² packs");
         *self.by_id.entry(pack.id).or_insert_with(|| {
-            self.packs.push(pack);
+            self.packs.push(pack.clone());
             next
         })
+    }
+
+    /// Gives back the room that growing has left.
+    pub(super) fn shrink(&mut self) {
+        self.recent.shrink_to_fit();
+        self.packs.shrink_to_fit();
+        self.by_id.shrink_to_fit();
     }
 
     /// Packs that are in no increment, and their entries, whose ordinals count into them: what a run that was cut left, for
     /// the next increment.
     pub(crate) fn uncovered(&self) -> (Vec<PackPlaces>, Vec<LocatorEntry>) {
         let first = u32::try_from(self.covered).expect("fewer than 2³² packs");
-        let entries = self.sorted.iter().filter(|entry| entry.pack() >= first);
+        let entries = self.recent.iter().filter(|entry| entry.pack() >= first);
         (self.packs[self.covered..].to_vec(), entries.map(|entry| entry.with_pack(entry.pack() - first)).collect())
     }
 
-    /// The entries of one pack, counted as pack `new`.
-    pub(crate) fn entries_in(&self, pack: u32, new: u32) -> Vec<LocatorEntry> {
-        let entries = self.sorted.iter().filter(|entry| entry.pack() == pack);
-        entries.map(|entry| entry.with_pack(new)).collect()
+    /// The entries of one pack, counted as pack `new`. Goes through the whole locator.
+    ///
+    /// # Errors
+    /// As [`places`](Self::places).
+    pub(crate) fn entries_in(&self, pack: u32, new: u32) -> Result<Vec<LocatorEntry>, RepoError> {
+        let mut entries = self.fold(Vec::new, |entries, entry| {
+            if entry.pack() == pack {
+                entries.push(entry.with_pack(new));
+            }
+        })?;
+        entries.sort_unstable();
+        entries.dedup();
+        Ok(entries)
     }
 
     /// All places of a chunk, none if it is not known.
-    pub(crate) fn places(&self, id: &ChunkId) -> impl Iterator<Item = Place> {
+    ///
+    /// # Errors
+    /// If this machine's copy is damaged and what it is of can't be read from the vault.
+    pub(crate) fn places(&self, id: &ChunkId) -> Result<Vec<Place>, RepoError> {
         let wanted = prefix(id);
-        let from = first_from(&self.sorted, wanted);
-        let fitting = self.sorted[from..].iter().take_while(move |entry| entry.prefix() == wanted);
-        fitting.map(|entry| Place { pack: entry.pack(), segment: entry.segment(), offset: entry.offset() })
-    }
-
-    /// How many different chunks of content there are, and how many of metadata.
-    pub(crate) fn chunks(&self) -> (u64, u64) {
-        let (mut content, mut metadata, mut last) = (0, 0, None);
-        for entry in &self.sorted {
-            if last.replace(*entry.prefix()) != Some(*entry.prefix()) {
-                *(if self.is_content(entry.pack()) { &mut content } else { &mut metadata }) += 1;
+        let mut found = Vec::new();
+        if let Some(main) = &self.main {
+            match main.table.find(wanted, &mut found) {
+                Ok(()) => found.retain_mut(|entry| {
+                    let pack = main.rows[entry.pack() as usize].pack;
+                    *entry = entry.with_pack(pack);
+                    pack != Row::NONE
+                }),
+                Err(Unfit) => {
+                    found.clear();
+                    self.mended(main)?.find(wanted, &mut found)?;
+                }
             }
         }
-        (content, metadata)
+        find_sorted(&self.recent, wanted, &mut found);
+        let place =
+            |entry: LocatorEntry| Place { pack: entry.pack(), segment: entry.segment(), offset: entry.offset() };
+        let mut places: Vec<Place> = found.into_iter().map(place).collect();
+        // Two increments may say the same.
+        places.sort_unstable();
+        places.dedup();
+        Ok(places)
+    }
+
+    /// How many different chunks of content there are, and how many of metadata. Goes through the whole locator.
+    ///
+    /// # Errors
+    /// As [`places`](Self::places).
+    pub(crate) fn chunks(&self) -> Result<(u64, u64), RepoError> {
+        let counted = self.fold(
+            || (0, 0, None),
+            |(content, metadata, last), entry| {
+                if last.replace(*entry.prefix()) != Some(*entry.prefix()) {
+                    *(if self.is_content(entry.pack()) { content } else { metadata }) += 1;
+                }
+            },
+        )?;
+        Ok((counted.0, counted.1))
+    }
+
+    /// Goes through all entries, in order but for the packs of one chunk.
+    fn fold<T>(&self, begin: impl Fn() -> T, mut each: impl FnMut(&mut T, LocatorEntry)) -> Result<T, RepoError> {
+        let mut go = |entries: Entries<'_>| -> Result<T, Unfit> {
+            let recent = Box::new(self.recent.iter().copied().map(Ok)) as Entries<'_>;
+            let mut outcome = begin();
+            for entry in merge(vec![entries, recent]) {
+                each(&mut outcome, entry?);
+            }
+            Ok(outcome)
+        };
+        let Some(main) = &self.main else {
+            return Ok(go(Box::new(std::iter::empty())).expect("memory is not damaged"));
+        };
+        let counting = main.table.scan().filter_map(|entry| match entry {
+            Ok(entry) => Some(main.rows[entry.pack() as usize].pack)
+                .filter(|pack| *pack != Row::NONE)
+                .map(|pack| Ok(entry.with_pack(pack))),
+            Err(unfit) => Some(Err(unfit)),
+        });
+        go(Box::new(counting)).or_else(|Unfit| {
+            let mended = self.mended(main)?;
+            let entries: Entries<'_> = match &*mended {
+                Mended::File(table) => Box::new(table.scan()),
+                Mended::Memory(sorted) => Box::new(sorted.iter().copied().map(Ok)),
+            };
+            go(entries).map_err(|Unfit| unreadable())
+        })
+    }
+
+    /// What the damaged copy was of, read from the vault again. The copy goes, so that the next run makes another.
+    fn mended(&self, main: &Main) -> Result<Arc<Mended>, RepoError> {
+        let mut mended = self.mended.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(mended) = &*mended {
+            return Ok(mended.clone());
+        }
+        let local = &self.origin.local;
+        local.state().remove_cache(local.copy());
+        let ordinal = |id: &PackId| self.ordinal(id);
+        let (runs, recent) = self.origin.read_again(main, &ordinal, &|pack| self.pack(pack).id, RUN)?;
+        let inputs = || {
+            let runs = runs.iter().map(|run| Box::new(run.scan()) as Entries<'_>);
+            merge(runs.chain([Box::new(recent.iter().copied().map(Ok)) as Entries<'_>]).collect())
+        };
+        let table = write_table(local, self.scope.is_writing(), inputs());
+        let new = match table {
+            Ok(table) => Mended::File(Box::new(table.map_err(|Unfit| unreadable())?)),
+            Err(_) => Mended::Memory(inputs().collect::<Result<_, _>>().map_err(|Unfit| unreadable())?),
+        };
+        Ok(mended.insert(Arc::new(new)).clone())
     }
 
     /// The ordinal of a pack, if it is known.
@@ -210,24 +316,50 @@ impl Locator {
     pub(crate) fn is_content(&self, ordinal: u32) -> bool {
         self.pack(ordinal).kind == ObjectKind::ContentPack
     }
+
+    /// Bytes of memory that grow with the number of chunks, and with that of packs.
+    #[cfg(feature = "testing")]
+    pub(crate) fn resident(&self) -> (usize, usize) {
+        let main = self.main.as_ref();
+        let chunks = self.recent.capacity() * size_of::<LocatorEntry>() + main.map_or(0, |main| main.table.resident());
+        let segments = self.packs.iter().map(|pack| pack.segments.capacity() * size_of::<SegmentPlace>());
+        let rows = main.map_or(0, |main| {
+            let names = main.increments.iter().map(|name| name.capacity() + size_of::<String>());
+            main.rows.capacity() * size_of::<Row>() + names.sum::<usize>()
+        });
+        let by_id = self.by_id.capacity() * (size_of::<(PackId, u32)>() + 1) * 8 / 7;
+        (chunks, self.packs.capacity() * size_of::<PackPlaces>() + segments.sum::<usize>() + by_id + rows)
+    }
 }
 
-/// Where in sorted entries those begin that are not before `wanted`. Ids are spread evenly, so it begins where it should be and
-/// looks further and further around there: nearly always within one page of memory.
-fn first_from(sorted: &[LocatorEntry], wanted: &[u8; 16]) -> usize {
-    let is_before = |at: usize| sorted[at].prefix() < wanted;
-    let first = u64::from_be_bytes(*wanted.first_chunk().expect("16 bytes"));
-    let guess = usize::try_from((u128::from(first) * sorted.len() as u128) >> 64).expect("less than a length");
-    let (mut low, mut high, mut step) = (guess, guess, 32);
-    while low > 0 && !is_before(low - 1) {
-        low = low.saturating_sub(step);
-        step *= 2;
+impl std::fmt::Debug for Locator {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Locator").field("packs", &self.packs.len()).finish_non_exhaustive()
     }
-    while high < sorted.len() && is_before(high) {
-        high = (high + step).min(sorted.len());
-        step *= 2;
+}
+
+impl Mended {
+    fn find(&self, wanted: &[u8; 16], found: &mut Vec<LocatorEntry>) -> Result<(), RepoError> {
+        match self {
+            Self::File(table) => table.find(wanted, found).map_err(|Unfit| unreadable()),
+            Self::Memory(sorted) => {
+                find_sorted(sorted, wanted, found);
+                Ok(())
+            }
+        }
     }
-    low + sorted[low..high].partition_point(|entry| entry.prefix() < wanted)
+}
+
+/// What was written a moment ago can't be read.
+fn unreadable() -> RepoError {
+    let source = std::io::Error::new(std::io::ErrorKind::InvalidData, "what was written there is not what it was");
+    RepoError::State { action: "read", path: "cache".into(), source }
+}
+
+/// Appends the entries of a chunk.
+fn find_sorted(sorted: &[LocatorEntry], wanted: &[u8; 16], found: &mut Vec<LocatorEntry>) {
+    let from = sorted.partition_point(|entry| entry.prefix() < wanted);
+    found.extend(sorted[from..].iter().take_while(|entry| entry.prefix() == wanted));
 }
 
 /// The locator entries of a pack: each of its chunks and where it is.
@@ -240,24 +372,4 @@ pub(crate) fn entries_of(footer: &PackFooter, pack: u32) -> impl Iterator<Item =
             entry
         })
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    proptest! {
-        #[test]
-        fn a_place_is_found_however_ids_are_spread(ids in prop::collection::vec((0u8..4, any::<u8>()), 0..300), wanted in any::<(u8, u8)>()) {
-            let id = |(a, b): (u8, u8)| ChunkId::new([[a; 8], [b; 8], [a; 8], [b; 8]].concat().try_into().unwrap());
-            let mut sorted: Vec<_> = ids.iter().map(|pair| LocatorEntry::new(&id(*pair), 0, 0, 0)).collect();
-            sorted.sort_unstable();
-            for pair in ids.into_iter().chain([wanted, (0, 0), (255, 255)]) {
-                let id = id(pair);
-                let expected = sorted.partition_point(|entry| entry.prefix() < prefix(&id));
-                prop_assert_eq!(first_from(&sorted, prefix(&id)), expected);
-            }
-        }
-    }
 }

@@ -1,5 +1,7 @@
 //! New chunks → segments → packs of one kind.
 
+use std::sync::Arc;
+
 use crate::error::RepoError;
 use crate::ids::{BucketId, ChunkId, UserId, VaultId};
 use crate::keys::CompartmentKeys;
@@ -35,7 +37,7 @@ impl Sizes {
 pub(crate) struct Tools<'a> {
     pub(crate) around: &'a Surroundings,
     pub(crate) view: &'a View,
-    pub(crate) keys: &'a CompartmentKeys,
+    pub(crate) keys: &'a Arc<CompartmentKeys>,
     pub(crate) epoch: &'a Epoch,
     pub(crate) author: Author<'a>,
     pub(crate) user: UserId,

@@ -383,7 +383,9 @@ pub(super) fn find_piece(
     wanted: impl Fn((u32, u32)) -> bool,
 ) -> Option<(Piece, u32)> {
     let tree = reader.tree();
-    let mut places = tree.locator.places(&reference.id).filter(|place| tree.locator.is_content(place.pack)).peekable();
+    // What can't be looked up is left to whoever says so.
+    let places = tree.locator.places(&reference.id).ok()?.into_iter();
+    let mut places = places.filter(|place| tree.locator.is_content(place.pack)).peekable();
     let first = *places.peek()?;
     let best = places.find(|place| wanted((place.pack, place.segment))).unwrap_or(first);
     let piece = Piece { at: (best.pack, best.segment), offset: best.offset, length: reference.length };

@@ -64,21 +64,23 @@ fn push_leaves(documents: &mut TreeHasher, path: &[u8], entry: &Entry) {
 
 /// A chunk that the entry itself needs and that is in no segment that can be read.
 fn lacks(reader: TreeReader<'_>, bad: &Bad, entry: &Entry) -> Result<Option<ChunkId>, RepoError> {
-    let gone = |id: &ChunkId| reader.locator.places(id).all(|place| bad.contains(&(place.pack, place.segment)));
+    let gone = |id: &ChunkId| -> Result<bool, RepoError> {
+        Ok(reader.locator.places(id)?.iter().all(|place| bad.contains(&(place.pack, place.segment))))
+    };
     if let Inline::At(reference) = &entry.xattrs
-        && gone(&reference.id)
+        && gone(&reference.id)?
     {
         return Ok(Some(reference.id));
     }
     let Item::File(file) = &entry.item else { return Ok(None) };
     if let Inline::At(reference) = &file.holes
-        && gone(&reference.id)
+        && gone(&reference.id)?
     {
         return Ok(Some(reference.id));
     }
     let mut lacking = None;
     let listed = reader.each_part(&file.parts, file.depth, &mut |reference| {
-        if lacking.is_none() && gone(&reference.id) {
+        if lacking.is_none() && gone(&reference.id)? {
             lacking = Some(reference.id);
         }
         Ok(())
@@ -192,7 +194,7 @@ impl Pass<'_> {
         if !self.told.insert(version) {
             return;
         }
-        let places = chunk.iter().flat_map(|chunk| self.reader.locator.places(chunk));
+        let places = chunk.iter().flat_map(|chunk| self.reader.locator.places(chunk).unwrap_or_default());
         let packs: BTreeSet<u32> = places.map(|place| place.pack).collect();
         let mut blamed = false;
         for pack in packs {

@@ -130,7 +130,7 @@ impl Vault {
         if level == VerifyLevel::Objects && (report.is_good() || !self.keys.reads_meta()) {
             return Ok(report);
         }
-        let locator = Locator::load(&self.view, &self.keys, progress.monitor, Scope::Reading)?;
+        let locator = Locator::load(&self.around, &self.view, &self.keys, progress.monitor, Scope::Checking)?;
         let chunks = ChunkReader::new(&self.view, &self.keys, &self.finder);
         let redactions = match Redactions::load(&self.view, &self.keys) {
             Ok(redactions) => redactions,

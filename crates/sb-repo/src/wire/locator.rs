@@ -87,13 +87,7 @@ pub(crate) struct LocatorFooter {
 
 impl LocatorFooter {
     pub(crate) fn encode(&self) -> Vec<u8> {
-        let packs = array(&self.packs, |pack| {
-            let segments = array(&pack.segments, |s| {
-                vec![s.offset.into(), s.stored.into(), s.raw.into(), Value::from(s.codec as u64)]
-            });
-            let kind = Value::from(pack.kind as u64);
-            vec![pack.id.into(), pack.size.into(), Value::from(&pack.key), kind, pack.bucket.into(), segments]
-        });
+        let packs = array(&self.packs, pack_value);
         let blocks = array(&self.blocks, |block| {
             let first = Value::from(&block.first);
             vec![first, block.offset.into(), block.stored.into(), block.entries.into()]
@@ -115,8 +109,20 @@ impl LocatorFooter {
     }
 }
 
-fn read_pack(value: Value) -> Result<PackPlaces, Malformed> {
+/// A pack as footers list it.
+pub(crate) fn pack_value(pack: &PackPlaces) -> Vec<Value> {
+    let segments =
+        array(&pack.segments, |s| vec![s.offset.into(), s.stored.into(), s.raw.into(), Value::from(s.codec as u64)]);
+    let kind = Value::from(pack.kind as u64);
+    vec![pack.id.into(), pack.size.into(), Value::from(&pack.key), kind, pack.bucket.into(), segments]
+}
+
+/// Reads a pack as footers list it.
+pub(crate) fn read_pack(value: Value) -> Result<PackPlaces, Malformed> {
     let [id, size, key, kind, bucket, segments] = value.tuple()?;
+    let mut segments = segments.list(read_segment)?;
+    // A locator holds them all, and collecting a list leaves room behind it.
+    segments.shrink_to_fit();
     Ok(PackPlaces {
         id: PackId::new(id.array_of()?),
         size: size.uint()?,
@@ -127,13 +133,15 @@ fn read_pack(value: Value) -> Result<PackPlaces, Malformed> {
             _ => return Err(Malformed("not a kind of pack")),
         },
         bucket: BucketId::new(bucket.array_of()?),
-        segments: segments.list(|segment| {
-            let [offset, stored, raw, codec] = segment.tuple()?;
-            let (stored, raw) = (stored.uint32()?, raw.uint32()?);
-            if raw as usize > SEGMENT_MAX || stored as usize > SEGMENT_MAX + SEAL_OVERHEAD {
-                return Err(Malformed("a segment is too long"));
-            }
-            Ok(SegmentPlace { offset: offset.uint()?, stored, raw, codec: Codec::from_number(codec.uint()?)? })
-        })?,
+        segments,
     })
+}
+
+fn read_segment(value: Value) -> Result<SegmentPlace, Malformed> {
+    let [offset, stored, raw, codec] = value.tuple()?;
+    let (stored, raw) = (stored.uint32()?, raw.uint32()?);
+    if raw as usize > SEGMENT_MAX || stored as usize > SEGMENT_MAX + SEAL_OVERHEAD {
+        return Err(Malformed("a segment is too long"));
+    }
+    Ok(SegmentPlace { offset: offset.uint()?, stored, raw, codec: Codec::from_number(codec.uint()?)? })
 }
