@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use sb_store::ObjectName;
 
 use super::VerifyReport;
+use super::parallel::each;
 use crate::chunks::ChunkReader;
 use crate::clock::{Counter, Progress};
 use crate::error::{Flaw, RepoError};
@@ -51,40 +52,52 @@ impl Vault {
         let mut bad = Bad::new();
         let names: Vec<&str> =
             names_in(&self.view.listing, "packs/").filter(|name| self.view.live.is_readable(name)).collect();
-        for name in names {
-            progress.check()?;
-            let Some(id) = ParsedName::parse(name).and_then(|parsed| PackId::from_hex(&parsed.hash)) else { continue };
-            let (_, footer) = match read_pack_footer(&*self.view.storage, &ObjectName::new(name)?, id, &self.keys) {
-                Ok(read) => read,
-                Err(RepoError::Damaged { name, flaw }) => {
-                    report.find(&name, flaw);
-                    continue;
-                }
-                Err(RepoError::Store(error)) => {
-                    report.find(name, Flaw::Unreadable(error.to_string()));
-                    continue;
-                }
-                Err(error) => return Err(error),
-            };
-            let Some(ordinal) = locator.ordinal(&id) else { continue };
-            let ids = self.keys.chunk_ids(footer.kind, footer.bucket);
-            for (number, segment) in (0..).zip(&footer.segments) {
-                let flaw = match chunks.segment(locator, ordinal, number) {
-                    Ok(raw) => wrong_chunk(&ids, &raw, segment, number),
-                    Err(RepoError::Damaged { flaw, .. }) => Some(flaw),
-                    Err(RepoError::Store(error)) => Some(Flaw::Unreadable(error.to_string())),
-                    Err(error) => return Err(error),
-                };
-                if let Some(flaw) = flaw {
-                    bad.insert((ordinal, number));
-                    report.find(name, flaw);
-                }
-                progress.monitor.count(Counter::Bytes, u64::from(segment.place.raw));
+        let flaws = each(&names, |name| self.verify_pack(name, chunks, locator, progress))?;
+        for (name, flaws) in names.into_iter().zip(flaws) {
+            for (place, flaw) in flaws {
+                bad.extend(place);
+                report.find(name, flaw);
             }
         }
         // Of packs whose footers can't be read, and of those that are gone altogether.
         bad.extend(self.suspects(chunks, locator, report));
         Ok(bad)
+    }
+}
+
+impl Vault {
+    /// Opens every segment of a pack: what is wrong with it, and where.
+    fn verify_pack(
+        &self,
+        name: &str,
+        chunks: &ChunkReader<'_>,
+        locator: &Locator,
+        progress: Progress<'_>,
+    ) -> Result<Vec<(Option<(u32, u32)>, Flaw)>, RepoError> {
+        progress.check()?;
+        let Some(id) = ParsedName::parse(name).and_then(|parsed| PackId::from_hex(&parsed.hash)) else {
+            return Ok(Vec::new());
+        };
+        let (_, footer) = match read_pack_footer(&*self.view.storage, &ObjectName::new(name)?, id, &self.keys) {
+            Ok(read) => read,
+            Err(RepoError::Damaged { flaw, .. }) => return Ok(vec![(None, flaw)]),
+            Err(RepoError::Store(error)) => return Ok(vec![(None, Flaw::Unreadable(error.to_string()))]),
+            Err(error) => return Err(error),
+        };
+        let Some(ordinal) = locator.ordinal(&id) else { return Ok(Vec::new()) };
+        let ids = self.keys.chunk_ids(footer.kind, footer.bucket);
+        let mut flaws = Vec::new();
+        for (number, segment) in (0..).zip(&footer.segments) {
+            let flaw = match chunks.segment(locator, ordinal, number) {
+                Ok(raw) => wrong_chunk(&ids, &raw, segment, number),
+                Err(RepoError::Damaged { flaw, .. }) => Some(flaw),
+                Err(RepoError::Store(error)) => Some(Flaw::Unreadable(error.to_string())),
+                Err(error) => return Err(error),
+            };
+            flaws.extend(flaw.map(|flaw| (Some((ordinal, number)), flaw)));
+            progress.monitor.count(Counter::Bytes, u64::from(segment.place.raw));
+        }
+        Ok(flaws)
     }
 }
 

@@ -3,6 +3,7 @@
 mod data;
 mod documents;
 mod objects;
+mod parallel;
 
 pub(crate) use documents::check_tree;
 

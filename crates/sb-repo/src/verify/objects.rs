@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::VerifyReport;
+use super::parallel::each;
 use crate::clock::{Counter, Progress};
 use crate::collect::about_to_go;
 use crate::error::{Flaw, RepoError};
@@ -23,13 +24,22 @@ pub(super) fn verify(view: &View, progress: Progress<'_>) -> Result<VerifyReport
         report.find(name, flaw.clone());
     }
     let going = about_to_go(view);
-    for (name, size) in &view.listing {
+    let listed: Vec<(&String, u64)> = view.listing.iter().map(|(name, size)| (name, *size)).collect();
+    let states = each(&listed, |(name, size)| {
         progress.check()?;
-        check(view, name, *size, &going, &mut report);
-        report.objects += 1;
-        report.bytes += size;
+        let state = check(view, name, *size, &going);
         progress.monitor.count(Counter::Objects, 1);
         progress.monitor.count(Counter::Bytes, *size);
+        Ok(state)
+    })?;
+    for ((name, size), state) in listed.into_iter().zip(states) {
+        report.objects += 1;
+        report.bytes += size;
+        match state {
+            State::Good => {}
+            State::Unfinished => report.unfinished.push(name.clone()),
+            State::Flawed(flaw) => drop(report.find(name, flaw)),
+        }
     }
     for (name, _) in view.live.iter() {
         // A reserve is there to be given up.
@@ -40,39 +50,41 @@ pub(super) fn verify(view: &View, progress: Progress<'_>) -> Result<VerifyReport
     Ok(report)
 }
 
-fn check(view: &View, name: &str, size: u64, going: &BTreeSet<String>, report: &mut VerifyReport) {
-    let Some(parsed) = ParsedName::parse(name) else {
-        report.find(name, Flaw::Surplus);
-        return;
-    };
+/// How an object is.
+enum State {
+    Good,
+    /// Of what goes on, or was cut short.
+    Unfinished,
+    Flawed(Flaw),
+}
+
+fn check(view: &View, name: &str, size: u64, going: &BTreeSet<String>) -> State {
+    let Some(parsed) = ParsedName::parse(name) else { return State::Flawed(Flaw::Surplus) };
     // Journals were read and checked when they were replayed.
     if parsed.kind == ObjectKind::Journal {
-        return;
+        return State::Good;
     }
-    let recorded = view.live.get(name);
     let checked = match check_object(view, &parsed, name) {
         Ok(checked) => checked,
         // Whoever held it has given it back since the listing.
-        Err(Flaw::Unreadable(_)) if parsed.kind.is_transient() => return,
-        Err(flaw) => {
-            report.find(name, flaw);
-            return;
-        }
+        Err(Flaw::Unreadable(_)) if parsed.kind.is_transient() => return State::Good,
+        Err(flaw) => return State::Flawed(flaw),
     };
     if let Err(flaw) = decodes(view, &parsed, name) {
-        report.find(name, flaw);
-    } else if view.live.is_removed(name) && going.contains(name) {
-        report.unfinished.push(name.to_owned());
-    } else if view.live.is_removed(name) {
-        report.find(name, Flaw::Resurrected);
-    } else if let Some(recorded) = recorded {
-        if recorded.size != size {
-            report.find(name, Flaw::WrongSize { found: size, expected: recorded.size });
-        } else if recorded.digest.is_some_and(|digest| digest != checked.digest) {
-            report.find(name, Flaw::WrongHash);
+        return State::Flawed(flaw);
+    }
+    if view.live.is_removed(name) {
+        return if going.contains(name) { State::Unfinished } else { State::Flawed(Flaw::Resurrected) };
+    }
+    match view.live.get(name) {
+        Some(recorded) if recorded.size != size => {
+            State::Flawed(Flaw::WrongSize { found: size, expected: recorded.size })
         }
-    } else if !parsed.kind.is_transient() {
-        report.unfinished.push(name.to_owned());
+        Some(recorded) if recorded.digest.is_some_and(|digest| digest != checked.digest) => {
+            State::Flawed(Flaw::WrongHash)
+        }
+        None if !parsed.kind.is_transient() => State::Unfinished,
+        _ => State::Good,
     }
 }
 
