@@ -65,6 +65,9 @@ impl Vault {
     }
 }
 
+/// What is wrong with a pack: with a segment of it, or with its footer.
+type PackFlaws = Vec<(Option<(u32, u32)>, Flaw)>;
+
 impl Vault {
     /// Opens every segment of a pack: what is wrong with it, and where.
     fn verify_pack(
@@ -73,7 +76,7 @@ impl Vault {
         chunks: &ChunkReader<'_>,
         locator: &Locator,
         progress: Progress<'_>,
-    ) -> Result<Vec<(Option<(u32, u32)>, Flaw)>, RepoError> {
+    ) -> Result<PackFlaws, RepoError> {
         progress.check()?;
         let Some(id) = ParsedName::parse(name).and_then(|parsed| PackId::from_hex(&parsed.hash)) else {
             return Ok(Vec::new());
