@@ -65,6 +65,8 @@ struct Work {
     slots: Vec<Arc<Slot>>,
     /// Steps that wait for the walk.
     waiting: usize,
+    /// Threads with nothing to do, the walk's own among them.
+    idle: usize,
     stop: bool,
 }
 
@@ -93,16 +95,17 @@ impl Ahead {
             let done = std::mem::replace(&mut *slot.state(), State::Busy);
             if let State::Done(looked) = done {
                 *slot.state() = State::Taken;
-                if work.waiting >= AHEAD {
-                    self.queue.changed.notify_all();
-                }
+                let was_full = work.waiting >= AHEAD;
                 work.waiting -= looked.steps.len();
+                if was_full {
+                    self.queue.wake(&work);
+                }
                 return looked;
             }
             // Somebody else is at it; meanwhile there is other work.
             work = match work.slots.pop() {
                 Some(next) => self.queue.fill(&self.source, &next, work),
-                None => self.queue.changed.wait(work).unwrap_or_else(PoisonError::into_inner),
+                None => self.queue.wait(work),
             };
         }
     }
@@ -110,8 +113,9 @@ impl Ahead {
     /// Says which folders come next, those in `looked` before all others.
     pub(crate) fn announce(&self, looked: &Looked) {
         if !self.threads.is_empty() {
-            lock(&self.queue.work).announce(looked);
-            self.queue.changed.notify_all();
+            let mut work = lock(&self.queue.work);
+            work.announce(looked);
+            self.queue.wake(&work);
         }
     }
 }
@@ -148,8 +152,22 @@ impl Queue {
             let slot = if work.waiting < AHEAD { work.slots.pop() } else { None };
             work = match slot {
                 Some(slot) => self.fill(source, &slot, work),
-                None => self.changed.wait(work).unwrap_or_else(PoisonError::into_inner),
+                None => self.wait(work),
             };
+        }
+    }
+
+    fn wait<'q>(&'q self, mut work: MutexGuard<'q, Work>) -> MutexGuard<'q, Work> {
+        work.idle += 1;
+        let mut work = self.changed.wait(work).unwrap_or_else(PoisonError::into_inner);
+        work.idle -= 1;
+        work
+    }
+
+    /// A system call, so only if there is somebody to wake.
+    fn wake(&self, work: &Work) {
+        if work.idle > 0 {
+            self.changed.notify_all();
         }
     }
 
@@ -162,7 +180,7 @@ impl Queue {
         work.waiting += looked.steps.len();
         work.announce(&looked);
         *slot.state() = State::Done(looked);
-        self.changed.notify_all();
+        self.wake(&work);
         work
     }
 }
