@@ -178,6 +178,9 @@ impl State {
         match &*self.0 {
             Place::Memory { .. } => Ok(CacheFile::Memory { state: self.clone(), bytes: Vec::new() }),
             Place::Folder(folder) | Place::Among(folder) => {
+                // Otherwise another process might take for abandoned what has not been locked yet.
+                let among_others = open_lock(&folder.join("cache.lock"))?;
+                among_others.lock()?;
                 let folder = folder.join("cache");
                 create_private_folder(&folder)?;
                 remove_abandoned(&folder);

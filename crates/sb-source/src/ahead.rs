@@ -1,5 +1,7 @@
 //! Looking into folders ahead of the walk, on other threads.
 
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
@@ -67,6 +69,8 @@ struct Work {
     waiting: usize,
     /// Threads with nothing to do, the walk's own among them.
     idle: usize,
+    /// What ended one of the threads.
+    panic: Option<Box<dyn Any + Send>>,
     stop: bool,
 }
 
@@ -92,6 +96,10 @@ impl Ahead {
         }
         let mut work = lock(&self.queue.work);
         loop {
+            if let Some(panic) = work.panic.take() {
+                drop(work);
+                resume_unwind(panic);
+            }
             let done = std::mem::replace(&mut *slot.state(), State::Busy);
             if let State::Done(looked) = done {
                 *slot.state() = State::Taken;
@@ -103,7 +111,8 @@ impl Ahead {
                 return looked;
             }
             // Somebody else is at it; meanwhile there is other work.
-            work = match work.slots.pop() {
+            let next = if work.waiting < AHEAD { work.slots.pop() } else { None };
+            work = match next {
                 Some(next) => self.queue.fill(&self.source, &next, work),
                 None => self.queue.wait(work),
             };
@@ -125,7 +134,7 @@ impl Drop for Ahead {
         lock(&self.queue.work).stop = true;
         self.queue.changed.notify_all();
         for thread in self.threads.drain(..) {
-            // A panic there has ended the walk already.
+            // A panic there has been handed on.
             let _ = thread.join();
         }
     }
@@ -175,8 +184,16 @@ impl Queue {
     fn fill<'q>(&'q self, source: &Selected, slot: &Slot, work: MutexGuard<'q, Work>) -> MutexGuard<'q, Work> {
         let Some(task) = slot.begin(State::Busy) else { return work };
         drop(work);
-        let looked = source.look(task);
+        let looked = catch_unwind(AssertUnwindSafe(|| source.look(task)));
         let mut work = lock(&self.work);
+        let looked = match looked {
+            Ok(looked) => looked,
+            Err(panic) => {
+                work.panic = Some(panic);
+                self.wake(&work);
+                return work;
+            }
+        };
         work.waiting += looked.steps.len();
         work.announce(&looked);
         *slot.state() = State::Done(looked);
