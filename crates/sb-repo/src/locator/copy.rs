@@ -14,7 +14,7 @@ use std::io::{SeekFrom, Write};
 use super::Scope;
 use super::filter::Filter;
 use super::seal::{FileId, Local, Part, Unfit};
-use super::table::{BLOCK, Index, Table, TableWriter, as_u32, stored_length};
+use super::table::{BLOCK, Index, OFTEN, Table, TableWriter, as_u32, stored_length};
 use crate::state::CacheBytes;
 use crate::wire::cbor::{Fields, Malformed, Value, array};
 use crate::wire::locator::{LocatorEntry, PackPlaces, pack_value, read_pack};
@@ -69,7 +69,7 @@ impl Copy {
         if fences.len() as u64 != entries.div_ceil(BLOCK as u64) {
             return None;
         }
-        let table = Table::new(local, file, Index { id, entries, fences, filter });
+        let table = Table::new(local, file, Index { id, entries, fences, filter }, OFTEN);
         Some(Self { table, increments, packs: occurrences })
     }
 
@@ -113,7 +113,7 @@ impl Copy {
             index.filter = None;
         }
         let name = (*scope != Scope::Checking).then(|| local.copy());
-        let table = Table::new(local, file.open(name)?, index);
+        let table = Table::new(local, file.open(name)?, index, OFTEN);
         Ok(Ok(Self { table, increments: head.increments, packs }))
     }
 }

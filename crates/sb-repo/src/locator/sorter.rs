@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use super::seal::{Local, Unfit};
-use super::table::{Table, TableWriter};
+use super::table::{SELDOM, Table, TableWriter};
 use crate::wire::locator::LocatorEntry;
 
 /// Sorted entries from somewhere.
@@ -78,7 +78,7 @@ pub(super) fn write_table(
         }
     }
     let (file, index) = writer.finish()?;
-    Ok(Ok(Table::new(local, file.open(None)?, index)))
+    Ok(Ok(Table::new(local, file.open(None)?, index, SELDOM)))
 }
 
 /// All entries of these in order.

@@ -16,8 +16,11 @@ pub(super) const BLOCK: usize = 256;
 const STORED: usize = BLOCK * ENTRY + SEAL_OVERHEAD;
 /// Blocks that one part of the filter is for: 2²⁰ entries.
 const STRETCH: usize = 4096;
-/// Opened blocks kept at hand, 400 KiB in all. Ids are spread evenly, so it is of use for little but what is asked twice.
-const OPEN: usize = 64;
+/// Opened blocks kept at hand where most of what is asked for is not there, 400 KiB in all.
+pub(super) const SELDOM: usize = 64;
+/// The same where most is there, 6 MiB: ids are spread evenly, so who asks for all of a quarter of a million chunks opens each
+/// block about once, and of more than that nearly one a look-up.
+pub(super) const OFTEN: usize = 1024;
 
 /// What a block begins with, in order, and which keys are there.
 pub(super) struct Index {
@@ -44,8 +47,9 @@ fn key(prefix: &[u8; 16]) -> u64 {
 }
 
 impl Table {
-    pub(super) fn new(local: &Local, file: Box<dyn CacheBytes>, index: Index) -> Self {
-        let open = index.fences.len().min(OPEN);
+    /// A table of which up to `open` blocks are kept at hand.
+    pub(super) fn new(local: &Local, file: Box<dyn CacheBytes>, index: Index, open: usize) -> Self {
+        let open = index.fences.len().min(open);
         let open = (0..open).map(|_| Mutex::default()).collect();
         Self { local: local.clone(), file: Mutex::new(file), index, open }
     }
