@@ -4,14 +4,56 @@
 
 mod common;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use common::faulty::{Act, Faulty};
 use common::meddler::*;
-use common::{Machine, assert_holds, expected, key, noise, options};
+use common::{Machine, assert_holds, expected, key, new_vault, noise, options};
 use sb_repo::testing::{condemn, need_features};
 use sb_repo::{Flaw, Progress, RepoError, VerifyLevel};
+use sb_source::MemorySource;
+use sb_store::sim::SimDisk;
 use sb_store::{MemoryStorage, Storage};
+
+/// Hears warnings and how much is expected.
+#[derive(Debug, Default)]
+struct Listener {
+    warnings: Mutex<Vec<String>>,
+    expected: Mutex<Vec<u64>>,
+}
+
+impl sb_repo::Monitor for Listener {
+    fn warning(&self, text: &str) {
+        self.warnings.lock().unwrap().push(text.to_owned());
+    }
+
+    fn expect(&self, counter: sb_repo::Counter, total: u64) {
+        assert_eq!(counter, sb_repo::Counter::Bytes);
+        self.expected.lock().unwrap().push(total);
+    }
+}
+
+#[test]
+fn a_first_backup_that_is_likely_not_to_fit_is_warned_of() {
+    let mut source = MemorySource::new(&["/d"]);
+    source.file("/d/a", &noise(1, 6_000_000)).hard_link("/d/a", "/d/b").file("/d/c", &vec![0; 4_000_000]);
+    for (capacity, is_tight) in [(None, false), (Some(30_000_000), false), (Some(3_000_000), true)] {
+        let (disk, machine) = (SimDisk::new(), Machine::new(1));
+        let (mut vault, _) = new_vault(&machine, Arc::new(disk.storage()));
+        disk.set_capacity(capacity);
+        let listener = Listener::default();
+        let result = vault.backup(&source, &options(), Progress { monitor: &listener, ..Progress::none() });
+        assert_eq!(result.is_err(), is_tight, "{result:?}");
+        assert_eq!(*listener.expected.lock().unwrap(), [10_000_000], "hard links count once");
+        let warnings = listener.warnings.into_inner().unwrap();
+        assert_eq!(warnings.iter().any(|text| text.contains("10 MB to back up")), is_tight, "{warnings:?}");
+    }
+    let (mut vault, _) = new_vault(&Machine::new(2), Arc::new(MemoryStorage::new()));
+    vault.backup(&source, &options(), Progress::none()).unwrap();
+    let listener = Listener::default();
+    vault.backup(&source, &options(), Progress { monitor: &listener, ..Progress::none() }).unwrap();
+    assert_eq!(*listener.expected.lock().unwrap(), [0; 0], "what later runs find is not known before");
+}
 
 #[test]
 fn a_condemned_list_that_cannot_be_read_is_not_taken_for_none() {

@@ -16,6 +16,7 @@ mod parts;
 mod past;
 mod previous;
 mod run;
+mod space;
 mod store;
 mod tree;
 mod walk;
@@ -119,9 +120,6 @@ impl BackupReport {
 /// How many problems are listed by path; the rest is only counted.
 pub const PROBLEMS_KEPT: usize = 10_000;
 
-/// Free bytes that a run needs to begin, unless the caller says otherwise.
-const FREE_MIN: u64 = 16 << 20;
-
 /// How often a run that lost what it relied on begins again.
 const ATTEMPTS: usize = 3;
 
@@ -161,11 +159,5 @@ impl Vault {
                 Err(error) => return Err(error),
             }
         }
-    }
-
-    fn check_space(&self, free_min: Option<u64>) -> Result<(), RepoError> {
-        let Some(space) = self.around.storage.space()? else { return Ok(()) };
-        let needed = free_min.unwrap_or_else(|| FREE_MIN.min(space.total / 20));
-        if space.free < needed { Err(RepoError::LowSpace { free: space.free, needed }) } else { Ok(()) }
     }
 }

@@ -82,6 +82,9 @@ impl Vault {
         let author = Author { key: writer, run };
         let scope = self.writing()?;
         let compared = self.compared(source, options, &scope, adopted, progress)?;
+        if compared.base.is_none() {
+            self.estimate(source, progress)?;
+        }
         let mut lease = Held::take(self, &author, compared.base)?;
         let name = cache_name(&self.keys, &options.host, &source.roots());
         let request = Request { author, source, options, progress };
