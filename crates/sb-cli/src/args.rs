@@ -16,6 +16,7 @@ use crate::platform::variable;
 #[command(
     name = "sb",
     version,
+    arg_required_else_help = true,
     max_term_width = 110,
     after_help = "\
 Begin with `sb try`: a whole life on a throw-away vault, in a minute.
@@ -34,9 +35,11 @@ impl Cli {
     /// Reads the command line, and for what is not in it the environment.
     /// The second is what the command is called, such as `db rebuild`.
     pub(crate) fn read() -> Result<(Self, String), clap::Error> {
+        // Who writes nothing at all is shown the help, whatever variables are set.
+        let is_bare = std::env::args_os().nth(1).is_none();
         let command = Self::command().mut_args(|argument| {
             let is_set = argument.get_env().and_then(|name| variable(name.to_str()?)).is_some();
-            if is_set { argument } else { argument.env(Resettable::Reset) }
+            if is_set && !is_bare { argument } else { argument.env(Resettable::Reset) }
         });
         let matches = command.try_get_matches()?;
         let (mut names, mut below) = (Vec::new(), matches.subcommand());

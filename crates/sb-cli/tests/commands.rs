@@ -352,6 +352,25 @@ fn a_restore_in_place_brings_back_what_is_missing() {
 }
 
 #[test]
+fn a_whole_snapshot_is_restored_in_place() {
+    let world = World::backed_up();
+    fs::remove_dir_all(world.path("firm/miller")).unwrap();
+    fs::write(world.path("firm/note.txt"), "newer").unwrap();
+    fs::write(world.path("firm/extra"), "").unwrap();
+    let restore = |more: &[&str]| world.ok(&[&["restore", "latest", "--in-place"], more].concat());
+    let said = restore(&["--dry-run"]);
+    assert!(said.starts_with("would restore 1 file and ") && !world.path("firm/miller").exists(), "{said}");
+    let said = restore(&["--include", "nothing"]);
+    assert!(said.starts_with("restored 0 files and 0 folders "), "{said}");
+    let said = restore(&[]);
+    assert!(said.starts_with("restored 1 file and "), "{said}");
+    assert_eq!(fs::read(world.path("firm/note.txt")).unwrap(), b"newer", "what is there stays");
+    restore(&["--overwrite", "if-changed", "--delete", "--quiet"]);
+    assert_eq!(fs::read(world.path("firm/note.txt")).unwrap(), b"remember");
+    assert!(!world.path("firm/extra").exists() && world.path("vault").exists() && world.path("home").exists());
+}
+
+#[test]
 fn a_restore_in_place_never_deletes_the_vault() {
     let world = World::new();
     fs::create_dir(world.path("firm/vault")).unwrap();

@@ -16,6 +16,7 @@ mod view;
 
 mod create;
 mod door;
+mod rehearsal;
 mod sessions;
 mod vault;
 

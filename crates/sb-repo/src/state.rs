@@ -36,7 +36,12 @@ pub struct State(Arc<Place>);
 enum Place {
     Among(PathBuf),
     Folder(PathBuf),
-    Memory { inner: Mutex<Inner>, journal: Mutex<()> },
+    Memory {
+        inner: Mutex<Inner>,
+        journal: Mutex<()>,
+    },
+    /// What another place remembers, which stays as it is.
+    Untouched(State),
 }
 
 #[derive(Default)]
@@ -52,6 +57,7 @@ pub(crate) enum Guard<'a> {
     File { _lock: File, remove: Option<PathBuf> },
     Run { state: &'a State, run: RunId },
     Journal { _guard: MutexGuard<'a, ()> },
+    Nothing,
 }
 
 impl Drop for Guard<'_> {
@@ -93,14 +99,21 @@ impl State {
     pub(crate) fn bound(&self, vault: VaultId) -> Result<Self, RepoError> {
         match &*self.0 {
             Place::Among(root) => Ok(Self(Arc::new(Place::Folder(root.join(vault.to_string()))))),
+            Place::Untouched(state) => Ok(state.bound(vault)?.rehearsing()),
             _ => Ok(self.clone()),
         }
+    }
+
+    /// The same memory for whoever only goes through the motions: it can be read, and does not change.
+    pub(crate) fn rehearsing(&self) -> Self {
+        Self(Arc::new(Place::Untouched(self.clone())))
     }
 
     /// True if this machine knows a vault of this id. Whoever has not said among which, knows any.
     pub(crate) fn knows(&self, vault: VaultId) -> bool {
         match &*self.0 {
             Place::Among(root) => root.join(vault.to_string()).join("heads").is_file(),
+            Place::Untouched(state) => state.knows(vault),
             _ => true,
         }
     }
@@ -113,6 +126,7 @@ impl State {
     /// This machine's log key, if it has enrolled.
     pub(crate) fn log_key(&self) -> Result<Option<SigningKey>, RepoError> {
         match &*self.0 {
+            Place::Untouched(state) => state.log_key(),
             Place::Memory { inner, .. } => Ok(locked(inner).log_seed.as_ref().map(SigningKey::from_seed)),
             Place::Folder(folder) | Place::Among(folder) => {
                 let path = folder.join("log.key");
@@ -138,6 +152,7 @@ impl State {
                 locked(inner).log_seed = Some(*seed.as_bytes());
                 Ok(())
             }
+            Place::Untouched(_) => Ok(()),
             Place::Folder(folder) | Place::Among(folder) => replace(&folder.join("log.key"), seed.as_bytes()),
         }
     }
@@ -145,6 +160,7 @@ impl State {
     /// Root fingerprint and heads.
     pub(crate) fn remembered(&self) -> Result<Remembered, RepoError> {
         match &*self.0 {
+            Place::Untouched(state) => state.remembered(),
             Place::Memory { inner, .. } => Ok(locked(inner).remembered.clone()),
             Place::Among(_) => Ok(Remembered::default()),
             Place::Folder(folder) => {
@@ -167,6 +183,7 @@ impl State {
                 locked(inner).remembered = remembered.clone();
                 Ok(())
             }
+            Place::Untouched(_) => Ok(()),
             Place::Folder(folder) | Place::Among(folder) => {
                 replace(&folder.join("heads"), print(remembered).as_bytes())
             }
@@ -177,6 +194,7 @@ impl State {
     pub(crate) fn create_cache(&self) -> std::io::Result<CacheFile> {
         match &*self.0 {
             Place::Memory { .. } => Ok(CacheFile::Memory { state: self.clone(), bytes: Vec::new() }),
+            Place::Untouched(_) => Ok(CacheFile::Nameless(std::io::BufWriter::new(tempfile::tempfile()?))),
             Place::Folder(folder) | Place::Among(folder) => {
                 let folder = folder.join("cache");
                 create_private_folder(&folder)?;
@@ -191,6 +209,7 @@ impl State {
     /// The cache of this name.
     pub(crate) fn open_cache(&self, name: &str) -> Option<Box<dyn CacheBytes>> {
         match &*self.0 {
+            Place::Untouched(state) => state.open_cache(name),
             Place::Memory { inner, .. } => {
                 let bytes = locked(inner).caches.get(name).cloned()?;
                 Some(Box::new(std::io::Cursor::new(bytes)))
@@ -204,6 +223,7 @@ impl State {
     /// Removes the cache of this name, if it can be.
     pub(crate) fn remove_cache(&self, name: &str) {
         match &*self.0 {
+            Place::Untouched(_) => {}
             Place::Memory { inner, .. } => drop(locked(inner).caches.remove(name)),
             Place::Folder(folder) | Place::Among(folder) => drop(fs::remove_file(folder.join("cache").join(name))),
         }
@@ -212,6 +232,7 @@ impl State {
     /// Waits until no other process of this machine appends to the journal.
     pub(crate) fn lock_journal(&self) -> Result<Guard<'_>, RepoError> {
         match &*self.0 {
+            Place::Untouched(_) => Ok(Guard::Nothing),
             Place::Memory { journal, .. } => Ok(Guard::Journal { _guard: locked(journal) }),
             Place::Folder(folder) | Place::Among(folder) => {
                 let path = folder.join("journal.lock");
@@ -224,6 +245,7 @@ impl State {
     /// Says that this run is alive until the guard is dropped or the process ends.
     pub(crate) fn hold(&self, run: RunId) -> Result<Guard<'_>, RepoError> {
         match &*self.0 {
+            Place::Untouched(_) => Ok(Guard::Nothing),
             Place::Memory { inner, .. } => {
                 locked(inner).runs.insert(run);
                 Ok(Guard::Run { state: self, run })
@@ -240,21 +262,18 @@ impl State {
     /// True if the run is one of this machine's and still going on.
     pub(crate) fn is_alive(&self, run: RunId) -> Result<bool, RepoError> {
         match &*self.0 {
+            Place::Untouched(state) => match &*state.0 {
+                Place::Folder(folder) => is_locked(&folder.join(format!("{run}.run"))),
+                _ => state.is_alive(run),
+            },
             Place::Memory { inner, .. } => Ok(locked(inner).runs.contains(&run)),
             Place::Folder(folder) | Place::Among(folder) => {
                 let path = folder.join(format!("{run}.run"));
-                match File::open(&path) {
-                    Ok(file) => match file.try_lock() {
-                        Ok(()) => {
-                            let _ = fs::remove_file(&path);
-                            Ok(false)
-                        }
-                        Err(TryLockError::WouldBlock) => Ok(true),
-                        Err(TryLockError::Error(source)) => Err(failed("lock", &path, source)),
-                    },
-                    Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
-                    Err(error) => Err(failed("open", &path, error)),
+                let alive = is_locked(&path)?;
+                if !alive {
+                    let _ = fs::remove_file(&path);
                 }
+                Ok(alive)
             }
         }
     }
@@ -266,8 +285,16 @@ impl<T: Read + Seek + Send> CacheBytes for T {}
 
 /// A cache that is being written.
 pub(crate) enum CacheFile {
-    Memory { state: State, bytes: Vec<u8> },
-    File { folder: PathBuf, new: std::io::BufWriter<tempfile::NamedTempFile> },
+    Memory {
+        state: State,
+        bytes: Vec<u8>,
+    },
+    File {
+        folder: PathBuf,
+        new: std::io::BufWriter<tempfile::NamedTempFile>,
+    },
+    /// Gone with whoever reads it.
+    Nameless(std::io::BufWriter<File>),
 }
 
 impl CacheFile {
@@ -291,6 +318,7 @@ impl CacheFile {
                 }
                 new.persist(folder.join(last)).map(drop).map_err(|error| error.error)
             }
+            Self::Nameless(_) => Ok(()),
         }
     }
 
@@ -312,6 +340,7 @@ impl CacheFile {
                 drop(new.persist(folder.join(name)));
                 Ok(Box::new(file))
             }
+            Self::Nameless(new) => Ok(Box::new(new.into_inner().map_err(std::io::IntoInnerError::into_error)?)),
         }
     }
 }
@@ -321,6 +350,7 @@ impl Write for CacheFile {
         match self {
             Self::Memory { bytes: all, .. } => all.write(bytes),
             Self::File { new, .. } => new.write(bytes),
+            Self::Nameless(new) => new.write(bytes),
         }
     }
 
@@ -328,6 +358,7 @@ impl Write for CacheFile {
         match self {
             Self::Memory { .. } => Ok(()),
             Self::File { new, .. } => new.flush(),
+            Self::Nameless(new) => new.flush(),
         }
     }
 }
@@ -337,6 +368,7 @@ impl fmt::Debug for State {
         match &*self.0 {
             Place::Folder(folder) | Place::Among(folder) => f.debug_tuple("State").field(folder).finish(),
             Place::Memory { .. } => f.write_str("State(in memory)"),
+            Place::Untouched(state) => state.fmt(f),
         }
     }
 }
@@ -406,6 +438,19 @@ fn open_lock(path: &Path) -> std::io::Result<File> {
     private().truncate(false).open(path)
 }
 
+/// True if the file is there and some process has it locked.
+fn is_locked(path: &Path) -> Result<bool, RepoError> {
+    match File::open(path) {
+        Ok(file) => match file.try_lock() {
+            Ok(()) => Ok(false),
+            Err(TryLockError::WouldBlock) => Ok(true),
+            Err(TryLockError::Error(source)) => Err(failed("lock", path, source)),
+        },
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(failed("open", path, error)),
+    }
+}
+
 /// Replaces a small file atomically and durably.
 fn replace(path: &Path, bytes: &[u8]) -> Result<(), RepoError> {
     let temporary = path.with_extension(format!("{}.new", std::process::id()));
@@ -433,6 +478,20 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let state = State::open(&folder.path().join("a/b")).unwrap();
         (folder, [state, State::in_memory()])
+    }
+
+    /// Names and contents.
+    fn files_below(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+        let mut files = BTreeMap::new();
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                files.extend(files_below(&path));
+            } else {
+                files.insert(path.clone(), fs::read(path).unwrap());
+            }
+        }
+        files
     }
 
     #[test]
@@ -465,6 +524,55 @@ mod tests {
             drop(state.lock_journal().unwrap());
             drop(state.lock_journal().unwrap());
         }
+    }
+
+    #[test]
+    fn who_only_rehearses_reads_and_changes_nothing() {
+        let (folder, states) = states();
+        for state in states {
+            let vault = VaultId::new([5; 16]);
+            let (key, run) = (SigningKey::from_seed(&[7; 32]), RunId::new([1; 8]));
+            state.set_log_key(&key).unwrap();
+            let cache = |state: &State, bytes: &[u8]| {
+                let mut cache = state.create_cache().unwrap();
+                cache.write_all(bytes).and_then(|()| cache.flush()).unwrap();
+                cache
+            };
+            cache(&state, b"known").keep(&["a".to_owned()]).unwrap();
+            let alive = state.hold(run).unwrap();
+            let files = || files_below(&folder.path().join("a/b"));
+            let before = files();
+
+            let rehearsing = state.rehearsing().bound(vault).unwrap();
+            assert_eq!(rehearsing.log_key().unwrap().unwrap().public(), key.public());
+            assert!(rehearsing.is_alive(run).unwrap() && rehearsing.knows(vault));
+            rehearsing.set_log_key(&SigningKey::from_seed(&[8; 32])).unwrap();
+            rehearsing.remember(&Remembered { root: Some(sha256(b"root")), ..Remembered::default() }).unwrap();
+            rehearsing.remove_cache("a");
+            cache(&rehearsing, b"other").keep(&["a".to_owned()]).unwrap();
+            let _guards = (rehearsing.lock_journal().unwrap(), rehearsing.hold(RunId::new([2; 8])).unwrap());
+            let read = |mut bytes: Box<dyn CacheBytes>| {
+                let mut text = String::new();
+                bytes.rewind().unwrap();
+                bytes.read_to_string(&mut text).unwrap();
+                text
+            };
+            assert_eq!(read(cache(&rehearsing, b"mine").open(Some("a")).unwrap()), "mine");
+            assert_eq!(read(rehearsing.open_cache("a").unwrap()), "known");
+            assert_eq!(files(), before);
+            assert_eq!(state.remembered().unwrap(), Remembered::default());
+            assert_eq!(state.log_key().unwrap().unwrap().public(), key.public());
+            assert!(!state.is_alive(RunId::new([2; 8])).unwrap());
+            drop(alive);
+            assert!(!rehearsing.is_alive(run).unwrap());
+        }
+        // What is left of a run that died stays for the next real one.
+        let dead = folder.path().join(format!("a/b/{}.run", RunId::new([3; 8])));
+        fs::write(&dead, b"").unwrap();
+        let state = State::open(&folder.path().join("a/b")).unwrap();
+        assert!(!state.rehearsing().is_alive(RunId::new([3; 8])).unwrap() && dead.exists());
+        assert!(!state.is_alive(RunId::new([3; 8])).unwrap() && !dead.exists());
+        assert_eq!(format!("{:?}", state.rehearsing()), format!("{state:?}"));
     }
 
     #[test]
