@@ -55,6 +55,17 @@ fn a_dry_run_tells_what_a_backup_would_do_and_leaves_no_trace() {
         assert_eq!(without(&dry, &own), without(&done, &own));
         fs::write(world.path("firm/new"), "new").unwrap();
     }
+    fs::write(world.path("firm/note.txt"), "remembered").unwrap();
+    fs::write(world.path("firm/newer"), "new").unwrap();
+    let lines = |more: &str| -> Vec<String> {
+        let said = world.ok(&["backup", "firm", "-n", more]);
+        let root = format!("{}/", world.root.display());
+        said.lines().take_while(|line| !line.starts_with("dry run, ")).map(|line| line.replace(&root, "")).collect()
+    };
+    assert_eq!(lines("-v"), ["new         firm/newer", "changed     firm/note.txt"]);
+    assert_eq!(lines("-vv").len(), 4);
+    fs::write(world.path("firm/note.txt"), "remember").unwrap();
+    fs::remove_file(world.path("firm/newer")).unwrap();
     let other = ran(world.command(&["backup", "firm", "-n"]).env("SB_STATE_DIR", world.path("nowhere")));
     assert!(other.code == 0 && other.out.contains("  files   0 new, 0 changed, 3 unchanged\n"), "{other:?}");
     assert!(!world.path("nowhere").exists());
@@ -206,7 +217,8 @@ fn a_restic_users_fingers_find_their_words() {
     let firm = world.path("firm").display().to_string();
     assert_eq!(world.ok(&["ls", "latest", &firm]), world.ok(&["ls", &format!("latest:{firm}")]));
     assert_eq!(world.ok(&["dump", "latest", &format!("{firm}/note.txt")]), "remember");
-    world.ok(&["restore", "latest", "-t", "out", "-i", "*.csv"]);
+    let some = world.ok(&["restore", "latest", "-t", "out", "-i", "*.csv"]);
+    assert!(!some.contains("nothing matches"), "{some}");
     world.ok(&["restore", &format!("latest:{firm}"), "--target", "out2", "-e", "*.csv"]);
     assert!(world.path("out2/note.txt").exists() && !world.path("out2/a.tmp").exists());
     for two in [["ls", "latest:/a"], ["cat", "latest:/a"], ["ls", "/a"]] {
@@ -218,7 +230,11 @@ fn a_restic_users_fingers_find_their_words() {
     assert!(nowhere.err.contains("--to, or write --in-place"), "{}", nowhere.err);
     let alone = world.run(&[]);
     assert!(alone.code == 2 && alone.err.contains("Begin with `sb try`"), "{alone:?}");
-    let nothing = world.ok(&["find", "ledger"]);
+    assert!(world.ok(&["check", "--read-data"]).contains("at level `data`"));
+    assert_eq!(world.run(&["check", "--read-data", "--level", "objects"]).code, 2);
+    let nothing = world.ok(&["restore", "latest", "--to", "none", "--include", "*.zip"]);
+    assert!(nothing.ends_with("\n  nothing matches what is to be included\n"), "{nothing}");
+    let nothing = world.ok(&["find", "-s", "latest", "ledger"]);
     assert!(nothing.ends_with("; '*ledger*' finds names that have this in them\n"), "{nothing}");
     assert_eq!(world.ok(&["find", "x*"]), "nothing found in 1 snapshot\n");
 }

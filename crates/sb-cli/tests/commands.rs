@@ -129,7 +129,11 @@ fn a_backup_says_what_it_did() {
     assert!(list.starts_with("id        begun                       host    files      size  sources\n"), "{list}");
     assert!(list.contains(" +00:00  office      2  11.7 KiB  ") && list.ends_with("firm  [daily]\n"), "{list}");
     assert_eq!(world.ok(&["backup", "firm", "--quiet"]), "");
-    assert!(world.ok(&["backup", "firm", "-v"]).lines().next().unwrap().len() > 64);
+    fs::write(world.path("firm/note.txt"), "remembered").unwrap();
+    let said = world.ok(&["backup", "firm", "-v"]);
+    let lines: Vec<&str> = said.lines().collect();
+    assert!(lines[0].starts_with("changed     ") && lines[0].ends_with("/firm/note.txt"), "{said}");
+    assert!(lines[1].starts_with("snapshot ") && lines[1].len() > 64, "{said}");
 }
 
 #[test]

@@ -5,13 +5,14 @@
 mod common;
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
 
 use common::faulty::{Act, Faulty};
 use common::meddler::{begin, good};
 use common::{Machine, assert_holds, expected, firm, key, new_vault, noise, options};
 use sb_crypto::Credential;
-use sb_repo::{BackupOptions, BackupReport, Progress, RepoError, SnapshotType, State, Vault};
+use sb_repo::{BackupOptions, BackupReport, FileChange, Monitor, Progress, RepoError, SnapshotType, State, Vault};
 use sb_source::{Fault, Source};
 use sb_store::{MemoryStorage, Storage};
 
@@ -124,6 +125,42 @@ fn what_a_run_left_that_was_cut_short_counts_and_stays_as_it_is() {
     assert_eq!((done.adopted, done.counts.new_chunks), (report.adopted, 0));
     assert_holds(&vault, "latest", &expected(&firm()));
     good(&vault);
+}
+
+/// Hears what becomes of files.
+#[derive(Debug, Default)]
+struct Ear(Mutex<Vec<(FileChange, String)>>);
+
+impl Monitor for Ear {
+    fn compared(&self, change: FileChange, path: &[u8]) {
+        self.0.lock().unwrap().push((change, String::from_utf8_lossy(path).into_owned()));
+    }
+}
+
+#[test]
+fn each_file_is_told_of_in_order() {
+    for threads in [1, 3] {
+        let (_, _, mut vault) = begin(8);
+        let mut source = firm();
+        vault.backup(&source, &options(), Progress::none()).unwrap();
+        source.file("/firm/acme/2025.txt", b"rewritten").file("/firm/new", b"new").remove("/firm/acme/nothing");
+        source.edit("/firm/acme/2025/ledger.csv", |metadata| {
+            metadata.mode = 0o600;
+            metadata.ctime.seconds += 1;
+        });
+        let (ear, stop) = (Ear::default(), AtomicBool::new(false));
+        let mut dry = dry(&options());
+        dry.threads = threads;
+        let report = vault.backup(&source, &dry, Progress { monitor: &ear, stop: &stop }).unwrap();
+        let heard = ear.0.into_inner().unwrap();
+        assert_eq!(heard.len() as u64, report.counts.files);
+        let of =
+            |change| heard.iter().filter(|(is, _)| *is == change).map(|(_, path)| path.as_str()).collect::<Vec<_>>();
+        assert_eq!(of(FileChange::New), ["/firm/new"]);
+        assert_eq!(of(FileChange::Changed).len() as u64, report.changes.changed);
+        assert!(of(FileChange::Changed).contains(&"/firm/acme/2025.txt"), "{heard:?}");
+        assert_eq!(of(FileChange::Unchanged).len() as u64, report.changes.unchanged);
+    }
 }
 
 #[test]

@@ -36,7 +36,7 @@ pub(crate) struct FindArgs {
     #[arg(short, long)]
     ignore_case: bool,
     /// Only in this snapshot
-    #[arg(long, value_name = "SNAP")]
+    #[arg(short, long, value_name = "SNAP")]
     snapshot: Option<OsString>,
     #[command(flatten)]
     as_of: AsOf,

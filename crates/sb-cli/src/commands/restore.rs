@@ -202,6 +202,10 @@ fn say_what_was_done(
     } else {
         output.say(&format!("restored {what} {place} in {}: {size}", duration(time)))?;
     }
+    let met = [report.files, report.folders, report.others, report.unchanged, report.kept, report.deleted];
+    if met.iter().all(|n| *n == 0) && report.problems.is_empty() && !args.include.is_empty() {
+        output.say("  nothing matches what is to be included")?;
+    }
     for (number_of, what) in [
         (report.overwritten, "in place of what was there"),
         (report.unchanged, "there already, as in the snapshot"),

@@ -11,7 +11,7 @@ use super::file::{FileContent, Reading};
 use super::previous::{Was, decode};
 use super::store::Store;
 use super::walk::{Lead, Step};
-use crate::clock::Counter;
+use crate::clock::{Counter, FileChange};
 use crate::error::RepoError;
 use crate::ids::ChunkId;
 use crate::tree::{ChunkSink, PageWriter, document_leaf};
@@ -122,7 +122,7 @@ impl Lead<'_, '_> {
             }
         }
         if found.kind == Kind::File {
-            self.changes.unchanged += 1;
+            self.compared(FileChange::Unchanged, &found.path);
         }
         self.count(&found.kind, found.metadata.size);
         if let Some(leaf) = was.leaf {
@@ -147,7 +147,7 @@ impl Lead<'_, '_> {
             Kind::File => was.as_ref().and_then(Was::entry).expect("only known content is not read").item,
         };
         if found.kind == Kind::File {
-            self.changes.changed += 1;
+            self.compared(FileChange::Changed, &found.path);
         }
         self.count(&found.kind, found.metadata.size);
         let document = self.store.tools.keys.document(found.path.as_bytes());
@@ -171,7 +171,7 @@ impl Lead<'_, '_> {
         }
         let Some(content) = &read.content else { return Ok(()) };
         let before = was.as_ref().and_then(Was::entry);
-        self.count_change(before.as_ref(), content);
+        self.compared(change(before.as_ref(), content), path);
         let document = self.store.tools.keys.document(path.as_bytes());
         let link_group = self.links.group(&content.metadata, document);
         let item = self.file_item(content, document, before.as_ref());
@@ -210,12 +210,15 @@ impl Lead<'_, '_> {
         }
     }
 
-    fn count_change(&mut self, before: Option<&Entry>, content: &FileContent) {
-        match before.map(|before| &before.item) {
-            Some(Item::File(old)) if old.sha256 == content.sha256 => self.changes.unchanged += 1,
-            Some(_) => self.changes.changed += 1,
-            None => self.changes.new += 1,
-        }
+    /// Counts a file, and tells whoever listens.
+    fn compared(&mut self, change: FileChange, path: &EntryPath) {
+        let number = match change {
+            FileChange::New => &mut self.changes.new,
+            FileChange::Changed => &mut self.changes.changed,
+            FileChange::Unchanged => &mut self.changes.unchanged,
+        };
+        *number += 1;
+        self.store.progress.monitor.compared(change, path.as_bytes());
     }
 
     fn count(&mut self, kind: &Kind, bytes: u64) {
@@ -299,6 +302,15 @@ impl Lead<'_, '_> {
             }
             items.truncate(items.len() / 2);
         }
+    }
+}
+
+/// What has become of a file that has been read.
+fn change(before: Option<&Entry>, content: &FileContent) -> FileChange {
+    match before.map(|before| &before.item) {
+        Some(Item::File(old)) if old.sha256 == content.sha256 => FileChange::Unchanged,
+        Some(_) => FileChange::Changed,
+        None => FileChange::New,
     }
 }
 

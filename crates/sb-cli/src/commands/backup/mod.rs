@@ -17,7 +17,7 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::platform;
-use crate::text::{count, duration};
+use crate::text::{count, duration, number};
 use crate::when;
 use input::{AllOrNothing, CommandOutput};
 
@@ -32,7 +32,7 @@ Examples:
   sb backup /srv/clients /etc --exclude '*.tmp' --exclude-caches --tag daily
   sb backup --stdin-from-command --stdin-name books.sql -- pg_dump books
   find /srv -name '*.pdf' -print0 | sb backup --files-from -
-  sb backup /srv/clients --dry-run
+  sb backup /srv/clients --exclude '*.bak' --dry-run -v
 
 Only what changed since the last backup of the same paths is read; every snapshot is whole all the same. \
 What cannot be read is listed, and the program ends with 3: the snapshot is there, but partial. The vault itself and the \
@@ -80,7 +80,8 @@ pub(crate) struct BackupArgs {
     /// Compare with this snapshot [default: the newest of the same machine and paths, or its newest full one]
     #[arg(long, value_name = "SNAP")]
     parent: Option<OsString>,
-    /// Only say what would be backed up, and how much the vault would grow; nothing is written, and no hook is run
+    /// Only say what would be backed up, with -v which files, and how much the vault would grow; nothing is written, and no
+    /// hook is run
     #[arg(short = 'n', long)]
     dry_run: bool,
     /// Take files for unchanged though their inode number is another, as on some network shares
@@ -325,8 +326,8 @@ fn tell(context: &Context, report: &BackupReport, time: Duration) -> Result<(), 
         Size(counts.bytes)
     ))?;
     let changes = report.changes;
-    output
-        .say(&format!("  files   {} new, {} changed, {} unchanged", changes.new, changes.changed, changes.unchanged))?;
+    let [new, changed, unchanged] = [changes.new, changes.changed, changes.unchanged].map(number);
+    output.say(&format!("  files   {new} new, {changed} changed, {unchanged} unchanged"))?;
     let grew = if report.dry_run { "would grow" } else { "grew" };
     let (new, stored) = (Size(counts.new_bytes), Size(counts.stored_bytes));
     output.say(&format!("  new     {new}; the vault {grew} by {stored} in packs"))?;
