@@ -35,19 +35,24 @@ impl Cli {
     /// Reads the command line, and for what is not in it the environment.
     /// The second is what the command is called, such as `db rebuild`.
     pub(crate) fn read() -> Result<(Self, String), clap::Error> {
-        // Who writes nothing at all is shown the help, whatever variables are set.
-        let is_bare = std::env::args_os().nth(1).is_none();
-        let command = Self::command().mut_args(|argument| {
-            let is_set = argument.get_env().and_then(|name| variable(name.to_str()?)).is_some();
-            if is_set && !is_bare { argument } else { argument.env(Resettable::Reset) }
-        });
-        let matches = command.try_get_matches()?;
+        let matches = Self::reading(true).try_get_matches().map_err(|error| {
+            // What is wrong with the command line itself is told as if no variables were set: nobody has typed those.
+            Self::reading(false).try_get_matches().err().unwrap_or(error)
+        })?;
         let (mut names, mut below) = (Vec::new(), matches.subcommand());
         while let Some((name, matches)) = below {
             names.push(name);
             below = matches.subcommand();
         }
         Ok((Self::from_arg_matches(&matches)?, names.join(" ")))
+    }
+
+    /// The command line, with or without those variables that are set.
+    fn reading(variables: bool) -> clap::Command {
+        Self::command().mut_args(|argument| {
+            let is_set = variables && argument.get_env().and_then(|name| variable(name.to_str()?)).is_some();
+            if is_set { argument } else { argument.env(Resettable::Reset) }
+        })
     }
 }
 

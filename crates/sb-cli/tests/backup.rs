@@ -230,6 +230,10 @@ fn a_restic_users_fingers_find_their_words() {
     assert!(nowhere.err.contains("--to, or write --in-place"), "{}", nowhere.err);
     let alone = world.run(&[]);
     assert!(alone.code == 2 && alone.err.contains("Begin with `sb try`"), "{alone:?}");
+    let db = world.run(&["db"]);
+    assert!(db.code == 2 && db.err.contains("Usage: sb db [OPTIONS] <COMMAND>\n\nCommands:\n"), "{db:?}");
+    let missing = world.run(&["restore"]);
+    assert!(missing.err.contains("Usage: sb restore <SNAP[:PATH]>\n"), "what variables say was not typed: {missing:?}");
     assert!(world.ok(&["check", "--read-data"]).contains("at level `data`"));
     assert_eq!(world.run(&["check", "--read-data", "--level", "objects"]).code, 2);
     let nothing = world.ok(&["restore", "latest", "--to", "none", "--include", "*.zip"]);
