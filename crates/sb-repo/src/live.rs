@@ -183,11 +183,6 @@ impl Live {
         self.removed.contains(name)
     }
 
-    /// The names of all that was removed, in order.
-    pub(crate) fn removals(&self) -> impl Iterator<Item = &str> {
-        self.removed.iter().map(String::as_str)
-    }
-
     /// True if a reader may use the object: it is live, or the journals are damaged and do not deny it.
     pub(crate) fn is_readable(&self, name: &str) -> bool {
         !self.is_removed(name) && (self.is_incomplete() || self.added.contains_key(name))

@@ -1,5 +1,7 @@
 //! Looking into folders ahead of the walk, on other threads.
 
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
@@ -65,6 +67,10 @@ struct Work {
     slots: Vec<Arc<Slot>>,
     /// Steps that wait for the walk.
     waiting: usize,
+    /// Threads with nothing to do, the walk's own among them.
+    idle: usize,
+    /// What ended one of the threads.
+    panic: Option<Box<dyn Any + Send>>,
     stop: bool,
 }
 
@@ -90,19 +96,25 @@ impl Ahead {
         }
         let mut work = lock(&self.queue.work);
         loop {
+            if let Some(panic) = work.panic.take() {
+                drop(work);
+                resume_unwind(panic);
+            }
             let done = std::mem::replace(&mut *slot.state(), State::Busy);
             if let State::Done(looked) = done {
                 *slot.state() = State::Taken;
-                if work.waiting >= AHEAD {
-                    self.queue.changed.notify_all();
-                }
+                let was_full = work.waiting >= AHEAD;
                 work.waiting -= looked.steps.len();
+                if was_full {
+                    self.queue.wake(&work);
+                }
                 return looked;
             }
             // Somebody else is at it; meanwhile there is other work.
-            work = match work.slots.pop() {
+            let next = if work.waiting < AHEAD { work.slots.pop() } else { None };
+            work = match next {
                 Some(next) => self.queue.fill(&self.source, &next, work),
-                None => self.queue.changed.wait(work).unwrap_or_else(PoisonError::into_inner),
+                None => self.queue.wait(work),
             };
         }
     }
@@ -110,8 +122,9 @@ impl Ahead {
     /// Says which folders come next, those in `looked` before all others.
     pub(crate) fn announce(&self, looked: &Looked) {
         if !self.threads.is_empty() {
-            lock(&self.queue.work).announce(looked);
-            self.queue.changed.notify_all();
+            let mut work = lock(&self.queue.work);
+            work.announce(looked);
+            self.queue.wake(&work);
         }
     }
 }
@@ -121,7 +134,7 @@ impl Drop for Ahead {
         lock(&self.queue.work).stop = true;
         self.queue.changed.notify_all();
         for thread in self.threads.drain(..) {
-            // A panic there has ended the walk already.
+            // A panic there has been handed on.
             let _ = thread.join();
         }
     }
@@ -148,8 +161,22 @@ impl Queue {
             let slot = if work.waiting < AHEAD { work.slots.pop() } else { None };
             work = match slot {
                 Some(slot) => self.fill(source, &slot, work),
-                None => self.changed.wait(work).unwrap_or_else(PoisonError::into_inner),
+                None => self.wait(work),
             };
+        }
+    }
+
+    fn wait<'q>(&'q self, mut work: MutexGuard<'q, Work>) -> MutexGuard<'q, Work> {
+        work.idle += 1;
+        let mut work = self.changed.wait(work).unwrap_or_else(PoisonError::into_inner);
+        work.idle -= 1;
+        work
+    }
+
+    /// A system call, so only if there is somebody to wake.
+    fn wake(&self, work: &Work) {
+        if work.idle > 0 {
+            self.changed.notify_all();
         }
     }
 
@@ -157,12 +184,20 @@ impl Queue {
     fn fill<'q>(&'q self, source: &Selected, slot: &Slot, work: MutexGuard<'q, Work>) -> MutexGuard<'q, Work> {
         let Some(task) = slot.begin(State::Busy) else { return work };
         drop(work);
-        let looked = source.look(task);
+        let looked = catch_unwind(AssertUnwindSafe(|| source.look(task)));
         let mut work = lock(&self.work);
+        let looked = match looked {
+            Ok(looked) => looked,
+            Err(panic) => {
+                work.panic = Some(panic);
+                self.wake(&work);
+                return work;
+            }
+        };
         work.waiting += looked.steps.len();
         work.announce(&looked);
         *slot.state() = State::Done(looked);
-        self.changed.notify_all();
+        self.wake(&work);
         work
     }
 }

@@ -52,6 +52,8 @@ pub enum Fault {
     Changes,
     /// Reading fails after this many bytes.
     FailsAfter(u64),
+    /// The extended attributes of the entry can't be read.
+    NoAttributes,
 }
 
 #[derive(Clone, Debug)]
@@ -61,6 +63,18 @@ struct Node {
     /// Bytes at offsets, sorted; what lies between is a hole.
     extents: Vec<(u64, Vec<u8>)>,
     fault: Option<Fault>,
+}
+
+impl Node {
+    fn details(&self, path: &EntryPath) -> (Metadata, Option<Problem>) {
+        let metadata = self.metadata.clone();
+        if self.fault != Some(Fault::NoAttributes) {
+            return (metadata, None);
+        }
+        let detail = "its extended attributes can't be read".to_owned();
+        let problem = Problem { path: path.clone(), cause: Cause::Denied, detail };
+        (Metadata { xattrs: Vec::new(), ..metadata }, Some(problem))
+    }
 }
 
 impl MemorySource {
@@ -267,8 +281,10 @@ impl Source for MemorySource {
     }
 
     fn details(&self, entry: &Entry) -> (Metadata, Option<Problem>) {
-        let node = self.get(&entry.path);
-        (node.map_or_else(|| entry.metadata.clone(), |node| node.metadata.clone()), None)
+        match self.get(&entry.path) {
+            Some(node) => node.details(&entry.path),
+            None => (entry.metadata.clone(), None),
+        }
     }
 
     fn open(&self, entry: &Entry) -> Result<Box<dyn Content + '_>, SourceError> {
@@ -294,7 +310,8 @@ impl Source for MemorySource {
             }
             end = start + length as u64;
         }
-        Ok(Box::new(MemoryContent { path, node, holes, position: 0 }))
+        let (metadata, problem) = node.details(&path);
+        Ok(Box::new(MemoryContent { path, node, metadata, problem, holes, position: 0 }))
     }
 
     fn roots(&self) -> Vec<EntryPath> {
@@ -306,17 +323,19 @@ impl Source for MemorySource {
 struct MemoryContent<'a> {
     path: EntryPath,
     node: &'a Node,
+    metadata: Metadata,
+    problem: Option<Problem>,
     holes: Vec<(u64, u64)>,
     position: u64,
 }
 
 impl Content for MemoryContent<'_> {
     fn metadata(&self) -> &Metadata {
-        &self.node.metadata
+        &self.metadata
     }
 
     fn problem(&self) -> Option<&Problem> {
-        None
+        self.problem.as_ref()
     }
 
     fn holes(&self) -> &[(u64, u64)] {

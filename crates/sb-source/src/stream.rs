@@ -36,7 +36,9 @@ impl StreamSource {
     /// When `path` is the root, which is no file.
     pub fn new(path: EntryPath, stream: impl Read + Send + 'static, now: Timestamp) -> Self {
         assert!(!path.is_root(), "a stream needs a name");
-        let metadata = Metadata { mode: 0o600, mtime: now, ctime: now, size: ASSUMED, links: 1, ..Metadata::default() };
+        // Nothing tells whether a stream is as it was, so no run may take it for unchanged.
+        let ctime = Timestamp { seconds: i64::MAX, nanoseconds: 0 };
+        let metadata = Metadata { mode: 0o600, mtime: now, ctime, size: ASSUMED, links: 1, ..Metadata::default() };
         Self { path, metadata, stream: Mutex::new(Some(Box::new(stream))) }
     }
 }

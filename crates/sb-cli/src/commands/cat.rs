@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::io::{self, Write};
 
 use clap::{Args, ValueEnum};
-use sb_core::SnapshotPath;
+use sb_core::{CoreError, Progress, RepoError, SnapshotPath};
 
 use crate::commands::choice::{AsOf, in_one_word};
 use crate::context::Context;
@@ -53,8 +53,11 @@ pub(crate) fn run(args: &CatArgs, context: &Context) -> Result<Exit, Failure> {
     }
     let session = args.as_of.apply(context.open()?)?;
     let output = &context.output;
-    if args.archive.is_none() && !context.listen(|progress| session.is_folder(&at, progress))? {
-        context.listen(|progress| session.cat(&at, progress, &mut |bytes| output.bytes(bytes)))?;
+    let print = |progress: Progress<'_>| match session.cat(&at, progress, &mut |bytes| output.bytes(bytes)) {
+        Err(CoreError::Repo(RepoError::WrongKind { .. })) if session.is_folder(&at, progress)? => Ok(false),
+        outcome => outcome.map(|_| true),
+    };
+    if args.archive.is_none() && context.listen(print)? {
         return Ok(Exit::Done);
     }
     if output.is_terminal() {

@@ -9,7 +9,7 @@ use crate::chunks::ChunkReader;
 use crate::clock::{Counter, Progress};
 use crate::error::{Flaw, RepoError};
 use crate::ids::{RunId, TableId};
-use crate::live::{list, names_in, read};
+use crate::live::{names_in, read};
 use crate::locator::Locator;
 use crate::name::{ObjectKind, ParsedName, TWIN, twin_of};
 use crate::object::{Checked, check_object};
@@ -35,10 +35,7 @@ impl Vault {
     ///
     /// Entering something that another run enters too changes nothing, and a removal anywhere wins, so this needs no lock.
     pub(super) fn adopt(&mut self, writer: &SigningKey, progress: Progress<'_>) -> Result<u64, RepoError> {
-        // What became visible without being acknowledged may not be durable yet; after this it is.
-        self.around.storage.sweep()?;
         let condemned = self.condemned()?;
-        self.view.listing = list(&*self.around.storage)?;
         if self.view.live.is_incomplete() {
             // What the lost entries removed can't be told from what nobody has entered yet.
             progress
@@ -46,7 +43,13 @@ impl Vault {
                 .warning("journals are damaged, so nothing that interrupted runs left is used; `verify` names them");
             return Ok(0);
         }
-        let leases = self.live_leases(writer)?;
+        let (leases, dead) = self.leases(writer)?;
+        if dead == 0 && self.strays().next().is_none() && self.lone_twins().next().is_none() {
+            return Ok(0);
+        }
+        // What became visible without being acknowledged may not be durable yet; after this it is.
+        self.around.storage.sweep()?;
+        self.refresh()?;
         let mut orphans = self.orphans(&leases, progress)?;
         self.drop_packs_without_keys(&mut orphans)?;
         let mut added: Vec<Added> = Vec::new();
@@ -96,9 +99,9 @@ impl Vault {
         Ok(names_in(&self.view.listing, "packs/").all(|name| there.contains(name)))
     }
 
-    /// Runs that may be going on. Leases of this machine's dead runs are taken away.
-    fn live_leases(&self, writer: &SigningKey) -> Result<BTreeSet<RunId>, RepoError> {
-        let mut live = BTreeSet::new();
+    /// Runs that may be going on, and how many of this machine's have died; their leases are taken away.
+    fn leases(&self, writer: &SigningKey) -> Result<(BTreeSet<RunId>, u64), RepoError> {
+        let (mut live, mut dead) = (BTreeSet::new(), 0);
         let now = self.around.clock.now();
         for listed in self.around.storage.list("leases")? {
             let Some(parsed) = ParsedName::parse(&listed.name) else { continue };
@@ -110,6 +113,7 @@ impl Vault {
                 if self.around.state.is_alive(lease.run)? {
                     live.insert(lease.run);
                 } else {
+                    dead += 1;
                     // Only tidiness: a lease that stays expires.
                     let _ = self.around.storage.remove(&ObjectName::new(listed.name)?);
                 }
@@ -117,19 +121,23 @@ impl Vault {
                 live.insert(lease.run);
             }
         }
-        Ok(live)
+        Ok((live, dead))
+    }
+
+    /// What is listed and should be in a journal, but is in none.
+    fn strays(&self) -> impl Iterator<Item = (&String, ParsedName)> {
+        self.view.listing.keys().filter_map(|name| {
+            let parsed = ParsedName::parse(name)?;
+            let known = self.view.live.contains(name) || self.view.live.is_removed(name);
+            let comes_and_goes = parsed.kind.is_transient() || parsed.kind == ObjectKind::Journal;
+            (!known && !comes_and_goes).then_some((name, parsed))
+        })
     }
 
     fn orphans(&self, leases: &BTreeSet<RunId>, progress: Progress<'_>) -> Result<Vec<Orphan>, RepoError> {
         let mut orphans = Vec::new();
-        for name in self.view.listing.keys() {
+        for (name, parsed) in self.strays() {
             progress.check()?;
-            let Some(parsed) = ParsedName::parse(name) else { continue };
-            let kind = parsed.kind;
-            let known = self.view.live.contains(name) || self.view.live.is_removed(name);
-            if known || kind.is_transient() || kind == ObjectKind::Journal {
-                continue;
-            }
             // Another machine's upload may be large, so its end is looked at first; whoever lies there is passed over.
             if self.run_of(name).is_some_and(|run| leases.contains(&run)) {
                 continue;
@@ -159,19 +167,25 @@ impl Vault {
         Trailer::parse(&bytes).ok().map(|trailer| trailer.run)
     }
 
+    /// What is stored twice and listed once, with the name of the copy that is missing.
+    fn lone_twins(&self) -> impl Iterator<Item = (&String, ParsedName, ObjectName)> {
+        self.view.listing.keys().filter_map(|name| {
+            let parsed = ParsedName::parse(name).filter(|parsed| parsed.kind.has_twin())?;
+            let other = match name.strip_prefix(TWIN) {
+                Some(first) => ObjectName::new(first).ok()?,
+                None => twin_of(&ObjectName::new(name.as_str()).ok()?),
+            };
+            let is_lone = !self.view.listing.contains_key(other.as_str()) && !self.view.live.is_removed(other.as_str());
+            is_lone.then_some((name, parsed, other))
+        })
+    }
+
     /// Writes the second copy of what is stored twice where a run was cut between the two, or one has been lost since.
     fn complete_twins(&self, orphans: &[Orphan]) -> Result<Vec<Added>, RepoError> {
         let mut added = Vec::new();
-        for name in self.view.listing.keys() {
-            let Some(parsed) = ParsedName::parse(name).filter(|parsed| parsed.kind.has_twin()) else { continue };
-            let object = ObjectName::new(name.as_str())?;
-            let other = match name.strip_prefix(TWIN) {
-                Some(first) => ObjectName::new(first)?,
-                None => twin_of(&object),
-            };
+        for (name, parsed, other) in self.lone_twins() {
             let live = &self.view.live;
-            let counts = live.contains(name) || orphans.iter().any(|orphan| orphan.name == *name);
-            if !counts || self.view.listing.contains_key(other.as_str()) || live.is_removed(other.as_str()) {
+            if !live.contains(name) && !orphans.iter().any(|orphan| orphan.name == *name) {
                 continue;
             }
             let Ok(bytes) = read(&*self.around.storage, name) else { continue };

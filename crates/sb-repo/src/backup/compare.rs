@@ -1,6 +1,6 @@
 //! What need not be read again.
 
-use sb_source::{Entry as Found, Kind, Timestamp};
+use sb_source::{Entry as Found, Kind};
 
 use super::cache::{EntryRecord, FolderRecord, Stat};
 use super::previous::decode;
@@ -55,9 +55,9 @@ impl Rule {
     /// True if something may change once more without getting another time than it has now: then the next run can't tell.
     /// Everything that changes after this run began has a later time than what is not racy.
     pub(super) fn is_racy(&self, found: &Found) -> bool {
-        let is_late = |time: Timestamp| time.seconds >= self.started - COARSEST;
-        let metadata = &found.metadata;
-        is_late(metadata.ctime) || (self.ignore_ctime && found.kind == Kind::File && is_late(metadata.mtime))
+        let counts =
+            if self.ignore_ctime && found.kind == Kind::File { found.metadata.mtime } else { found.metadata.ctime };
+        counts.seconds >= self.started - COARSEST
     }
 }
 

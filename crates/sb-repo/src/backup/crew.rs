@@ -29,6 +29,8 @@ struct State<'a> {
     files: VecDeque<Vec<FileJob<'a>>>,
     /// Jobs that somebody is doing.
     busy: usize,
+    /// Threads with nothing to do.
+    idle: usize,
     failure: Option<RepoError>,
     /// Nothing more is to be done, because all is done or something failed.
     over: bool,
@@ -55,15 +57,15 @@ impl<'a> Crew<'a> {
             return Some(segment);
         }
         state.segments.push_back(segment);
-        drop(state);
-        self.changed.notify_all();
+        self.wake(&state);
         None
     }
 
     /// Adds files to read.
     pub(super) fn add(&self, files: Vec<FileJob<'a>>) {
-        self.state().files.push_back(files);
-        self.changed.notify_all();
+        let mut state = self.state();
+        state.files.push_back(files);
+        self.wake(&state);
     }
 
     /// The next job; waits for one, until the work is over.
@@ -76,7 +78,7 @@ impl<'a> Crew<'a> {
             if let Some(job) = state.take() {
                 return Some(job);
             }
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = self.wait(state);
         }
     }
 
@@ -97,16 +99,20 @@ impl<'a> Crew<'a> {
             if let Some(job) = state.take() {
                 return Ok(Some(job));
             }
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = self.wait(state);
         }
     }
 
     /// Says that a job has been done.
     pub(super) fn done(&self, outcome: Result<(), RepoError>) {
-        self.state().busy -= 1;
+        let mut state = self.state();
+        state.busy -= 1;
         match outcome {
-            Ok(()) => self.changed.notify_all(),
-            Err(error) => self.end(Some(error)),
+            Ok(()) => self.wake(&state),
+            Err(error) => {
+                drop(state);
+                self.end(Some(error));
+            }
         }
     }
 
@@ -115,8 +121,21 @@ impl<'a> Crew<'a> {
         let mut state = self.state();
         state.failure = state.failure.take().or(failure);
         state.over = true;
-        drop(state);
-        self.changed.notify_all();
+        self.wake(&state);
+    }
+
+    fn wait<'s>(&'s self, mut state: MutexGuard<'s, State<'a>>) -> MutexGuard<'s, State<'a>> {
+        state.idle += 1;
+        let mut state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        state.idle -= 1;
+        state
+    }
+
+    /// A system call, so only if there is somebody to wake.
+    fn wake(&self, state: &State<'a>) {
+        if state.idle > 0 {
+            self.changed.notify_all();
+        }
     }
 
     /// What made the work fail.

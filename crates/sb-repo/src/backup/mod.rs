@@ -13,6 +13,7 @@ mod lanes;
 mod lease;
 mod links;
 mod parts;
+mod past;
 mod previous;
 mod run;
 mod store;

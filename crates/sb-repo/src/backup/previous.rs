@@ -2,6 +2,7 @@
 
 use super::base::{Base, BaseFolder};
 use super::cache::{CacheReader, EntryRecord, FolderRecord};
+use crate::ids::ChunkId;
 use crate::wire::cbor::Fields;
 use crate::wire::entry::{Entry, order_key};
 
@@ -63,6 +64,14 @@ impl<'v> Previous<'v> {
             Self::Nothing => None,
             Self::Tree { open, .. } => open.last_mut()?.find(name).map(|entry| Was::Stored(Box::new(entry))),
             Self::Cache(cache) => cache.find(name).map(|record| Was::Cached(Box::new(record))),
+        }
+    }
+
+    /// Nodes of folders that the vault has, as far as the walk has come since this was asked last.
+    pub(super) fn take_pages(&mut self) -> Option<std::vec::Drain<'_, ChunkId>> {
+        match self {
+            Self::Nothing | Self::Tree { .. } => None,
+            Self::Cache(cache) => Some(cache.take_pages()),
         }
     }
 

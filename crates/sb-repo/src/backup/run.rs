@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 use sb_crypto::{Digest, SigningKey, seal_to, sha256};
 use sb_source::Source;
-use sb_store::create;
+use sb_store::{ObjectName, create};
 
 use super::base::Base;
 use super::cache::{CacheHeader, CacheReader, CacheSeal, CacheWriter, cache_name};
@@ -20,8 +20,9 @@ use crate::clock::Progress;
 use crate::error::RepoError;
 use crate::ids::{RunId, SnapshotId, TableId};
 use crate::keys::id_of;
+use crate::live::Recorded;
 use crate::locator::Scope;
-use crate::name::{ObjectKind, ParsedName, Stem};
+use crate::name::{ObjectKind, ParsedName, Stem, TWIN};
 use crate::pack::Tools;
 use crate::snapshots::Snapshot;
 use crate::tree::{Redactions, TreeReader};
@@ -142,10 +143,7 @@ impl Vault {
         let tables = self.view.live.iter().filter(|(name, _)| name.starts_with("sessions/"));
         let tables: BTreeSet<TableId> =
             tables.filter_map(|(name, _)| TableId::from_hex(ParsedName::parse(name)?.stem.id())).collect();
-        let exact = kind == SnapshotType::Full
-            || adopted
-            || cache.header.removals != self.removals()
-            || !self.is_sound(scope, &packs, &tables)?;
+        let exact = kind == SnapshotType::Full || adopted || !self.is_base_kept(&cache) || !self.is_sound(scope);
         Ok(Compared { base: Some(cache.header.snapshot), kind, cache: Some(cache), tree: None, exact, packs, tables })
     }
 
@@ -158,12 +156,14 @@ impl Vault {
             (None, _) => &[NEWEST],
         };
         let is_of_this_vault = |header: &CacheHeader| {
-            let digest = Digest::from_bytes(*header.snapshot.as_bytes());
-            let name = Stem::immutable(ObjectKind::Snapshot).name(&digest);
-            let is_known = self.view.live.contains(name.as_str()) || self.view.live.is_removed(name.as_str());
-            is_known && header.redactions == self.redactions()
+            let object = snapshot_name(header.snapshot);
+            let is_known = self.view.live.contains(object.as_str()) || self.view.live.is_removed(object.as_str());
+            header.name == name && is_known && header.redactions == self.redactions()
         };
-        let is_meant = |header: &CacheHeader| options.parent.is_none_or(|parent| header.snapshot == parent);
+        let is_meant = |header: &CacheHeader| match options.parent {
+            Some(parent) => header.snapshot == parent,
+            None => header.full || options.kind != SnapshotType::Differential,
+        };
         which.iter().find_map(|which| {
             let seal = CacheSeal::new(self.id(), &self.keys);
             let cache = CacheReader::open(&self.around.state, seal, &format!("{name}.{which}"))?;
@@ -171,11 +171,9 @@ impl Vault {
         })
     }
 
-    /// Tells whether packs or tables have gone since. A generation would not do: two collections at once may make the same.
-    fn removals(&self) -> Digest {
-        let names =
-            self.view.live.removals().filter(|name| name.starts_with("packs/") || name.starts_with("sessions/"));
-        sha256(names.collect::<Vec<_>>().concat().as_bytes())
+    /// True if the snapshot that a cache is of is there. Collections may have been since: they leave what it needs.
+    fn is_base_kept(&self, cache: &CacheReader) -> bool {
+        self.view.live.contains(snapshot_name(cache.header.snapshot).as_str())
     }
 
     /// Tells one set of redactions from another.
@@ -185,19 +183,19 @@ impl Vault {
     }
 
     /// True if nothing that the vault should have is gone, damaged as far as that shows at a glance, or about to go.
-    fn is_sound(&self, scope: &Scope, packs: &BTreeSet<String>, tables: &BTreeSet<TableId>) -> Result<bool, RepoError> {
-        let Scope::Writing { condemned, unusable_tables } = scope else { return Ok(false) };
-        let is_there = |name: &String| {
-            let size = self.view.live.get(name).map(|recorded| recorded.size);
-            self.view.listing.get(name).copied() == size
+    fn is_sound(&self, scope: &Scope) -> bool {
+        let Scope::Writing { condemned, unusable_tables } = scope else { return false };
+        let counts = |name: &str| {
+            ["packs/", "sessions/", "locator/"]
+                .iter()
+                .any(|folder| name.strip_prefix(TWIN).unwrap_or(name).starts_with(folder))
         };
-        let mut located = self.view.live.iter().map(|(name, _)| name).filter(|name| name.starts_with("locator/"));
-        let at_a_glance = condemned.is_empty()
+        let is_there =
+            |(name, recorded): (&str, Recorded)| !counts(name) || self.view.listing.get(name) == Some(&recorded.size);
+        condemned.is_empty()
             && unusable_tables.is_empty()
             && !self.view.live.is_incomplete()
-            && packs.iter().all(is_there)
-            && located.all(|name| self.view.listing.contains_key(name));
-        Ok(at_a_glance && self.usable_tables(tables, &BTreeSet::new(), condemned)?.len() == tables.len())
+            && self.view.live.iter().all(is_there)
     }
 
     fn gather(
@@ -249,7 +247,7 @@ impl Vault {
         };
         let (id, snapshot) = write_snapshot(&tools, &body)?;
         let (mut packs, mut tables) = store.known.relied_on();
-        if !compared.exact {
+        if lead.past.is_relied_on() && !compared.exact {
             packs.extend(compared.packs);
             tables.extend(compared.tables);
         }
@@ -289,8 +287,9 @@ impl Vault {
             return Err(error);
         }
         let header = CacheHeader {
+            name: cache_name.to_owned(),
+            full: report.kind == SnapshotType::Full,
             snapshot: report.snapshot,
-            removals: self.removals(),
             redactions: self.redactions(),
             started: started.timestamp(),
         };
@@ -368,6 +367,10 @@ impl Request<'_> {
 /// What the caches of the newest run and of the newest full run are called.
 const NEWEST: &str = "newest";
 const FULL: &str = "full";
+
+fn snapshot_name(id: SnapshotId) -> ObjectName {
+    Stem::immutable(ObjectKind::Snapshot).name(&Digest::from_bytes(*id.as_bytes()))
+}
 
 fn write_snapshot(tools: &Tools<'_>, body: &SnapshotBody) -> Result<(SnapshotId, Added), RepoError> {
     let Tools { around, view, epoch, author, .. } = tools;

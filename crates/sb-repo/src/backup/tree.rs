@@ -8,6 +8,7 @@ use sb_source::{Cause, Entry as Found, EntryPath, Kind, Metadata, Problem};
 use super::cache::{EntryRecord, FolderRecord, Stat};
 use super::compare::{Same, reusable_folder};
 use super::file::{FileContent, Reading};
+use super::past::Past;
 use super::previous::{Was, decode};
 use super::store::Store;
 use super::walk::{Lead, Step};
@@ -27,22 +28,21 @@ const XATTRS_DIRECT: usize = 4096;
 pub(super) struct Open {
     found: Found,
     pages: PageWriter,
-    /// The nodes written so far.
+    /// Nodes that the cache has not been told of.
     nodes: Vec<ChunkId>,
 }
 
 /// Stores the nodes of one folder.
 struct Nodes<'n, 's, 'a> {
     store: &'s Store<'a>,
-    /// What the vault is known to have.
-    there: &'n [ChunkId],
+    past: &'n mut Past,
     nodes: &'n mut Vec<ChunkId>,
 }
 
 impl ChunkSink for Nodes<'_, '_, '_> {
     fn store(&mut self, chunk: Vec<u8>) -> Result<Reference, RepoError> {
         let reference = self.store.meta_reference(&chunk);
-        if !self.there.contains(&reference.id) {
+        if !self.past.take(&reference.id) {
             self.store.meta(reference.id, &chunk)?;
         }
         self.nodes.push(reference.id);
@@ -71,21 +71,21 @@ impl Lead<'_, '_> {
 
     fn leave(&mut self, was: Option<FolderRecord>) -> Result<(), RepoError> {
         let Open { found, pages, mut nodes } = self.open.pop().expect("every folder is entered before it is left");
-        let there = was.as_ref().filter(|_| !self.rule.exact).map_or(&[][..], |was| &was.pages);
-        let node = pages.finish(&mut Nodes { store: self.store, there, nodes: &mut nodes })?;
+        let node = pages.finish(&mut Nodes { store: self.store, past: &mut self.past, nodes: &mut nodes })?;
+        self.tell_pages(nodes);
         if self.open.is_empty() {
             self.root = Some(node);
-            self.leave_cached(&found, node, Vec::new(), nodes);
+            self.leave_cached(&found, node, Vec::new(), false);
             return Ok(());
         }
+        let problems = self.problem_count;
         self.counts.folders += 1;
         self.count_entry();
-        let encoded = match was {
-            Some(was) if was.node == node && reusable_folder(&self.rule, &was, &found) => was.encoded,
+        let item = Item::Folder { node, ancestor: found.ancestor };
+        let encoded = match was.filter(|was| reusable_folder(&self.rule, was, &found)) {
+            Some(was) if was.node == node && was.ancestor == found.ancestor => was.encoded,
             was => {
-                let item = Item::Folder { node, ancestor: found.ancestor };
-                let attributes = was.filter(|was| reusable_folder(&self.rule, was, &found));
-                let entry = match attributes.and_then(|was| decode(&was.encoded)) {
+                let entry = match was.and_then(|was| decode(&was.encoded)) {
                     Some(entry) => Entry { item, ..entry },
                     None => self.with_details(&found, item)?,
                 };
@@ -93,21 +93,34 @@ impl Lead<'_, '_> {
             }
         };
         self.add(found.name(), true, &encoded)?;
-        self.leave_cached(&found, node, encoded, nodes);
+        self.leave_cached(&found, node, encoded, self.problem_count > problems);
         Ok(())
     }
 
-    fn leave_cached(&mut self, found: &Found, node: Reference, encoded: Vec<u8>, pages: Vec<ChunkId>) {
-        let (stat, racy) = (Stat::new(&found.kind, &found.metadata), self.rule.is_racy(found));
+    fn leave_cached(&mut self, found: &Found, node: Reference, encoded: Vec<u8>, doubtful: bool) {
+        let (stat, racy) = (Stat::new(&found.kind, &found.metadata), doubtful || self.rule.is_racy(found));
         if let Some(cache) = &mut self.cache {
-            cache.leave(FolderRecord { stat, racy, node, encoded, pages });
+            cache.leave(FolderRecord { stat, racy, node, encoded, ancestor: found.ancestor });
+        }
+        self.tell_pages_above();
+    }
+
+    /// Tells the cache which nodes the present folder has come to have.
+    fn tell_pages_above(&mut self) {
+        let nodes = self.open.last_mut().map(|open| std::mem::take(&mut open.nodes));
+        self.tell_pages(nodes.unwrap_or_default());
+    }
+
+    fn tell_pages(&mut self, nodes: Vec<ChunkId>) {
+        if let Some(cache) = &mut self.cache {
+            nodes.into_iter().for_each(|node| cache.page(node));
         }
     }
 
     /// Adds an encoded entry to the present folder.
     fn add(&mut self, name: &[u8], is_folder: bool, encoded: &[u8]) -> Result<(), RepoError> {
         let Open { pages, nodes, .. } = self.open.last_mut().expect("entries come inside folders");
-        let mut sink = Nodes { store: self.store, there: &[], nodes };
+        let mut sink = Nodes { store: self.store, past: &mut self.past, nodes };
         pages.add(name, is_folder, encoded, &self.store.tools.keys.pages, &mut sink)
     }
 
@@ -123,6 +136,7 @@ impl Lead<'_, '_> {
         }
         if found.kind == Kind::File {
             self.compared(FileChange::Unchanged, &found.path);
+            self.past.rely();
         }
         self.count(&found.kind, found.metadata.size);
         if let Some(leaf) = was.leaf {
@@ -132,11 +146,13 @@ impl Lead<'_, '_> {
         if let Some(cache) = &mut self.cache {
             cache.entry(was);
         }
+        self.tell_pages_above();
         Ok(())
     }
 
     /// Writes an entry whose content is not read: it has none, or has not changed.
     fn other(&mut self, found: Found, was: Option<Was>) -> Result<(), RepoError> {
+        let before = was.as_ref().and_then(Was::entry);
         let item = match &found.kind {
             Kind::Symlink { target } => Item::Symlink { target: target.clone() },
             Kind::Fifo => Item::Fifo,
@@ -144,17 +160,19 @@ impl Lead<'_, '_> {
             Kind::CharDevice { major, minor } => Item::CharDevice { major: *major, minor: *minor },
             Kind::BlockDevice { major, minor } => Item::BlockDevice { major: *major, minor: *minor },
             Kind::Directory => unreachable!("folders are entered"),
-            Kind::File => was.as_ref().and_then(Was::entry).expect("only known content is not read").item,
+            Kind::File => before.as_ref().expect("only known content is not read").item.clone(),
         };
-        if found.kind == Kind::File {
-            self.compared(FileChange::Changed, &found.path);
-        }
+        let problems = self.problem_count;
         self.count(&found.kind, found.metadata.size);
         let document = self.store.tools.keys.document(found.path.as_bytes());
         let link_group = self.links.group(&found.metadata, document);
-        let entry = self.with_details(&found, item)?;
+        let entry = Entry { link_group, ..self.with_details(&found, item)? };
+        if found.kind == Kind::File {
+            self.past.rely();
+            self.compared(change(before.as_ref(), &entry), &found.path);
+        }
         let leaf = self.leaf(&found, &entry);
-        self.write(&found, &Entry { link_group, ..entry }, leaf, false)
+        self.write(&found, &entry, leaf, self.problem_count > problems)
     }
 
     /// Writes a file that has been read.
@@ -166,12 +184,12 @@ impl Lead<'_, '_> {
             self.wait_for(&reading)?;
         }
         let read = reading.get().expect("only what is ready is written");
+        let problems = self.problem_count;
         for problem in &read.problems {
             self.problem(Problem { path: path.clone(), ..problem.clone() });
         }
         let Some(content) = &read.content else { return Ok(()) };
         let before = was.as_ref().and_then(Was::entry);
-        self.compared(change(before.as_ref(), content), path);
         let document = self.store.tools.keys.document(path.as_bytes());
         let link_group = self.links.group(&content.metadata, document);
         let item = self.file_item(content, document, before.as_ref());
@@ -180,8 +198,10 @@ impl Lead<'_, '_> {
         let seen = Found { path: path.clone(), kind: Kind::File, metadata: content.metadata.clone(), ancestor: false };
         let xattrs = self.store_xattrs(&seen, &content.metadata.xattrs)?;
         let entry = entry(&seen, &content.metadata, xattrs, Item::File(Box::new(item)));
+        let entry = Entry { link_group, ..entry };
+        self.compared(change(before.as_ref(), &entry), path);
         let leaf = self.leaf(&seen, &entry);
-        self.write(&seen, &Entry { link_group, ..entry }, leaf, content.inconsistent)
+        self.write(&seen, &entry, leaf, self.problem_count > problems)
     }
 
     fn file_item(&self, content: &FileContent, document: crate::ids::DocumentId, before: Option<&Entry>) -> FileItem {
@@ -243,6 +263,7 @@ impl Lead<'_, '_> {
         if let Some(cache) = &mut self.cache {
             cache.entry(EntryRecord { name: entry.name.clone(), stat, racy, leaf, encoded });
         }
+        self.tell_pages_above();
         Ok(())
     }
 
@@ -305,10 +326,10 @@ impl Lead<'_, '_> {
     }
 }
 
-/// What has become of a file that has been read.
-fn change(before: Option<&Entry>, content: &FileContent) -> FileChange {
-    match before.map(|before| &before.item) {
-        Some(Item::File(old)) if old.sha256 == content.sha256 => FileChange::Unchanged,
+/// What has become of a file.
+fn change(before: Option<&Entry>, now: &Entry) -> FileChange {
+    match before {
+        Some(before) if before == now => FileChange::Unchanged,
         Some(_) => FileChange::Changed,
         None => FileChange::New,
     }

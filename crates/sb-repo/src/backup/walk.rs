@@ -11,6 +11,7 @@ use super::cache::{CacheWriter, FolderRecord};
 use super::compare::{Rule, Same, reusable};
 use super::file::{FileJob, Reading};
 use super::links::Links;
+use super::past::Past;
 use super::previous::{Previous, Was};
 use super::store::Store;
 use super::tree::Open;
@@ -32,9 +33,9 @@ const BATCH_BYTES: u64 = 512 << 10;
 pub struct Changes {
     /// Not there in the run before, or nothing is known of it.
     pub new: u64,
-    /// There, and another content or other metadata.
+    /// There, and with another content or other metadata.
     pub changed: u64,
-    /// Taken for unchanged without being read.
+    /// As they were, whether they were read or not.
     pub unchanged: u64,
 }
 
@@ -44,6 +45,7 @@ pub(super) struct Lead<'s, 'a> {
     pub(super) source: &'a dyn Source,
     pub(super) rule: Rule,
     pub(super) previous: Previous<'s>,
+    pub(super) past: Past,
     pub(super) cache: Option<CacheWriter>,
     pub(super) links: Links,
     /// Steps that come before one that waits.
@@ -84,6 +86,7 @@ impl<'s, 'a> Lead<'s, 'a> {
             source,
             rule,
             previous,
+            past: Past::default(),
             cache,
             links: Links::default(),
             pending: VecDeque::new(),
@@ -119,6 +122,9 @@ impl<'s, 'a> Lead<'s, 'a> {
         for event in self.source.walk() {
             self.store.progress.check()?;
             let step = self.meet(event)?;
+            if !self.rule.exact {
+                self.previous.take_pages().into_iter().flatten().for_each(|node| self.past.expect(node));
+            }
             if self.pending.is_empty() && !matches!(step, Step::Reading(..)) {
                 self.resolve(step)?;
                 continue;

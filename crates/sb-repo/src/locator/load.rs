@@ -33,14 +33,21 @@ pub(crate) struct Limits {
     pub(crate) recent: usize,
     /// And so many for one in the copy: the fewer, the oftener the copy is written anew.
     pub(crate) share: u64,
+    /// So many increments are read each time rather than copied.
+    pub(crate) increments: usize,
     /// Entries that are sorted in memory at once.
     pub(crate) run: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { recent: 1 << 16, share: 64, run: 1 << 19 }
+        Self { recent: 1 << 16, share: 64, run: 1 << 19, increments: 64 }
     }
+}
+
+impl Limits {
+    /// Everything is in memory.
+    const NO_FILES: Self = Self { recent: usize::MAX, share: 1, run: usize::MAX, increments: usize::MAX };
 }
 
 /// The locator in the making.
@@ -87,7 +94,8 @@ impl Locator {
         let local = Local::new(around, view.id(), keys);
         // A check is of what anybody finds in the vault.
         let mut copy = if scope == Scope::Checking { None } else { Copy::open(&local, scope.is_writing()) };
-        loop {
+        let mut limits = limits;
+        for attempt in 0.. {
             let origin = Origin { storage: view.storage.clone(), keys: keys.clone(), local: local.clone() };
             let mut loading = Loading {
                 view,
@@ -100,7 +108,12 @@ impl Locator {
                 Ok(()) => return loading.finish(keys, monitor),
                 Err(Unfit) => local.state().remove_cache(local.copy()),
             }
+            if attempt > 0 {
+                // What this machine writes can't be read back.
+                limits = Limits::NO_FILES;
+            }
         }
+        unreachable!("without files there is nothing to be unfit")
     }
 }
 
@@ -140,6 +153,7 @@ impl Loading<'_> {
             (table, slots.collect::<Vec<Option<u32>>>())
         });
         let mut sorter = Sorter::new(self.local, limits.run);
+        let is_small = names.len() <= limits.increments;
         for name in names {
             match read_locator(&*self.view.storage, &ObjectName::new(name)?, keys) {
                 Ok((packs, entries)) => {
@@ -155,7 +169,7 @@ impl Loading<'_> {
         let stale = old.as_ref().map_or(0, |(_, slots)| slots.iter().filter(|slot| slot.is_none()).count());
         let few = limits.recent.max(usize::try_from(stored / limits.share).unwrap_or(usize::MAX));
         let is_fresh = old.as_ref().is_none_or(|(_, slots)| stale * 4 <= slots.len());
-        if sorter.is_in_memory() && sorter.pending() <= few && is_fresh {
+        if is_small && sorter.is_in_memory() && sorter.pending() <= few && is_fresh {
             let (_, recent) = sorter.finish();
             self.take_recent(recent);
             if let Some((table, slots)) = old {

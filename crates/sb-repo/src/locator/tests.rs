@@ -16,10 +16,10 @@ use crate::testing::locators::{Loaded, Locators, chunk, pack_id, writing_scope};
 use crate::wire::locator::{LocatorEntry, prefix};
 
 /// So little in memory that everything else is needed.
-const TIGHT: Limits = Limits { recent: 30, share: 8, run: 100 };
+const TIGHT: Limits = Limits { recent: 30, share: 8, run: 100, increments: 4 };
 
 /// Few chunks are many.
-const SMALL: Limits = Limits { recent: 1_000, share: 8, run: 2_000 };
+const SMALL: Limits = Limits { recent: 1_000, share: 8, run: 2_000, increments: 64 };
 
 /// Ids of which many begin alike, so that whole blocks do.
 fn id(number: u16) -> ChunkId {

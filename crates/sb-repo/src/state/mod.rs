@@ -202,6 +202,9 @@ impl State {
             Place::Memory { .. } => Ok(CacheFile::Memory { state: self.clone(), bytes: Vec::new() }),
             Place::Untouched(_) => Ok(CacheFile::Nameless(std::io::BufWriter::new(tempfile::tempfile()?))),
             Place::Folder(folder) | Place::Among(folder) => {
+                // Otherwise another process might take for abandoned what has not been locked yet.
+                let among_others = open_lock(&folder.join("cache.lock"))?;
+                among_others.lock()?;
                 let folder = folder.join("cache");
                 create_private_folder(&folder)?;
                 remove_abandoned(&folder);

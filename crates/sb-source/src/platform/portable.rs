@@ -302,7 +302,22 @@ fn describe(metadata: &fs::Metadata) -> io::Result<(Kind, Metadata)> {
     let mtime = timestamp(metadata.modified()?);
     let size = if metadata.is_file() { metadata.len() } else { 0 };
     let described = Metadata { mode, mtime, ctime: mtime, size, links: 1, ..Metadata::default() };
-    Ok((kind, described))
+    Ok((kind, with_signs_of_change(described, metadata)))
+}
+
+/// What tells that something has changed although its time of modification has not.
+#[cfg(unix)]
+fn with_signs_of_change(described: Metadata, metadata: &fs::Metadata) -> Metadata {
+    use std::os::unix::fs::MetadataExt;
+    let nanoseconds = u32::try_from(metadata.ctime_nsec()).unwrap_or_default();
+    let ctime = Timestamp { seconds: metadata.ctime(), nanoseconds };
+    Metadata { ctime, inode: metadata.ino(), device: metadata.dev(), ..described }
+}
+
+/// Nothing does here that can be read without unsafe code.
+#[cfg(not(unix))]
+fn with_signs_of_change(described: Metadata, _: &fs::Metadata) -> Metadata {
+    described
 }
 
 fn timestamp(time: SystemTime) -> Timestamp {

@@ -27,7 +27,7 @@ use crate::keys::CompartmentKeys;
 use crate::wire::cbor::{Fields, Malformed};
 
 /// Which layout this is.
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
 
 /// Records are sealed together up to about this many bytes.
 const BLOCK: usize = 256 << 10;
@@ -36,12 +36,14 @@ const BLOCK: usize = 256 << 10;
 const BLOCK_MAX: usize = 4 << 20;
 
 /// What a cache is of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct CacheHeader {
+    /// Of which machine name and sources it is: its name.
+    pub(super) name: String,
+    /// That run read every byte.
+    pub(super) full: bool,
     /// The snapshot that was made in that run.
     pub(super) snapshot: SnapshotId,
-    /// The packs and tables that had been removed then.
-    pub(super) removals: Digest,
     /// The redactions there were then. What they take out of trees must not come back by way of the cache.
     pub(super) redactions: Digest,
     /// When that run began, in seconds since 1970.
@@ -54,9 +56,10 @@ impl CacheHeader {
             .with(1, VERSION)
             .with(2, &id)
             .with(3, self.snapshot)
-            .with(4, self.removals)
+            .with(4, self.name.as_str())
             .with(5, self.started)
             .with(6, self.redactions)
+            .with(7, self.full)
             .encode()
     }
 
@@ -67,10 +70,11 @@ impl CacheHeader {
         }
         let id = fields.need(2)?.array_of()?;
         let snapshot = SnapshotId::new(fields.need(3)?.array_of()?);
-        let removals = Digest::from_bytes(fields.need(4)?.array_of()?);
+        let name = fields.need(4)?.text()?;
         let started = fields.need(5)?.integer()?;
         let redactions = Digest::from_bytes(fields.need(6)?.array_of()?);
-        Ok((Self { snapshot, removals, redactions, started }, id))
+        let full = fields.need(7)?.boolean()?;
+        Ok((Self { name, full, snapshot, redactions, started }, id))
     }
 }
 

@@ -4,6 +4,7 @@ use std::io::SeekFrom;
 
 use super::record::{EntryRecord, FolderRecord, Record};
 use super::{BLOCK_MAX, CacheHeader, CacheSeal};
+use crate::ids::ChunkId;
 use crate::state::{CacheBytes, State};
 use crate::wire::cbor::Malformed;
 use crate::wire::entry::order_key;
@@ -12,8 +13,10 @@ use crate::wire::entry::order_key;
 pub(crate) struct CacheReader {
     pub(crate) header: CacheHeader,
     records: Records,
-    /// The next record.
+    /// The next record but for nodes.
     next: Option<Record>,
+    /// Nodes that came before it.
+    pages: Vec<ChunkId>,
     /// How many folders the walk has entered that the cache does not have.
     absent: usize,
 }
@@ -35,13 +38,24 @@ impl CacheReader {
         let mut file = state.open_cache(name)?;
         let (header, id, left) = read_header(&mut *file, &seal)?;
         let records = Records { seal, file, left, id, number: 1, block: Vec::new(), at: 0 };
-        let mut reader = Self { header, records, next: None, absent: 0 };
+        let mut reader = Self { header, records, next: None, pages: Vec::new(), absent: 0 };
         reader.advance();
         Some(reader)
     }
 
     fn advance(&mut self) -> Option<Record> {
-        std::mem::replace(&mut self.next, self.records.next())
+        let next = loop {
+            match self.records.next() {
+                Some(Record::Page(id)) => self.pages.push(id),
+                next => break next,
+            }
+        };
+        std::mem::replace(&mut self.next, next)
+    }
+
+    /// The nodes of folders that have come since this was asked last: of each as far as the walk has come in it.
+    pub(crate) fn take_pages(&mut self) -> std::vec::Drain<'_, ChunkId> {
+        self.pages.drain(..)
     }
 
     /// Follows the walk into a folder, the next one in order.
@@ -83,8 +97,10 @@ impl CacheReader {
             };
             match order {
                 std::cmp::Ordering::Less => {
+                    let before = self.pages.len();
                     if let Some(Record::Enter(_)) = self.advance() {
                         self.skip_to_end();
+                        self.pages.truncate(before);
                     }
                 }
                 std::cmp::Ordering::Equal => return true,
@@ -101,7 +117,7 @@ impl CacheReader {
                 Record::Enter(_) => below += 1,
                 Record::Leave(folder) if below == 0 => return Some(folder),
                 Record::Leave(_) => below -= 1,
-                Record::Entry(_) => {}
+                Record::Entry(_) | Record::Page(_) => {}
                 Record::End => return None,
             }
         }

@@ -58,14 +58,16 @@ pub(crate) struct FolderRecord {
     pub(crate) node: Reference,
     /// Its entry as it stands in the tree; empty for the root.
     pub(crate) encoded: Vec<u8>,
-    /// All its nodes.
-    pub(crate) pages: Vec<ChunkId>,
+    /// It was there only because it led to a source.
+    pub(crate) ancestor: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Record {
     Enter(Vec<u8>),
     Entry(EntryRecord),
+    /// A node of the present folder, after the entry that filled it.
+    Page(ChunkId),
     Leave(FolderRecord),
     End,
 }
@@ -92,10 +94,13 @@ impl Record {
                 to.extend_from_slice(folder.node.id.as_bytes());
                 put(to, folder.node.length.into());
                 put_bytes(to, &folder.encoded);
-                put(to, folder.pages.len() as u64);
-                folder.pages.iter().for_each(|page| to.extend_from_slice(page.as_bytes()));
+                to.push(u8::from(folder.ancestor));
             }
             Self::End => to.push(4),
+            Self::Page(id) => {
+                to.push(5);
+                to.extend_from_slice(id.as_bytes());
+            }
         }
     }
 
@@ -117,10 +122,11 @@ impl Record {
                 let (stat, racy, id) = (take_stat(from)?, take::<1>(from)?[0] != 0, ChunkId::new(take(from)?));
                 let length = u32::try_from(number(from)?).map_err(|_| SHORT)?;
                 let encoded = take_bytes(from)?.to_vec();
-                let pages = (0..number(from)?).map(|_| Ok(ChunkId::new(take(from)?))).collect::<Result<_, _>>()?;
-                Self::Leave(FolderRecord { stat, racy, node: Reference { id, length }, encoded, pages })
+                let ancestor = take::<1>(from)?[0] != 0;
+                Self::Leave(FolderRecord { stat, racy, node: Reference { id, length }, encoded, ancestor })
             }
             4 => Self::End,
+            5 => Self::Page(ChunkId::new(take(from)?)),
             _ => return Err(Malformed("an unknown record")),
         })
     }
@@ -215,14 +221,13 @@ mod tests {
         let entry = entry.prop_map(|(name, stat, racy, leaf, encoded)| {
             Record::Entry(EntryRecord { name, stat, racy, leaf: leaf.map(Digest::from_bytes), encoded })
         });
-        let ids = prop::collection::vec(any::<[u8; 32]>(), 0..4);
-        let leave = (stats(), any::<bool>(), any::<([u8; 32], u32)>(), bytes(), ids);
-        let leave = leave.prop_map(|(stat, racy, (id, length), encoded, pages)| {
+        let leave = (stats(), any::<[bool; 2]>(), any::<([u8; 32], u32)>(), bytes());
+        let leave = leave.prop_map(|(stat, [racy, ancestor], (id, length), encoded)| {
             let node = Reference { id: ChunkId::new(id), length };
-            let pages = pages.into_iter().map(ChunkId::new).collect();
-            Record::Leave(FolderRecord { stat, racy, node, encoded, pages })
+            Record::Leave(FolderRecord { stat, racy, node, encoded, ancestor })
         });
-        prop_oneof![bytes().prop_map(Record::Enter), entry, leave, Just(Record::End)]
+        let page = any::<[u8; 32]>().prop_map(|id| Record::Page(ChunkId::new(id)));
+        prop_oneof![bytes().prop_map(Record::Enter), entry, page, leave, Just(Record::End)]
     }
 
     proptest! {

@@ -6,6 +6,7 @@ use sb_crypto::{Random, random_array};
 
 use super::record::{EntryRecord, FolderRecord, Record};
 use super::{BLOCK, CacheHeader, CacheSeal};
+use crate::ids::ChunkId;
 use crate::state::{CacheFile, State};
 
 /// A cache in the making. What can't be written makes it useless, not the run.
@@ -28,6 +29,10 @@ impl CacheWriter {
 
     pub(crate) fn entry(&mut self, entry: EntryRecord) {
         self.write(&Record::Entry(entry));
+    }
+
+    pub(crate) fn page(&mut self, id: ChunkId) {
+        self.write(&Record::Page(id));
     }
 
     pub(crate) fn leave(&mut self, folder: FolderRecord) {
