@@ -16,6 +16,7 @@ use crate::platform::variable;
 #[command(
     name = "sb",
     version,
+    arg_required_else_help = true,
     max_term_width = 110,
     after_help = "\
 Begin with `sb try`: a whole life on a throw-away vault, in a minute.
@@ -34,17 +35,24 @@ impl Cli {
     /// Reads the command line, and for what is not in it the environment.
     /// The second is what the command is called, such as `db rebuild`.
     pub(crate) fn read() -> Result<(Self, String), clap::Error> {
-        let command = Self::command().mut_args(|argument| {
-            let is_set = argument.get_env().and_then(|name| variable(name.to_str()?)).is_some();
-            if is_set { argument } else { argument.env(Resettable::Reset) }
-        });
-        let matches = command.try_get_matches()?;
+        let matches = Self::reading(true).try_get_matches().map_err(|error| {
+            // What is wrong with the command line itself is told as if no variables were set: nobody has typed those.
+            Self::reading(false).try_get_matches().err().unwrap_or(error)
+        })?;
         let (mut names, mut below) = (Vec::new(), matches.subcommand());
         while let Some((name, matches)) = below {
             names.push(name);
             below = matches.subcommand();
         }
         Ok((Self::from_arg_matches(&matches)?, names.join(" ")))
+    }
+
+    /// The command line, with or without those variables that are set.
+    fn reading(variables: bool) -> clap::Command {
+        Self::command().mut_args(|argument| {
+            let is_set = variables && argument.get_env().and_then(|name| variable(name.to_str()?)).is_some();
+            if is_set { argument } else { argument.env(Resettable::Reset) }
+        })
     }
 }
 

@@ -59,10 +59,18 @@ impl Context {
 
     /// The vault, opened with whatever was given for it.
     pub(crate) fn open(&self) -> Result<Session, Failure> {
-        let vault = self.vault()?;
+        self.open_vault(&self.vault()?)
+    }
+
+    /// The same for a dry run, which writes neither to the vault nor to the folder for local state.
+    pub(crate) fn rehearse(&self) -> Result<Session, Failure> {
+        self.open_vault(&self.vault()?.rehearsing())
+    }
+
+    fn open_vault(&self, vault: &Vault) -> Result<Session, Failure> {
         let fingerprint = self.fingerprint()?;
         let mut last = None;
-        for credential in secrets::credentials(self, &vault)? {
+        for credential in secrets::credentials(self, vault)? {
             match vault.open(&credential, fingerprint) {
                 Err(error @ CoreError::Repo(RepoError::NoSuchSlot { .. })) => last = last.or(Some(error)),
                 opened => {

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use sb_core::{Counter, Deed, Monitor, Problem, Progress, Size};
+use sb_core::{Counter, Deed, FileChange, Monitor, Problem, Progress, Size};
 use serde_json::json;
 
 use crate::output::{Output, with_path};
@@ -165,6 +165,19 @@ impl<'a> Watcher<'a> {
         })
     }
 
+    /// Tells of an entry whoever wants to hear so much.
+    fn tell(&self, verbose: u8, message_type: &'static str, (field, word): (&str, &str), path: &[u8]) {
+        if self.output.verbose < verbose {
+            return;
+        }
+        // If nobody reads any more, the command will find out by itself.
+        if self.output.json {
+            drop(self.output.event(message_type, with_path(json!({ field: word }), "path", path)));
+        } else {
+            self.aside(|| drop(self.output.say(&format!("{word:<11} {}", shown(path)))));
+        }
+    }
+
     fn aside(&self, print: impl FnOnce()) {
         match &self.bar {
             Some(bar) => bar.suspend(print),
@@ -205,9 +218,6 @@ impl Monitor for Watcher<'_> {
     }
 
     fn restored(&self, deed: Deed, path: &[u8]) {
-        if self.output.verbose == 0 {
-            return;
-        }
         let word = match deed {
             Deed::Made => "restored",
             Deed::Overwritten => "overwritten",
@@ -216,12 +226,17 @@ impl Monitor for Watcher<'_> {
             Deed::Deleted => "deleted",
             _ => return,
         };
-        // If nobody reads any more, the command will find out by itself.
-        if self.output.json {
-            drop(self.output.event("restored", with_path(json!({ "deed": word }), "path", path)));
-        } else {
-            self.aside(|| drop(self.output.say(&format!("{word:<11} {}", shown(path)))));
-        }
+        self.tell(1, "restored", ("deed", word), path);
+    }
+
+    fn compared(&self, change: FileChange, path: &[u8]) {
+        let (word, verbose) = match change {
+            FileChange::New => ("new", 1),
+            FileChange::Changed => ("changed", 1),
+            FileChange::Unchanged => ("unchanged", 2),
+            _ => return,
+        };
+        self.tell(verbose, "compared", ("change", word), path);
     }
 
     fn at(&self, path: &[u8]) {

@@ -129,7 +129,11 @@ fn a_backup_says_what_it_did() {
     assert!(list.starts_with("id        begun                       host    files      size  sources\n"), "{list}");
     assert!(list.contains(" +00:00  office      2  11.7 KiB  ") && list.ends_with("firm  [daily]\n"), "{list}");
     assert_eq!(world.ok(&["backup", "firm", "--quiet"]), "");
-    assert!(world.ok(&["backup", "firm", "-v"]).lines().next().unwrap().len() > 64);
+    fs::write(world.path("firm/note.txt"), "remembered").unwrap();
+    let said = world.ok(&["backup", "firm", "-v"]);
+    let lines: Vec<&str> = said.lines().collect();
+    assert!(lines[0].starts_with("changed     ") && lines[0].ends_with("/firm/note.txt"), "{said}");
+    assert!(lines[1].starts_with("snapshot ") && lines[1].len() > 64, "{said}");
 }
 
 #[test]
@@ -349,6 +353,25 @@ fn a_restore_in_place_brings_back_what_is_missing() {
     let messages = json(&world.ok(&["restore", &world.at("firm"), "--to", "j", "--json", "-v"]));
     let entry = messages.iter().find(|message| message["path"] == "/note.txt").unwrap();
     assert_eq!((&entry["message_type"], &entry["deed"]), (&"restored".into(), &"restored".into()));
+}
+
+#[test]
+fn a_whole_snapshot_is_restored_in_place() {
+    let world = World::backed_up();
+    fs::remove_dir_all(world.path("firm/miller")).unwrap();
+    fs::write(world.path("firm/note.txt"), "newer").unwrap();
+    fs::write(world.path("firm/extra"), "").unwrap();
+    let restore = |more: &[&str]| world.ok(&[&["restore", "latest", "--in-place"], more].concat());
+    let said = restore(&["--dry-run"]);
+    assert!(said.starts_with("would restore 1 file and ") && !world.path("firm/miller").exists(), "{said}");
+    let said = restore(&["--include", "nothing"]);
+    assert!(said.starts_with("restored 0 files and 0 folders "), "{said}");
+    let said = restore(&[]);
+    assert!(said.starts_with("restored 1 file and "), "{said}");
+    assert_eq!(fs::read(world.path("firm/note.txt")).unwrap(), b"newer", "what is there stays");
+    restore(&["--overwrite", "if-changed", "--delete", "--quiet"]);
+    assert_eq!(fs::read(world.path("firm/note.txt")).unwrap(), b"remember");
+    assert!(!world.path("firm/extra").exists() && world.path("vault").exists() && world.path("home").exists());
 }
 
 #[test]

@@ -644,6 +644,7 @@ fn a_disk_that_is_read_only() {
         "{}",
         backup.err
     );
+    assert!(world.ok(&["backup", "-r", "disk/vault", "firm", "--dry-run"]).starts_with("dry run, incremental since "));
     world.ok(&["restore", "-r", "disk/vault", &world.at("firm"), "--to", "out"]);
     assert!(world.ok(&["verify", "-r", "disk/vault"]).ends_with("nothing is wrong\n"));
 }

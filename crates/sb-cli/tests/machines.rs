@@ -41,7 +41,7 @@ fn every_command_ends_with_a_summary() {
     let backup = summary(&world, &["backup", "firm", "--tag", "x", "--host", "office"]).1;
     assert_fields(
         &backup,
-        "snapshot_id type base_id files_new files_changed files_unchanged files folders others bytes new_chunks new_bytes stored_bytes adopted_objects problems partial seconds",
+        "snapshot_id dry_run type base_id files_new files_changed files_unchanged files folders others bytes new_chunks new_bytes stored_bytes adopted_objects problems partial seconds",
     );
     let (messages, list) = summary(&world, &["snapshots"]);
     assert_fields(&list, "snapshots damaged");
@@ -107,9 +107,9 @@ fn errors_are_json_too() {
         (&none["code"], &none["message"]),
         (&10.into(), &format!("there is no vault at `{}`", world.path("vault").display()).into())
     );
-    let usage = error(&["restore", "latest"]);
+    let usage = error(&["cat"]);
     assert_eq!((&usage["code"], &usage["hint"]), (&2.into(), &"`sb --help` shows how".into()));
-    assert_eq!(usage["message"], "the following required arguments were not provided: --to <DIR>");
+    assert_eq!(usage["message"], "the following required arguments were not provided: <SNAP:PATH>");
     fs::write(world.path("bad.toml"), "x").unwrap();
     assert_eq!(error(&["snapshots", "--config", "bad.toml"])["code"], 2);
 }

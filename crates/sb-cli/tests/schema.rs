@@ -154,6 +154,7 @@ fn every_message_of_every_command_is_described() {
         &all.world.root,
         r"cd firm && printf x > $(printf 'b\374ro') && ln -s $(printf 'b\374ro') $(printf 'l\374nk') && mkfifo pipe",
     );
+    assert_eq!(all.run(&["backup", "firm", "--dry-run", "-v"]), 0);
     assert_eq!(all.run(&["backup", "firm", "--tag", "daily"]), 0);
     sh(
         &all.world.root,

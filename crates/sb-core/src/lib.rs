@@ -39,10 +39,10 @@ pub use ops::{
 };
 pub use sb_repo::{
     BackupReport, Change, Choice, ChunkStats, Clock, CollectOptions, CollectReport, ContentStats, Counter, Deed,
-    DiffReport, Difference, DocumentRef, Doubt, Entry, EntryKind, EntryTally, FindReport, Finding, Flaw, ForgetReport,
-    GroupBy, IndexReport, Item, KeepRules, Kept, MaxUnused, Monitor, Overwrite, Pattern, PatternError, Progress, Query,
-    Reason, RebuildReport, RepoError, RestoreProblem, RestoreReport, Silent, Snapshot, SnapshotId, SnapshotType,
-    Snapshots, Span, SpanError, StoredStats, Tally, VaultId, VerifyLevel, VerifyReport,
+    DiffReport, Difference, DocumentRef, Doubt, Entry, EntryKind, EntryTally, FileChange, FindReport, Finding, Flaw,
+    ForgetReport, GroupBy, IndexReport, Item, KeepRules, Kept, MaxUnused, Monitor, Overwrite, Pattern, PatternError,
+    Progress, Query, Reason, RebuildReport, RepoError, RestoreProblem, RestoreReport, Silent, Snapshot, SnapshotId,
+    SnapshotType, Snapshots, Span, SpanError, StoredStats, Tally, VaultId, VerifyLevel, VerifyReport,
 };
 pub use sb_source::{Filter, Problem, SourceOptions};
 pub use sb_store::Limits;

@@ -20,13 +20,21 @@ pub struct Vault {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Arc<dyn Random>,
     limits: Limits,
+    rehearsing: bool,
 }
 
 impl Vault {
     /// The vault at a location. Local state is kept in a folder of its own in `state_root` (see [`state_root`](crate::state_root())).
     pub fn new(location: Location, state_root: impl Into<PathBuf>) -> Self {
         let (clock, random) = (Arc::new(SystemClock), Arc::new(SystemRandom));
-        Self { location, state_root: state_root.into(), clock, random, limits: Limits::default() }
+        Self { location, state_root: state_root.into(), clock, random, limits: Limits::default(), rehearsing: false }
+    }
+
+    /// The same for a rehearsal: what is opened reads the vault and what this machine remembers of it, and writes to neither. What
+    /// seems to be done with it is not.
+    #[must_use]
+    pub fn rehearsing(self) -> Self {
+        Self { rehearsing: true, ..self }
     }
 
     /// The same with limits of how much is written to the vault, and read from it, each second.
@@ -87,7 +95,8 @@ impl Vault {
     }
 
     pub(crate) fn surroundings(&self, storage: Arc<dyn Storage>, state: State) -> Surroundings {
-        Surroundings { storage, state, clock: self.clock.clone(), random: self.random.clone() }
+        let around = Surroundings { storage, state, clock: self.clock.clone(), random: self.random.clone() };
+        if self.rehearsing { around.rehearsing() } else { around }
     }
 
     pub(crate) fn state_folder(&self, id: VaultId) -> PathBuf {

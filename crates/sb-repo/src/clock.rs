@@ -60,6 +60,18 @@ pub enum Deed {
     Deleted,
 }
 
+/// What has become of a file since the run that a backup is compared with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum FileChange {
+    /// It was not there, or nothing is known of it.
+    New,
+    /// It has another content or other metadata.
+    Changed,
+    /// It is as it was.
+    Unchanged,
+}
+
 /// Hears how an operation goes. All methods do nothing unless implemented.
 pub trait Monitor: Debug + Send + Sync {
     /// `n` more of something.
@@ -81,6 +93,10 @@ pub trait Monitor: Debug + Send + Sync {
     /// What a restore did, or would do, with the entry at `path`, as seen from the folder restored into.
     fn restored(&self, deed: Deed, path: &[u8]) {
         let _ = (deed, path);
+    }
+    /// What a backup, or a dry run of one, found of the file at `path`, in the order of the walk.
+    fn compared(&self, change: FileChange, path: &[u8]) {
+        let _ = (change, path);
     }
     /// What is being worked on.
     fn at(&self, path: &[u8]) {

@@ -135,6 +135,13 @@ impl CompartmentKeys {
         key.ok_or_else(|| RepoError::Damaged { name: name.to_owned(), flaw: Flaw::UnknownKey })
     }
 
+    /// Loses all that reads.
+    #[cfg(feature = "testing")]
+    pub(crate) fn lose_private(&mut self) {
+        self.meta.clear();
+        self.content.clear();
+    }
+
     /// True if contents can be read.
     pub(crate) fn reads_content(&self) -> bool {
         !self.content.is_empty()

@@ -16,6 +16,7 @@ mod view;
 
 mod create;
 mod door;
+mod rehearsal;
 mod sessions;
 mod vault;
 
@@ -44,7 +45,7 @@ pub mod testing;
 
 pub use backup::{BackupOptions, BackupReport, Changes, PROBLEMS_KEPT};
 pub use check::{Doubt, IndexReport};
-pub use clock::{Clock, Counter, Deed, FixedClock, Monitor, Progress, Silent};
+pub use clock::{Clock, Counter, Deed, FileChange, FixedClock, Monitor, Progress, Silent};
 pub use collect::{CollectOptions, CollectReport, MaxUnused, Tally};
 pub use create::{CreateOptions, create};
 pub use diff::{Change, DiffOptions, DiffReport, Difference, EachDifference, EntryTally};

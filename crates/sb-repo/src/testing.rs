@@ -285,6 +285,14 @@ pub fn need_features(vault: &mut Vault, incompatible: &[&str], writer_only: &[&s
     vault.append(&writer, RunId::new([0; 8]), Change { operation: "upgrade", added, removed: Vec::new() })
 }
 
+/// Takes the keys that read away from an open vault, as from that of a backup operator.
+///
+/// # Panics
+/// If the vault is being read.
+pub fn lose_reading_keys(vault: &mut Vault) {
+    std::sync::Arc::get_mut(&mut vault.keys).expect("nobody else has the keys").lose_private();
+}
+
 /// Condemns objects, as a collector does before it deletes them.
 ///
 /// # Errors

@@ -42,7 +42,7 @@ pub struct Surroundings {
 pub struct Vault {
     pub(crate) view: View,
     pub(crate) around: Surroundings,
-    pub(crate) keyring: Keyring,
+    pub(crate) keyring: Arc<Keyring>,
     pub(crate) keys: Arc<CompartmentKeys>,
     pub(crate) finder: KeyFinder,
     /// What the credential opened.
@@ -76,8 +76,8 @@ impl Vault {
         let compartment = view.config.compartments.first().ok_or(RepoError::NoReadingKey { what: "this vault" })?;
         let keys = keyring.compartment(compartment.id, view.config.hash, view.config.recipient)?;
         let finder = KeyFinder::new(&view);
-        let mut vault =
-            Self { view, around, keyring, keys: Arc::new(keys), finder, slot, unusable_tables: BTreeSet::new() };
+        let (keyring, keys) = (Arc::new(keyring), Arc::new(keys));
+        let mut vault = Self { view, around, keyring, keys, finder, slot, unusable_tables: BTreeSet::new() };
         match vault.remember() {
             // Reading needs no memory; who writes will be told.
             Ok(()) | Err(RepoError::State { .. }) => Ok(vault),

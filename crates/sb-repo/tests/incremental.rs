@@ -10,7 +10,11 @@ use std::sync::{Arc, Mutex};
 use common::faulty::Faulty;
 use common::{Machine, assert_holds, expected, firm, key, new_vault, noise, options};
 use proptest::prelude::*;
-use sb_repo::{BackupOptions, BackupReport, Progress, Snapshot, SnapshotType, State, Vault, VerifyLevel};
+use sb_repo::testing::lose_reading_keys;
+use sb_repo::{
+    BackupOptions, BackupReport, CollectOptions, MaxUnused, Progress, RepoError, Snapshot, SnapshotType, State, Vault,
+    VerifyLevel,
+};
 use sb_source::{
     Content, Entry, EntryPath, Event, Fault, MemorySource, Metadata, Problem, Source, SourceError, StreamSource,
     Timestamp,
@@ -319,7 +323,7 @@ fn a_stream_is_read_whatever_its_time_and_needs_nothing_that_a_collection_takes(
     office.vault.backup(&stream(&b"first"[..]), &options(), Progress::none()).unwrap();
     let collect = move || {
         others.forget(&[doomed], Progress::none()).unwrap();
-        others.collect(&sb_repo::CollectOptions::default(), Progress::none()).unwrap();
+        others.collect(&CollectOptions::default(), Progress::none()).unwrap();
     };
     let packs = office.storage.list("packs").unwrap();
     let source = stream(Meanwhile(Some(collect), b"other"));
@@ -341,8 +345,8 @@ fn a_collection_costs_the_next_run_no_reading() {
     source.file("/firm/large2", &noise(6, 3 << 20));
     let (other, _) = office.run(&source, |options| options.host = b"another".to_vec());
     office.vault.forget(&[doomed.snapshot, other.snapshot], Progress::none()).unwrap();
-    let mut options = sb_repo::CollectOptions::default();
-    options.max_unused = sb_repo::MaxUnused::Bytes(0);
+    let mut options = CollectOptions::default();
+    options.max_unused = MaxUnused::Bytes(0);
     assert!(office.vault.collect(&options, Progress::none()).unwrap().freed() > 3 << 20);
     source.remove("/firm/large2");
     let (report, opened) = office.run(&source, nothing);
@@ -561,6 +565,142 @@ fn a_cache_goes_with_the_snapshot_it_is_of() {
     let report = vault.backup(&source, &options(), Progress::none()).unwrap();
     assert!(report.counts.new_chunks > 0 && report.base.is_none());
     assert_holds(&vault, "latest", &expected(&source));
+}
+
+/// Forgets these and deletes all that only they needed.
+fn collect(vault: &mut Vault, reports: &[&BackupReport]) {
+    let ids: Vec<_> = reports.iter().map(|report| report.snapshot).collect();
+    vault.forget(&ids, Progress::none()).unwrap();
+    let mut options = CollectOptions::default();
+    options.max_unused = MaxUnused::Bytes(0);
+    let report = vault.collect(&options, Progress::none()).unwrap();
+    assert!(report.freed() > 0);
+}
+
+#[test]
+fn a_cache_older_than_a_collection_costs_reading_and_nothing_else() {
+    for kind in [nothing as fn(&mut _), differential] {
+        let mut office = Office::new(16);
+        let mut source = firm();
+        let (first, _) = office.run(&source, nothing);
+        source.file("/firm/acme/2025/new.pdf", &noise(16, 50_000));
+        let (second, _) = office.run(&source, nothing);
+        let mut another = MemorySource::new(&["/other"]);
+        another.file("/other/ledger.csv", &b"date;account;amount\n".repeat(3000));
+        office.run(&another, nothing);
+        // All that the cache names is gone, but for what the other source has, too.
+        collect(&mut office.vault, &[&first, &second]);
+        let (third, opened) = office.run(&source, kind);
+        assert!(opened.contains(&"/firm/acme/2025/new.pdf".to_owned()) && third.counts.new_bytes >= 120_000);
+        office.assert_good();
+        let stranger = Machine::new(88).open(office.storage.clone(), &key()).unwrap();
+        assert_holds(&stranger, &third.snapshot.to_string(), &expected(&source));
+        let (_, opened) = office.run(&source, nothing);
+        assert_eq!(opened, [""; 0], "from then on all is known again");
+    }
+}
+
+#[test]
+fn the_cache_of_a_client_that_did_not_see_the_collection_is_not_believed_either() {
+    for is_open_meanwhile in [true, false] {
+        let mut office = Office::new(17);
+        let client = Machine::new(18);
+        let (own, mut shared) = (noise(17, 60_000), firm());
+        office.run(&shared, nothing);
+        shared.file("/firm/acme/own.pdf", &own);
+        let vault = client.open(office.storage.clone(), &key()).unwrap();
+        let mut laptop = Office { storage: office.storage.clone(), machine: client, vault };
+        let named = |options: &mut BackupOptions| options.host = b"laptop".to_vec();
+        let (first, _) = laptop.run(&shared, named);
+        assert!((60_000..70_000).contains(&first.counts.new_bytes), "the office has stored the rest");
+        office.vault.refresh().unwrap();
+        collect(&mut office.vault, &[&first]);
+        if !is_open_meanwhile {
+            laptop.vault = laptop.machine.open(office.storage.clone(), &key()).unwrap();
+        }
+        let (second, opened) = laptop.run(&shared, named);
+        assert!(opened.contains(&"/firm/acme/own.pdf".to_owned()), "{opened:?}");
+        assert!(second.counts.new_bytes >= 60_000);
+        laptop.assert_good();
+        office.vault.refresh().unwrap();
+        let (_, opened) = office.run(&firm(), nothing);
+        assert_eq!(opened, [""; 0], "nothing that the office needs has gone");
+        office.assert_good();
+    }
+}
+
+#[test]
+fn a_parent_is_what_a_run_is_compared_with() {
+    let mut office = Office::new(19);
+    let mut source = firm();
+    let (full_one, _) = office.run(&source, nothing);
+    source.file("/firm/a", b"a");
+    let (second, _) = office.run(&source, nothing);
+    source.file("/firm/b", b"b");
+    let (third, _) = office.run(&source, nothing);
+    let parent = |id| move |options: &mut BackupOptions| options.parent = Some(id);
+
+    let (report, opened) = office.run(&source, parent(third.snapshot));
+    assert_eq!((report.kind, report.base, opened), (SnapshotType::Incremental, Some(third.snapshot), vec![]));
+    let (report, opened) = office.run(&source, parent(full_one.snapshot));
+    assert_eq!((report.kind, report.base), (SnapshotType::Incremental, Some(full_one.snapshot)));
+    assert_eq!((&opened[..], report.changes.new), (&["/firm/a".to_owned(), "/firm/b".to_owned()][..], 2));
+    // Of this one nothing is known but what the vault has: all is read, and compared with that.
+    let (report, opened) = office.run(&source, parent(second.snapshot));
+    assert_eq!((report.kind, report.base), (SnapshotType::Full, Some(second.snapshot)));
+    assert_eq!((opened.len() as u64, report.counts.new_chunks), (report.counts.files - 1, 0));
+    let changes = (report.changes.new, report.changes.changed, report.changes.unchanged);
+    assert_eq!(changes, (1, 0, report.counts.files - 1));
+    let (report, _) = office.run(&source, |options| {
+        options.kind = SnapshotType::Differential;
+        options.parent = Some(full_one.snapshot);
+    });
+    assert_ne!(report.kind, SnapshotType::Differential, "it is since a snapshot that was named");
+
+    let mut options = options();
+    options.parent = Some(sb_repo::SnapshotId::new([9; 32]));
+    let outcome = office.vault.backup(&source, &options, Progress::none());
+    assert!(matches!(outcome, Err(RepoError::NoSuchSnapshot { .. })), "{outcome:?}");
+    office.assert_good();
+}
+
+#[test]
+fn a_parent_of_other_paths_or_of_another_machine_will_do() {
+    let mut office = Office::new(20);
+    let (parent, _) = office.run(&firm(), |options| options.host = b"old server".to_vec());
+    let mut part = MemorySource::new(&["/firm/acme"]);
+    part.file("/firm/acme/nothing", b"").file("/firm/acme/2025.txt", b"rewritten").file("/firm/acme/new", b"new");
+    let (report, _) = office.run(&part, |options| options.parent = Some(parent.snapshot));
+    assert_eq!(report.base, Some(parent.snapshot));
+    assert_eq!((report.changes.new, report.changes.changed + report.changes.unchanged), (1, 2));
+}
+
+#[test]
+fn without_keys_that_read_only_what_this_machine_knows_can_be_a_parent() {
+    let mut office = Office::new(21);
+    let mut source = firm();
+    let (first, _) = office.run(&source, nothing);
+    let second = office.run(&source, nothing).0;
+    office.run(&source, nothing);
+    lose_reading_keys(&mut office.vault);
+    source.file("/firm/a", b"a");
+    let run = |office: &mut Office, parent: Option<&BackupReport>| {
+        let mut options = options();
+        options.parent = parent.map(|report| report.snapshot);
+        let watched = Watched { source: &source, opened: Mutex::default() };
+        let report = office.vault.backup(&watched, &options, Progress::none());
+        (report, watched.opened.into_inner().unwrap())
+    };
+    let (report, opened) = run(&mut office, None);
+    assert_eq!(opened, ["/firm/a"], "{report:?}");
+    let (report, opened) = run(&mut office, Some(&first));
+    assert_eq!((report.unwrap().base, &opened[..]), (Some(first.snapshot), &["/firm/a".to_owned()][..]));
+    let objects = office.storage.objects();
+    let (report, opened) = run(&mut office, Some(&second));
+    assert!(matches!(report, Err(RepoError::NoReadingKey { .. })) && opened.is_empty(), "{report:?}");
+    assert_eq!(office.storage.objects(), objects);
+    let reader = office.machine.open(office.storage.clone(), &key()).unwrap();
+    assert_holds(&reader, "latest", &expected(&source));
 }
 
 #[test]

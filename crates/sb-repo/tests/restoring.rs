@@ -314,6 +314,12 @@ fn full_paths_are_made_with_the_folders_above() {
     let report = restore(&vault, "/firm/acme/2025", folder.path(), options());
     assert_eq!((report.files, mode("firm")), (2, 0o755), "folders above that are there stay as they are");
     assert!(folder.path().join("firm/acme/2025/scan.pdf").exists());
+    for threads in [1, 4] {
+        fs::remove_dir_all(folder.path().join("firm")).unwrap();
+        let report = restore(&vault, "/", folder.path(), options().with_threads(threads));
+        assert_eq!((report.files, report.folders, report.others), (7, 4, 3), "all of it is below its root");
+        assert_eq!((mode("firm"), mode("firm/acme")), (0o701, 0o710));
+    }
     let absent = RestoreOptions::default().with_dry_run(true).with_absent_target(true);
     let report = restore(&vault, "/firm", folder.path(), absent);
     assert_eq!((report.files, report.folders, report.others, report.overwritten), (7, 3, 3, 0));

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use clap::{Args, ValueEnum};
 use sb_core::{CoreError, Progress, RepoError, SnapshotPath};
 
-use crate::commands::choice::AsOf;
+use crate::commands::choice::{AsOf, in_one_word};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -28,6 +28,9 @@ pub(crate) struct CatArgs {
     /// Which snapshot, and which file or folder in it
     #[arg(value_name = "SNAP:PATH")]
     at: OsString,
+    /// Which file or folder, if not after a colon
+    #[arg(value_name = "PATH", hide = true)]
+    path: Option<OsString>,
     #[command(flatten)]
     as_of: AsOf,
     /// Print an archive of this format, of whatever it is [default: of folders, tar]
@@ -42,7 +45,7 @@ enum Format {
 }
 
 pub(crate) fn run(args: &CatArgs, context: &Context) -> Result<Exit, Failure> {
-    let at = args.as_of.place(Some(&args.at))?;
+    let at = args.as_of.place(in_one_word(Some(&args.at), args.path.as_deref())?.as_deref())?;
     if at.path.is_none() {
         let text = args.at.display();
         return Err(Failure::usage(format!("`{text}` names no file"))

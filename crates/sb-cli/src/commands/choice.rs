@@ -11,6 +11,7 @@ use crate::when;
 
 /// Snapshots by what they are of.
 #[derive(Args, Clone, Debug)]
+#[group(id = "among")]
 pub(crate) struct Among {
     /// Only snapshots of this machine
     #[arg(long, value_name = "NAME")]
@@ -74,6 +75,23 @@ impl AsOf {
         }
         parse(text)
     }
+}
+
+/// `SNAP:PATH` in one word or, as other programs take it, in two.
+pub(crate) fn in_one_word(at: Option<&OsStr>, path: Option<&OsStr>) -> Result<Option<OsString>, Failure> {
+    let Some((at, path)) = at.zip(path) else { return Ok(at.map(OsStr::to_owned)) };
+    let has_path = SnapshotPath::parse(at).is_ok_and(|at| at.path.is_some());
+    if has_path || at.as_encoded_bytes().starts_with(b"/") {
+        return Err(Failure::usage(format!(
+            "`{}` and `{}` are two paths, and one is taken",
+            at.display(),
+            path.display()
+        )));
+    }
+    let mut whole = at.to_owned();
+    whole.push(":");
+    whole.push(path);
+    Ok(Some(whole))
 }
 
 /// Reads `SNAP` where no path may follow.

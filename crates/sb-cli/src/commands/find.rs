@@ -12,7 +12,7 @@ use crate::commands::ls;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::text::{count, local, number, shown};
+use crate::text::{count, local, number, quoted, shown};
 use crate::when;
 
 /// Find files and folders by name, in every snapshot or in one
@@ -36,7 +36,7 @@ pub(crate) struct FindArgs {
     #[arg(short, long)]
     ignore_case: bool,
     /// Only in this snapshot
-    #[arg(long, value_name = "SNAP")]
+    #[arg(short, long, value_name = "SNAP")]
     snapshot: Option<OsString>,
     #[command(flatten)]
     as_of: AsOf,
@@ -89,7 +89,7 @@ pub(crate) fn run(args: &FindArgs, context: &Context) -> Result<Exit, Failure> {
             output.bytes(&ls::line(path, entry, args.long, escapes))
         })
     })?;
-    tell(context, &report)?;
+    tell(context, args, &report)?;
     Ok(if report.unreadable == 0 { Exit::Done } else { Exit::Damaged })
 }
 
@@ -130,17 +130,27 @@ fn heading(snapshot: &Snapshot, follows: bool) -> String {
     format!("{space}in snapshot {} of {}, {host}:\n", snapshot.id.short(), local(snapshot.started()))
 }
 
-fn tell(context: &Context, report: &FindReport) -> Result<(), Failure> {
+fn tell(context: &Context, args: &FindArgs, report: &FindReport) -> Result<(), Failure> {
     let output = &context.output;
     let searched = count(report.snapshots, "snapshot");
     let matches =
         if report.matches == 1 { "1 match".to_owned() } else { format!("{} matches", number(report.matches)) };
     match (report.matches, report.snapshots) {
-        (0, _) => output.say(&format!("nothing found in {searched}"))?,
+        (0, _) => output.say(&format!("nothing found in {searched}{}", wider(args)))?,
         (_, 1) => output.say(&format!("\n{matches}"))?,
         _ => output.say(&format!("\n{matches} in {} of {searched}", report.found_in))?,
     }
     Ok(output.event("summary", described(report))?)
+}
+
+/// What would find more, where whole names alone were asked for.
+fn wider(args: &FindArgs) -> String {
+    let is_plain = |text: &OsString| !text.as_encoded_bytes().iter().any(|byte| b"*?[/".contains(byte));
+    if !args.patterns.iter().all(is_plain) {
+        return String::new();
+    }
+    let pattern = shown(format!("*{}*", args.patterns[0].display()).as_bytes());
+    format!("; {} finds names that have this in them", quoted(&pattern))
 }
 
 fn described(report: &FindReport) -> Value {

@@ -1,23 +1,22 @@
 //! `sb forget`.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
-use std::path::PathBuf;
 
 use chrono::Local;
 use clap::Args;
 use sb_core::{
     Choice, Clock, ForgetOptions, ForgetPlan, GroupBy, KeepRules, Reason, Selection, Session, Snapshot, SnapshotId,
-    SnapshotsOptions, Span, SystemClock,
+    Span, SystemClock,
 };
 use serde_json::{Value, json};
 
+use super::choice::Among;
 use super::collect::{self, Limits};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::with_path;
-use crate::text::{count, local, shown, table};
+use crate::text::{count, local, number, shown, table};
 
 /// Forget snapshots: those named, or all that no rule keeps
 #[derive(Args, Debug)]
@@ -31,12 +30,12 @@ Rules count snapshots of the same machine and paths together, in local time; a s
 group one always does. The space of what is forgotten is freed by `sb collect`, or by --collect at once.")]
 pub(crate) struct ForgetArgs {
     /// Snapshots to forget: the beginnings of ids, latest, latest~1
-    #[arg(value_name = "SNAP", conflicts_with_all = ["rules", "filter"])]
+    #[arg(value_name = "SNAP", conflicts_with_all = ["rules", "among"])]
     snapshots: Vec<String>,
     #[command(flatten)]
     rules: Rules,
     #[command(flatten)]
-    filter: Filter,
+    among: Among,
     /// Count together what has these in common: host, paths, tags; none of them if empty
     #[arg(long, value_name = "LIST", default_value = "host,paths", value_parser = group_by)]
     group_by: GroupBy,
@@ -78,21 +77,6 @@ struct Rules {
     /// Keep what has this tag; may be given several times
     #[arg(long, value_name = "TAG")]
     keep_tag: Vec<String>,
-}
-
-/// What rules look at.
-#[derive(Args, Debug)]
-#[group(id = "filter", multiple = true)]
-struct Filter {
-    /// Rules look at this machine's snapshots only
-    #[arg(long, value_name = "NAME")]
-    host: Option<OsString>,
-    /// Rules look only at what backs up this path
-    #[arg(long, value_name = "PATH")]
-    path: Option<PathBuf>,
-    /// Rules look only at what has this tag
-    #[arg(long, value_name = "TAG")]
-    tag: Option<String>,
 }
 
 fn periods(text: &str) -> Result<u32, String> {
@@ -178,19 +162,8 @@ fn options(args: &ForgetArgs) -> Result<ForgetOptions, Failure> {
     }
     let mut options = ForgetOptions::new(Selection::ByRules(rules));
     options.group_by = args.group_by;
-    options.among = among(&args.filter)?;
+    options.among = args.among.options()?;
     Ok(options)
-}
-
-fn among(filter: &Filter) -> Result<SnapshotsOptions, Failure> {
-    let mut among = SnapshotsOptions::default();
-    among.host = filter.host.clone().map(OsString::into_encoded_bytes);
-    among.tag.clone_from(&filter.tag);
-    if let Some(path) = &filter.path {
-        let path = std::path::absolute(path).map_err(|error| Failure::file("find", path, &error))?;
-        among.path = Some(path.components().collect::<PathBuf>().into_os_string().into_encoded_bytes());
-    }
-    Ok(among)
 }
 
 /// Says what becomes of each snapshot, and why.
@@ -247,7 +220,9 @@ fn heading(group: &Choice) -> String {
     of.extend(paths);
     of.extend(group.tags.as_ref().map(|tags| format!("tags {}", shown(tags.join(", ").as_bytes()))));
     let of = if of.is_empty() { "all".to_owned() } else { of.join(", ") };
-    format!("{of}: {} stay, {} go", count(kept, "snapshot"), count(gone, "snapshot"))
+    let verb = |n, one, many| if n == 1 { one } else { many };
+    let (stay, go) = (verb(kept, "stays", "stay"), verb(gone, "goes", "go"));
+    format!("{of}: {} {stay}, {} {go}", count(kept, "snapshot"), number(gone))
 }
 
 fn decided(id: SnapshotId, reasons: Option<&[Reason]>, snapshot: Option<&Snapshot>) -> Value {

@@ -8,7 +8,7 @@ use sb_core::chrono::DateTime;
 use sb_core::{Entry, Item, LsOptions};
 use serde_json::{Value, json};
 
-use crate::commands::choice::AsOf;
+use crate::commands::choice::{AsOf, in_one_word};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -30,6 +30,9 @@ pub(crate) struct LsArgs {
     /// Which snapshot, and where in it
     #[arg(value_name = "SNAP[:PATH]", required_unless_present = "date")]
     at: Option<OsString>,
+    /// Where in it, if not after a colon
+    #[arg(value_name = "PATH", hide = true)]
+    path: Option<OsString>,
     #[command(flatten)]
     as_of: AsOf,
     /// With permissions, owner, size and time
@@ -41,7 +44,7 @@ pub(crate) struct LsArgs {
 }
 
 pub(crate) fn run(args: &LsArgs, context: &Context) -> Result<Exit, Failure> {
-    let at = args.as_of.place(args.at.as_deref())?;
+    let at = args.as_of.place(in_one_word(args.at.as_deref(), args.path.as_deref())?.as_deref())?;
     let session = args.as_of.apply(context.open()?)?;
     let output = &context.output;
     let escapes = output.is_terminal();

@@ -43,7 +43,7 @@ pub(crate) struct RestoreArgs {
     #[command(flatten)]
     as_of: AsOf,
     /// Where to: a folder that is empty or does not exist
-    #[arg(long, value_name = "DIR", required_unless_present = "in_place", conflicts_with = "in_place")]
+    #[arg(short = 't', long, visible_alias = "target", value_name = "DIR", conflicts_with = "in_place")]
     to: Option<PathBuf>,
     /// Restore to where it was; without --overwrite only what is missing there
     #[arg(long)]
@@ -52,16 +52,16 @@ pub(crate) struct RestoreArgs {
     #[arg(long, value_enum, value_name = "WHEN")]
     overwrite: Option<When>,
     /// Restore only what matches this pattern, and what is below it; may be given more than once
-    #[arg(long, value_name = "GLOB")]
+    #[arg(short, long, value_name = "GLOB")]
     include: Vec<String>,
     /// Do not restore what matches this pattern; may be given more than once
-    #[arg(long, value_name = "GLOB")]
+    #[arg(short, long, value_name = "GLOB")]
     exclude: Vec<String>,
     /// Remove from the folders restored what the snapshot does not have in them and no --exclude matches
     #[arg(long)]
     delete: bool,
     /// Change nothing, only say what would be done; with -v for each entry
-    #[arg(long)]
+    #[arg(short = 'n', long)]
     dry_run: bool,
     /// How many threads work [default: as many as the machine has]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
@@ -89,6 +89,10 @@ impl From<When> for Overwrite {
 
 pub(crate) fn run(args: &RestoreArgs, context: &Context) -> Result<Exit, Failure> {
     let at = args.as_of.place(args.at.as_deref())?;
+    if args.to.is_none() && !args.in_place {
+        return Err(Failure::usage("nothing says where to restore to")
+            .hint("Name a folder with --to, or write --in-place for where it was backed up"));
+    }
     let options = options(args)?;
     let session = args.as_of.apply(context.open()?)?;
     let began = Instant::now();
@@ -197,6 +201,10 @@ fn say_what_was_done(
         output.say(&format!("would restore {what} {place}: {size}; nothing was changed"))?;
     } else {
         output.say(&format!("restored {what} {place} in {}: {size}", duration(time)))?;
+    }
+    let met = [report.files, report.folders, report.others, report.unchanged, report.kept, report.deleted];
+    if met.iter().all(|n| *n == 0) && report.problems.is_empty() && !args.include.is_empty() {
+        output.say("  nothing matches what is to be included")?;
     }
     for (number_of, what) in [
         (report.overwritten, "in place of what was there"),

@@ -30,14 +30,14 @@ pub(crate) struct TagArgs {
     as_of: AsOf,
     #[command(flatten)]
     among: Among,
-    /// In place of all tags it has; several times for several
-    #[arg(long, value_name = "TAG")]
+    /// In place of all tags it has; several with commas between, here and below
+    #[arg(long, value_name = "TAG", value_delimiter = ',')]
     set: Vec<String>,
     /// Besides those it has
-    #[arg(long, value_name = "TAG")]
+    #[arg(long, value_name = "TAG", value_delimiter = ',')]
     add: Vec<String>,
     /// No more
-    #[arg(long, value_name = "TAG")]
+    #[arg(long, value_name = "TAG", value_delimiter = ',')]
     remove: Vec<String>,
     /// Change nothing, but show what would be changed
     #[arg(short = 'n', long)]

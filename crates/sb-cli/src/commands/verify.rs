@@ -38,6 +38,9 @@ pub(crate) struct VerifyArgs {
     /// With no key: that every object is there, unchanged and signed
     #[arg(long)]
     public: bool,
+    /// What is done anyway, unless another level is asked for
+    #[arg(long, hide = true, conflicts_with_all = ["level", "public"])]
+    read_data: bool,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]

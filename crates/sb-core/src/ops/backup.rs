@@ -52,6 +52,12 @@ pub struct BackupOptions {
     pub ignore_ctime: bool,
     /// Takes files for unchanged whose inode number alone is another. Default: no.
     pub ignore_inode: bool,
+    /// The snapshot to compare with: the beginning of its id, `latest` or `latest~N`. If this machine no longer knows what it saw in
+    /// that run, all is read. Default: what the kind says.
+    pub parent: Option<String>,
+    /// Goes through all of it, keeps nothing, and tells what would have been. Only on a [rehearsing](crate::Vault::rehearsing) vault
+    /// does opening it write nothing either. Default: no.
+    pub dry_run: bool,
     /// What the snapshot is to be dated. Default: now.
     pub time: Option<DateTime<Utc>>,
     /// zstd level, 1 to 19. Default: 3.
@@ -74,6 +80,8 @@ impl Default for BackupOptions {
             kind: below.kind,
             ignore_ctime: below.ignore_ctime,
             ignore_inode: below.ignore_inode,
+            parent: None,
+            dry_run: below.dry_run,
             time: below.time,
             compression_level: below.level,
             threads: below.threads,
@@ -90,6 +98,7 @@ impl BackupOptions {
         settings.kind = self.kind;
         settings.ignore_ctime = self.ignore_ctime;
         settings.ignore_inode = self.ignore_inode;
+        settings.dry_run = self.dry_run;
         settings.time = self.time;
         settings.level = self.compression_level;
         settings.threads = self.threads;
@@ -104,7 +113,7 @@ impl Session {
     ///
     /// # Errors
     /// [`CoreError::Selection`] before anything is read; in [`CoreError::Repo`] a full or failing storage, a vault that was
-    /// rolled back, and interruption. Then there is no snapshot, but what was stored serves the next run.
+    /// rolled back, no such parent, and interruption. Then there is no snapshot, but what was stored serves the next run.
     pub fn backup(&mut self, options: &BackupOptions, progress: Progress<'_>) -> Result<BackupReport, CoreError> {
         let threads = match options.threads {
             0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
@@ -130,7 +139,10 @@ impl Session {
         options: &BackupOptions,
         progress: Progress<'_>,
     ) -> Result<BackupReport, CoreError> {
-        Ok(self.vault.backup(source, &options.settings(), progress)?)
+        let mut settings = options.settings();
+        let parent = options.parent.as_deref().map(|name| self.find(name, progress)).transpose()?;
+        settings.parent = parent.map(|snapshot| snapshot.id);
+        Ok(self.vault.backup(source, &settings, progress)?)
     }
 }
 

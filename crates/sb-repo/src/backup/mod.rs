@@ -49,6 +49,13 @@ pub struct BackupOptions {
     pub ignore_ctime: bool,
     /// Takes files for unchanged whose inode number alone is another. Default: no.
     pub ignore_inode: bool,
+    /// The snapshot to compare with. Where this machine still knows the run that made it, only what changed since then is read;
+    /// else the tree in the vault is compared with, and all is read. A differential backup is an incremental one then. Default:
+    /// what the kind says, of the same machine and the same sources.
+    pub parent: Option<SnapshotId>,
+    /// Goes through all of it and keeps nothing: neither the vault nor the state of this machine is written to, and the report
+    /// says what would have been. Default: no.
+    pub dry_run: bool,
     /// What the snapshot is to be dated. Default: when the run began.
     pub time: Option<DateTime<Utc>>,
     /// How many threads read and compress; with 1 all happens in order on the caller's own. Default: 0, one for each core.
@@ -70,6 +77,8 @@ impl Default for BackupOptions {
             kind: SnapshotType::Incremental,
             ignore_ctime: false,
             ignore_inode: false,
+            parent: None,
+            dry_run: false,
             time: None,
             threads: 0,
             level: 3,
@@ -92,8 +101,10 @@ impl BackupOptions {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct BackupReport {
-    /// The new snapshot.
+    /// The new snapshot. After a dry run there is none of this id.
     pub snapshot: SnapshotId,
+    /// Whether nothing of it was kept.
+    pub dry_run: bool,
     /// How it was made in the end.
     pub kind: SnapshotType,
     /// What it was compared with.
@@ -132,8 +143,21 @@ impl Vault {
     /// # Errors
     /// [`RepoError::RolledBack`], [`RepoError::LowSpace`], [`RepoError::Store`] (a full disk among them),
     /// [`RepoError::Condemned`] if what the run relied on went away three times over, [`RepoError::Interrupted`],
-    /// [`RepoError::Unordered`] if the source does not keep its order.
+    /// [`RepoError::Unordered`] if the source does not keep its order; of a parent, [`RepoError::NoSuchSnapshot`] and
+    /// [`RepoError::NoReadingKey`].
     pub fn backup(
+        &mut self,
+        source: &dyn Source,
+        options: &BackupOptions,
+        progress: Progress<'_>,
+    ) -> Result<BackupReport, RepoError> {
+        if options.dry_run {
+            return self.rehearsing().back_up(source, options, progress);
+        }
+        self.back_up(source, options, progress)
+    }
+
+    fn back_up(
         &mut self,
         source: &dyn Source,
         options: &BackupOptions,

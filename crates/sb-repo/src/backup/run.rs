@@ -88,15 +88,16 @@ impl Vault {
         let mut lease = Held::take(self, &author, compared.base)?;
         let name = cache_name(&self.keys, &options.host, &source.roots());
         let request = Request { author, source, options, progress };
-        let outcome = self
-            .gather(request, &mut lease, scope, compared)
-            .and_then(|gathered| self.acknowledge(&author, gathered, &name));
+        let outcome = self.gather(request, &mut lease, scope, compared).and_then(|gathered| match options.dry_run {
+            true => Ok(gathered.report),
+            false => self.acknowledge(&author, gathered, &name),
+        });
         // Whether it went well or not, the run is over.
         lease.end(&self.around);
         outcome
     }
 
-    /// What to compare this run with: the cache of an earlier one if there is a good one, else the newest snapshot alike.
+    /// What to compare this run with: the cache of an earlier one if there is a good one, else the tree of a snapshot.
     fn compared(
         &self,
         source: &dyn Source,
@@ -105,18 +106,11 @@ impl Vault {
         adopted: bool,
         progress: Progress<'_>,
     ) -> Result<Compared, RepoError> {
-        let name = cache_name(&self.keys, &options.host, &source.roots());
-        let which = if options.kind == SnapshotType::Differential { FULL } else { NEWEST };
-        let seal = CacheSeal::new(self.id(), &self.keys);
-        let cache = CacheReader::open(&self.around.state, seal, &format!("{name}.{which}"));
-        let is_of_this_vault = |cache: &CacheReader| {
-            let object = snapshot_name(cache.header.snapshot);
-            let is_known = self.view.live.contains(object.as_str()) || self.view.live.is_removed(object.as_str());
-            let is_meant = cache.header.name == name && (cache.header.full || which == NEWEST);
-            is_meant && is_known && cache.header.redactions == self.redactions()
-        };
-        let Some(cache) = cache.filter(is_of_this_vault) else {
-            let tree = self.newest_like(source, options, progress)?;
+        let Some(cache) = self.cached(source, options) else {
+            let tree = match options.parent {
+                Some(parent) => Some(self.find_snapshot(&parent.to_string())?),
+                None => self.newest_like(source, options, progress)?,
+            };
             let base = tree.as_ref().map(|base| base.id);
             return Ok(Compared {
                 base,
@@ -128,7 +122,11 @@ impl Vault {
                 tables: BTreeSet::new(),
             });
         };
-        let mut kind = options.kind;
+        let mut kind = match options.kind {
+            // Only since a full one is it differential.
+            SnapshotType::Differential if options.parent.is_some() => SnapshotType::Incremental,
+            kind => kind,
+        };
         let now = self.around.clock.now();
         if cache.header.started > now.timestamp() {
             progress.monitor.warning(
@@ -150,6 +148,30 @@ impl Vault {
             tables.filter_map(|(name, _)| TableId::from_hex(ParsedName::parse(name)?.stem.id())).collect();
         let exact = kind == SnapshotType::Full || adopted || !self.is_base_kept(&cache) || !self.is_sound(scope);
         Ok(Compared { base: Some(cache.header.snapshot), kind, cache: Some(cache), tree: None, exact, packs, tables })
+    }
+
+    /// The cache of the run to compare with, if this machine has a good one.
+    fn cached(&self, source: &dyn Source, options: &BackupOptions) -> Option<CacheReader> {
+        let name = cache_name(&self.keys, &options.host, &source.roots());
+        let which = match (options.parent, options.kind) {
+            (Some(_), _) => &[NEWEST, FULL][..],
+            (None, SnapshotType::Differential) => &[FULL],
+            (None, _) => &[NEWEST],
+        };
+        let is_of_this_vault = |header: &CacheHeader| {
+            let object = snapshot_name(header.snapshot);
+            let is_known = self.view.live.contains(object.as_str()) || self.view.live.is_removed(object.as_str());
+            header.name == name && is_known && header.redactions == self.redactions()
+        };
+        let is_meant = |header: &CacheHeader| match options.parent {
+            Some(parent) => header.snapshot == parent,
+            None => header.full || options.kind != SnapshotType::Differential,
+        };
+        which.iter().find_map(|which| {
+            let seal = CacheSeal::new(self.id(), &self.keys);
+            let cache = CacheReader::open(&self.around.state, seal, &format!("{name}.{which}"))?;
+            (is_meant(&cache.header) && is_of_this_vault(&cache.header)).then_some(cache)
+        })
     }
 
     /// True if the snapshot that a cache is of is there. Collections may have been since: they leave what it needs.
@@ -216,8 +238,8 @@ impl Vault {
             _ => Previous::Nothing,
         };
         let seal = CacheSeal::new(self.id(), &self.keys);
-        let cache = CacheWriter::begin(&self.around.state, seal, &*self.around.random);
-        let mut lead = Lead::new(&store, source, rule, previous, Some(cache));
+        let cache = (!options.dry_run).then(|| CacheWriter::begin(&self.around.state, seal, &*self.around.random));
+        let mut lead = Lead::new(&store, source, rule, previous, cache);
         let (root, problems) = store.run(|| lead.go())?;
         let added = store.written()?;
         let body = SnapshotBody {
@@ -234,6 +256,7 @@ impl Vault {
         }
         let report = BackupReport {
             snapshot: id,
+            dry_run: options.dry_run,
             kind: body.kind,
             base: body.base,
             counts: body.counts,

@@ -12,7 +12,7 @@ use super::past::Past;
 use super::previous::{Was, decode};
 use super::store::Store;
 use super::walk::{Lead, Step};
-use crate::clock::Counter;
+use crate::clock::{Counter, FileChange};
 use crate::error::RepoError;
 use crate::ids::ChunkId;
 use crate::tree::{ChunkSink, PageWriter, document_leaf};
@@ -135,7 +135,7 @@ impl Lead<'_, '_> {
             }
         }
         if found.kind == Kind::File {
-            self.changes.unchanged += 1;
+            self.compared(FileChange::Unchanged, &found.path);
             self.past.rely();
         }
         self.count(&found.kind, found.metadata.size);
@@ -169,7 +169,7 @@ impl Lead<'_, '_> {
         let entry = Entry { link_group, ..self.with_details(&found, item)? };
         if found.kind == Kind::File {
             self.past.rely();
-            self.count_change(before.as_ref(), &entry);
+            self.compared(change(before.as_ref(), &entry), &found.path);
         }
         let leaf = self.leaf(&found, &entry);
         self.write(&found, &entry, leaf, self.problem_count > problems)
@@ -199,7 +199,7 @@ impl Lead<'_, '_> {
         let xattrs = self.store_xattrs(&seen, &content.metadata.xattrs)?;
         let entry = entry(&seen, &content.metadata, xattrs, Item::File(Box::new(item)));
         let entry = Entry { link_group, ..entry };
-        self.count_change(before.as_ref(), &entry);
+        self.compared(change(before.as_ref(), &entry), path);
         let leaf = self.leaf(&seen, &entry);
         self.write(&seen, &entry, leaf, self.problem_count > problems)
     }
@@ -230,12 +230,15 @@ impl Lead<'_, '_> {
         }
     }
 
-    fn count_change(&mut self, before: Option<&Entry>, now: &Entry) {
-        match before {
-            Some(before) if before == now => self.changes.unchanged += 1,
-            Some(_) => self.changes.changed += 1,
-            None => self.changes.new += 1,
-        }
+    /// Counts a file, and tells whoever listens.
+    fn compared(&mut self, change: FileChange, path: &EntryPath) {
+        let number = match change {
+            FileChange::New => &mut self.changes.new,
+            FileChange::Changed => &mut self.changes.changed,
+            FileChange::Unchanged => &mut self.changes.unchanged,
+        };
+        *number += 1;
+        self.store.progress.monitor.compared(change, path.as_bytes());
     }
 
     fn count(&mut self, kind: &Kind, bytes: u64) {
@@ -320,6 +323,15 @@ impl Lead<'_, '_> {
             }
             items.truncate(items.len() / 2);
         }
+    }
+}
+
+/// What has become of a file.
+fn change(before: Option<&Entry>, now: &Entry) -> FileChange {
+    match before {
+        Some(before) if before == now => FileChange::Unchanged,
+        Some(_) => FileChange::Changed,
+        None => FileChange::New,
     }
 }
 

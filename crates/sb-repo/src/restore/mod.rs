@@ -283,7 +283,9 @@ impl Reader<'_> {
         hand_over: &mut HandOver<'_>,
     ) -> Result<RestoreReport, RepoError> {
         let spared: Vec<_> = options.spared.iter().filter_map(|folder| Target::id_of(folder)).collect();
-        let verdict = if options.full_paths { Verdict::Undecided } else { options.filter.start() };
+        // Above what is restored nothing is decided yet.
+        let is_above = options.full_paths && matches!(start.found, Found::Entry(_));
+        let verdict = if is_above { Verdict::Undecided } else { options.filter.start() };
         let mut walker = Walker {
             reader: self,
             options,

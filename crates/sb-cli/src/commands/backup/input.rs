@@ -9,7 +9,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use sb_core::source::{EntryPath, StreamSource, Timestamp};
-use sb_core::{Clock, Counter, Monitor, Problem, SystemClock};
+use sb_core::{Clock, Counter, FileChange, Monitor, Problem, SystemClock};
 
 use crate::failure::Failure;
 
@@ -130,6 +130,10 @@ impl Monitor for AllOrNothing<'_> {
 
     fn warning(&self, text: &str) {
         self.monitor.warning(text);
+    }
+
+    fn compared(&self, change: FileChange, path: &[u8]) {
+        self.monitor.compared(change, path);
     }
 
     fn at(&self, path: &[u8]) {

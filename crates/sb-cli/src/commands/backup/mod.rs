@@ -12,11 +12,12 @@ use clap::{Args, ValueEnum};
 use sb_core::{BackupOptions, BackupReport, Compression, CoreError, Progress, Session, Size, SnapshotType};
 use serde_json::json;
 
+use super::choice::snapshot_name;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::platform;
-use crate::text::{count, duration};
+use crate::text::{count, duration, number};
 use crate::when;
 use input::{AllOrNothing, CommandOutput};
 
@@ -31,6 +32,7 @@ Examples:
   sb backup /srv/clients /etc --exclude '*.tmp' --exclude-caches --tag daily
   sb backup --stdin-from-command --stdin-name books.sql -- pg_dump books
   find /srv -name '*.pdf' -print0 | sb backup --files-from -
+  sb backup /srv/clients --exclude '*.bak' --dry-run -v
 
 Only what changed since the last backup of the same paths is read; every snapshot is whole all the same. \
 What cannot be read is listed, and the program ends with 3: the snapshot is there, but partial. The vault itself and the \
@@ -40,7 +42,7 @@ pub(crate) struct BackupArgs {
     #[arg(value_name = "PATH")]
     paths: Vec<PathBuf>,
     /// Leave out what matches this pattern; may be given more than once
-    #[arg(long, value_name = "GLOB")]
+    #[arg(short, long, value_name = "GLOB")]
     exclude: Vec<String>,
     /// Leave out what matches one of the patterns in this file
     #[arg(long, value_name = "FILE")]
@@ -55,7 +57,7 @@ pub(crate) struct BackupArgs {
     #[arg(long, value_name = "SIZE")]
     exclude_larger_than: Option<Size>,
     /// Stay on the file systems of the given paths
-    #[arg(long)]
+    #[arg(short = 'x', long)]
     one_file_system: bool,
     /// Back up the paths listed in this file too, one on each line or between NUL bytes; `-` is the standard input
     #[arg(long, value_name = "FILE")]
@@ -64,7 +66,7 @@ pub(crate) struct BackupArgs {
     #[arg(long, conflicts_with_all = ["paths", "files_from", "stdin_from_command"])]
     stdin: bool,
     /// Name of the file in the snapshot [default: stdin]
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, alias = "stdin-filename", value_name = "PATH")]
     stdin_name: Option<PathBuf>,
     /// Back up what a command prints, as one file; the command follows after `--`, and if it fails there is no snapshot
     #[arg(long, conflicts_with = "files_from")]
@@ -73,8 +75,15 @@ pub(crate) struct BackupArgs {
     #[arg(long = "type", value_name = "TYPE", value_enum, default_value_t = Type::Incremental)]
     kind: Type,
     /// Read every byte, as `--type full` does
-    #[arg(long, hide = true)]
+    #[arg(short = 'f', long, hide = true)]
     force: bool,
+    /// Compare with this snapshot [default: the newest of the same machine and paths, or its newest full one]
+    #[arg(long, value_name = "SNAP")]
+    parent: Option<OsString>,
+    /// Only say what would be backed up, with -v which files, and how much the vault would grow; nothing is written, and no
+    /// hook is run
+    #[arg(short = 'n', long)]
+    dry_run: bool,
     /// Take files for unchanged though their inode number is another, as on some network shares
     #[arg(long)]
     ignore_inode: bool,
@@ -93,11 +102,11 @@ pub(crate) struct BackupArgs {
     /// Run this in a shell at the end, whatever came of it, with SB_STATUS (done, partial, failed) and SB_SNAPSHOT set
     #[arg(long, value_name = "COMMAND")]
     post_command: Option<OsString>,
-    /// A word to find the snapshot by; may be given more than once
-    #[arg(long, value_name = "TAG")]
+    /// A word to find the snapshot by, or several with commas between; may be given more than once
+    #[arg(long, value_name = "TAG", value_delimiter = ',')]
     tag: Vec<String>,
     /// Name of this machine in the snapshot [default: what the system calls itself]
-    #[arg(long, value_name = "NAME")]
+    #[arg(short = 'H', long, value_name = "NAME")]
     host: Option<OsString>,
     /// How hard to compress [default: default]
     #[arg(long, value_name = "HOW", value_enum)]
@@ -153,6 +162,9 @@ impl From<How> for Compression {
 }
 
 pub(crate) fn run(mut args: BackupArgs, context: &Context) -> Result<Exit, Failure> {
+    if args.dry_run {
+        return Ok(if back_up(args, context)?.is_partial() { Exit::Partial } else { Exit::Done });
+    }
     hooks::before(args.pre_command.as_deref())?;
     let post = args.post_command.take();
     let outcome = back_up(args, context);
@@ -167,22 +179,25 @@ pub(crate) fn run(mut args: BackupArgs, context: &Context) -> Result<Exit, Failu
 
 fn back_up(args: BackupArgs, context: &Context) -> Result<BackupReport, Failure> {
     let began = Instant::now();
+    let is_rehearsal = args.dry_run;
+    let (verb, open): (_, fn(&Context) -> _) =
+        if is_rehearsal { ("rehearsing", Context::rehearse) } else { ("backing up", Context::open) };
     let report = match stream_of(&args)? {
         Some(stream) => {
             let options = options(BackupArgs { paths: Vec::new(), ..args }, context)?;
-            back_up_stream(&mut context.open()?, &stream, &options, context)
+            back_up_stream(&mut open(context)?, &stream, &options, verb, context)
         }
         None => {
             let options = options(args, context)?;
             if options.paths.is_empty() {
                 return Err(CoreError::from(sb_core::source::SelectionError::NoSource).into());
             }
-            let mut session = context.open()?;
-            context.watch("backing up", |progress| session.backup(&options, progress))
+            let mut session = open(context)?;
+            context.watch(verb, |progress| session.backup(&options, progress))
         }
     };
     let report = report.map_err(|failure| match failure.exit() {
-        Exit::Interrupted => {
+        Exit::Interrupted if !is_rehearsal => {
             failure.hint("There is no new snapshot, but what was stored is kept and used by the next run")
         }
         _ => failure,
@@ -211,10 +226,11 @@ fn back_up_stream(
     session: &mut Session,
     stream: &sb_core::source::StreamSource,
     options: &BackupOptions,
+    verb: &'static str,
     context: &Context,
 ) -> Result<BackupReport, Failure> {
     let mut broken = None;
-    let done = context.watch("backing up", |progress| {
+    let done = context.watch(verb, |progress| {
         let all = AllOrNothing { monitor: progress.monitor, stop: context.stop, problem: None.into() };
         let report = session.backup_source(stream, options, Progress { monitor: &all, stop: context.stop });
         broken = all.problem.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -250,6 +266,11 @@ fn options(args: BackupArgs, context: &Context) -> Result<BackupOptions, Failure
         options.paths.clone_from(&section.paths);
     }
     options.kind = if args.force { SnapshotType::Full } else { args.kind.into() };
+    if args.parent.is_some() && options.kind == SnapshotType::Differential {
+        return Err(Failure::usage("a differential backup is compared with the newest full one, not with a --parent"));
+    }
+    options.parent = args.parent.as_deref().map(snapshot_name).transpose()?;
+    options.dry_run = args.dry_run;
     (options.ignore_ctime, options.ignore_inode) = (args.ignore_ctime, args.ignore_inode);
     options.threads = args.threads.map_or(0, usize::from);
     options.time = args.time.as_deref().map(when::given).transpose()?.map(|when| when.start);
@@ -285,10 +306,15 @@ fn tell(context: &Context, report: &BackupReport, time: Duration) -> Result<(), 
             output.warn(&format!("and {}{more}", count(rest, "more problem")));
         }
     }
-    let id = if output.verbose > 0 { report.snapshot.to_string() } else { report.snapshot.short() };
     let (kind, base) = (name_of(report.kind), report.base.filter(|_| report.kind != SnapshotType::Full));
     let since = base.map_or_else(String::new, |base| format!(" since {}", base.short()));
-    output.say(&format!("snapshot {id}, {kind}{since}, taken in {}", duration(time)))?;
+    let time_taken = duration(time);
+    output.say(&if report.dry_run {
+        format!("dry run, {kind}{since}, in {time_taken}: nothing has been written; the snapshot would be as follows")
+    } else {
+        let id = if output.verbose > 0 { report.snapshot.to_string() } else { report.snapshot.short() };
+        format!("snapshot {id}, {kind}{since}, taken in {time_taken}")
+    })?;
     let others = match counts.others {
         0 => String::new(),
         n => format!(", {} (links, devices and the like)", count(n, "other")),
@@ -300,23 +326,23 @@ fn tell(context: &Context, report: &BackupReport, time: Duration) -> Result<(), 
         Size(counts.bytes)
     ))?;
     let changes = report.changes;
-    output
-        .say(&format!("  files   {} new, {} changed, {} unchanged", changes.new, changes.changed, changes.unchanged))?;
-    output.say(&format!(
-        "  new     {}; the vault grew by {} in packs",
-        Size(counts.new_bytes),
-        Size(counts.stored_bytes)
-    ))?;
+    let [new, changed, unchanged] = [changes.new, changes.changed, changes.unchanged].map(number);
+    output.say(&format!("  files   {new} new, {changed} changed, {unchanged} unchanged"))?;
+    let grew = if report.dry_run { "would grow" } else { "grew" };
+    let (new, stored) = (Size(counts.new_bytes), Size(counts.stored_bytes));
+    output.say(&format!("  new     {new}; the vault {grew} by {stored} in packs"))?;
     if report.adopted > 0 {
         output.say(&format!("  reused  {} of a run that was cut short", count(report.adopted, "object")))?;
     }
     if report.is_partial() && !output.json {
-        output.warn("the snapshot is partial: what is named above is missing from it, or incomplete in it");
+        let is = if report.dry_run { "would be" } else { "is" };
+        output.warn(&format!("the snapshot {is} partial: what is named above is missing from it, or incomplete in it"));
     }
     Ok(output.event(
         "summary",
         json!({
-            "snapshot_id": report.snapshot.to_string(),
+            "snapshot_id": (!report.dry_run).then(|| report.snapshot.to_string()),
+            "dry_run": report.dry_run,
             "type": kind,
             "base_id": report.base.map(|base| base.to_string()),
             "files_new": changes.new,

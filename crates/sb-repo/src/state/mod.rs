@@ -2,10 +2,16 @@
 //!
 //! None of it is needed to restore. Losing it means enrolling as a new writer and not noticing a rollback to before the loss.
 
+mod cache_file;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use cache_file::{CacheBytes, CacheFile};
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{ErrorKind, Read, Seek, Write};
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -36,7 +42,12 @@ pub struct State(Arc<Place>);
 enum Place {
     Among(PathBuf),
     Folder(PathBuf),
-    Memory { inner: Mutex<Inner>, journal: Mutex<()> },
+    Memory {
+        inner: Mutex<Inner>,
+        journal: Mutex<()>,
+    },
+    /// What another place remembers, which stays as it is.
+    Untouched(State),
 }
 
 #[derive(Default)]
@@ -52,6 +63,7 @@ pub(crate) enum Guard<'a> {
     File { _lock: File, remove: Option<PathBuf> },
     Run { state: &'a State, run: RunId },
     Journal { _guard: MutexGuard<'a, ()> },
+    Nothing,
 }
 
 impl Drop for Guard<'_> {
@@ -93,14 +105,21 @@ impl State {
     pub(crate) fn bound(&self, vault: VaultId) -> Result<Self, RepoError> {
         match &*self.0 {
             Place::Among(root) => Ok(Self(Arc::new(Place::Folder(root.join(vault.to_string()))))),
+            Place::Untouched(state) => Ok(state.bound(vault)?.rehearsing()),
             _ => Ok(self.clone()),
         }
+    }
+
+    /// The same memory for whoever only goes through the motions: it can be read, and does not change.
+    pub(crate) fn rehearsing(&self) -> Self {
+        Self(Arc::new(Place::Untouched(self.clone())))
     }
 
     /// True if this machine knows a vault of this id. Whoever has not said among which, knows any.
     pub(crate) fn knows(&self, vault: VaultId) -> bool {
         match &*self.0 {
             Place::Among(root) => root.join(vault.to_string()).join("heads").is_file(),
+            Place::Untouched(state) => state.knows(vault),
             _ => true,
         }
     }
@@ -113,6 +132,7 @@ impl State {
     /// This machine's log key, if it has enrolled.
     pub(crate) fn log_key(&self) -> Result<Option<SigningKey>, RepoError> {
         match &*self.0 {
+            Place::Untouched(state) => state.log_key(),
             Place::Memory { inner, .. } => Ok(locked(inner).log_seed.as_ref().map(SigningKey::from_seed)),
             Place::Folder(folder) | Place::Among(folder) => {
                 let path = folder.join("log.key");
@@ -138,6 +158,7 @@ impl State {
                 locked(inner).log_seed = Some(*seed.as_bytes());
                 Ok(())
             }
+            Place::Untouched(_) => Ok(()),
             Place::Folder(folder) | Place::Among(folder) => replace(&folder.join("log.key"), seed.as_bytes()),
         }
     }
@@ -145,6 +166,7 @@ impl State {
     /// Root fingerprint and heads.
     pub(crate) fn remembered(&self) -> Result<Remembered, RepoError> {
         match &*self.0 {
+            Place::Untouched(state) => state.remembered(),
             Place::Memory { inner, .. } => Ok(locked(inner).remembered.clone()),
             Place::Among(_) => Ok(Remembered::default()),
             Place::Folder(folder) => {
@@ -167,6 +189,7 @@ impl State {
                 locked(inner).remembered = remembered.clone();
                 Ok(())
             }
+            Place::Untouched(_) => Ok(()),
             Place::Folder(folder) | Place::Among(folder) => {
                 replace(&folder.join("heads"), print(remembered).as_bytes())
             }
@@ -177,6 +200,7 @@ impl State {
     pub(crate) fn create_cache(&self) -> std::io::Result<CacheFile> {
         match &*self.0 {
             Place::Memory { .. } => Ok(CacheFile::Memory { state: self.clone(), bytes: Vec::new() }),
+            Place::Untouched(_) => Ok(CacheFile::Nameless(std::io::BufWriter::new(tempfile::tempfile()?))),
             Place::Folder(folder) | Place::Among(folder) => {
                 // Otherwise another process might take for abandoned what has not been locked yet.
                 let among_others = open_lock(&folder.join("cache.lock"))?;
@@ -194,6 +218,7 @@ impl State {
     /// The cache of this name.
     pub(crate) fn open_cache(&self, name: &str) -> Option<Box<dyn CacheBytes>> {
         match &*self.0 {
+            Place::Untouched(state) => state.open_cache(name),
             Place::Memory { inner, .. } => {
                 let bytes = locked(inner).caches.get(name).cloned()?;
                 Some(Box::new(std::io::Cursor::new(bytes)))
@@ -207,6 +232,7 @@ impl State {
     /// Removes the cache of this name, if it can be.
     pub(crate) fn remove_cache(&self, name: &str) {
         match &*self.0 {
+            Place::Untouched(_) => {}
             Place::Memory { inner, .. } => drop(locked(inner).caches.remove(name)),
             Place::Folder(folder) | Place::Among(folder) => drop(fs::remove_file(folder.join("cache").join(name))),
         }
@@ -215,6 +241,7 @@ impl State {
     /// Waits until no other process of this machine appends to the journal.
     pub(crate) fn lock_journal(&self) -> Result<Guard<'_>, RepoError> {
         match &*self.0 {
+            Place::Untouched(_) => Ok(Guard::Nothing),
             Place::Memory { journal, .. } => Ok(Guard::Journal { _guard: locked(journal) }),
             Place::Folder(folder) | Place::Among(folder) => {
                 let path = folder.join("journal.lock");
@@ -227,6 +254,7 @@ impl State {
     /// Says that this run is alive until the guard is dropped or the process ends.
     pub(crate) fn hold(&self, run: RunId) -> Result<Guard<'_>, RepoError> {
         match &*self.0 {
+            Place::Untouched(_) => Ok(Guard::Nothing),
             Place::Memory { inner, .. } => {
                 locked(inner).runs.insert(run);
                 Ok(Guard::Run { state: self, run })
@@ -243,94 +271,19 @@ impl State {
     /// True if the run is one of this machine's and still going on.
     pub(crate) fn is_alive(&self, run: RunId) -> Result<bool, RepoError> {
         match &*self.0 {
+            Place::Untouched(state) => match &*state.0 {
+                Place::Folder(folder) => is_locked(&folder.join(format!("{run}.run"))),
+                _ => state.is_alive(run),
+            },
             Place::Memory { inner, .. } => Ok(locked(inner).runs.contains(&run)),
             Place::Folder(folder) | Place::Among(folder) => {
                 let path = folder.join(format!("{run}.run"));
-                match File::open(&path) {
-                    Ok(file) => match file.try_lock() {
-                        Ok(()) => {
-                            let _ = fs::remove_file(&path);
-                            Ok(false)
-                        }
-                        Err(TryLockError::WouldBlock) => Ok(true),
-                        Err(TryLockError::Error(source)) => Err(failed("lock", &path, source)),
-                    },
-                    Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
-                    Err(error) => Err(failed("open", &path, error)),
+                let alive = is_locked(&path)?;
+                if !alive {
+                    let _ = fs::remove_file(&path);
                 }
+                Ok(alive)
             }
-        }
-    }
-}
-
-/// A cache that is read from anywhere.
-pub(crate) trait CacheBytes: Read + Seek + Send {}
-impl<T: Read + Seek + Send> CacheBytes for T {}
-
-/// A cache that is being written.
-pub(crate) enum CacheFile {
-    Memory { state: State, bytes: Vec<u8> },
-    File { folder: PathBuf, new: std::io::BufWriter<tempfile::NamedTempFile> },
-}
-
-impl CacheFile {
-    /// Puts it in the place of the caches of these names. It need not survive a power cut.
-    pub(crate) fn keep(self, names: &[String]) -> std::io::Result<()> {
-        match self {
-            Self::Memory { state, bytes } => {
-                if let Place::Memory { inner, .. } = &*state.0 {
-                    let bytes: Arc<[u8]> = bytes.into();
-                    locked(inner).caches.extend(names.iter().map(|name| (name.clone(), Arc::clone(&bytes))));
-                }
-                Ok(())
-            }
-            Self::File { folder, new } => {
-                let new = new.into_inner().map_err(std::io::IntoInnerError::into_error)?;
-                let Some((last, others)) = names.split_last() else { return Ok(()) };
-                for name in others {
-                    let copy = folder.join(format!("{name}.{}", std::process::id()));
-                    fs::hard_link(new.path(), &copy).or_else(|_| fs::copy(new.path(), &copy).map(drop))?;
-                    fs::rename(&copy, folder.join(name))?;
-                }
-                new.persist(folder.join(last)).map(drop).map_err(|error| error.error)
-            }
-        }
-    }
-
-    /// Reads what was written, from anywhere; kept under this name for later runs, or for as long as it is read.
-    pub(crate) fn open(self, name: Option<&str>) -> std::io::Result<Box<dyn CacheBytes>> {
-        match self {
-            Self::Memory { state, bytes } => {
-                let bytes: Arc<[u8]> = bytes.into();
-                if let (Place::Memory { inner, .. }, Some(name)) = (&*state.0, name) {
-                    locked(inner).caches.insert(name.to_owned(), Arc::clone(&bytes));
-                }
-                Ok(Box::new(std::io::Cursor::new(bytes)))
-            }
-            Self::File { folder, new } => {
-                let new = new.into_inner().map_err(std::io::IntoInnerError::into_error)?;
-                let Some(name) = name else { return Ok(Box::new(new.into_file())) };
-                let file = new.reopen()?;
-                // What can't be kept is read by this run all the same.
-                drop(new.persist(folder.join(name)));
-                Ok(Box::new(file))
-            }
-        }
-    }
-}
-
-impl Write for CacheFile {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        match self {
-            Self::Memory { bytes: all, .. } => all.write(bytes),
-            Self::File { new, .. } => new.write(bytes),
-        }
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        match self {
-            Self::Memory { .. } => Ok(()),
-            Self::File { new, .. } => new.flush(),
         }
     }
 }
@@ -340,6 +293,7 @@ impl fmt::Debug for State {
         match &*self.0 {
             Place::Folder(folder) | Place::Among(folder) => f.debug_tuple("State").field(folder).finish(),
             Place::Memory { .. } => f.write_str("State(in memory)"),
+            Place::Untouched(state) => state.fmt(f),
         }
     }
 }
@@ -409,6 +363,19 @@ fn open_lock(path: &Path) -> std::io::Result<File> {
     private().truncate(false).open(path)
 }
 
+/// True if the file is there and some process has it locked.
+fn is_locked(path: &Path) -> Result<bool, RepoError> {
+    match File::open(path) {
+        Ok(file) => match file.try_lock() {
+            Ok(()) => Ok(false),
+            Err(TryLockError::WouldBlock) => Ok(true),
+            Err(TryLockError::Error(source)) => Err(failed("lock", path, source)),
+        },
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(failed("open", path, error)),
+    }
+}
+
 /// Replaces a small file atomically and durably.
 fn replace(path: &Path, bytes: &[u8]) -> Result<(), RepoError> {
     let temporary = path.with_extension(format!("{}.new", std::process::id()));
@@ -425,69 +392,4 @@ fn replace(path: &Path, bytes: &[u8]) -> Result<(), RepoError> {
         let _ = fs::remove_file(&temporary);
         failed("write", path, source)
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use sb_crypto::sha256;
-
-    fn states() -> (tempfile::TempDir, [State; 2]) {
-        let folder = tempfile::tempdir().unwrap();
-        let state = State::open(&folder.path().join("a/b")).unwrap();
-        (folder, [state, State::in_memory()])
-    }
-
-    #[test]
-    fn log_key_and_heads_are_remembered() {
-        let (_folder, states) = states();
-        for state in states {
-            assert!(state.log_key().unwrap().is_none());
-            let key = SigningKey::from_seed(&[7; 32]);
-            state.set_log_key(&key).unwrap();
-            assert_eq!(state.log_key().unwrap().unwrap().public(), key.public());
-            assert_eq!(state.remembered().unwrap(), Remembered::default());
-            let head = Head { sequence: 41, digest: sha256(b"entry") };
-            let heads = BTreeMap::from([(KeyId::new([3; 16]), head)]);
-            let remembered = Remembered { root: Some(sha256(b"root")), heads };
-            state.remember(&remembered).unwrap();
-            assert_eq!(state.remembered().unwrap(), remembered);
-        }
-    }
-
-    #[test]
-    fn a_run_is_alive_while_it_is_held() {
-        let (_folder, states) = states();
-        for state in states {
-            let run = RunId::new([1; 8]);
-            assert!(!state.is_alive(run).unwrap());
-            let guard = state.hold(run).unwrap();
-            assert!(state.is_alive(run).unwrap());
-            drop(guard);
-            assert!(!state.is_alive(run).unwrap());
-            drop(state.lock_journal().unwrap());
-            drop(state.lock_journal().unwrap());
-        }
-    }
-
-    #[test]
-    #[cfg(unix)]
-    fn the_log_key_is_readable_by_its_owner_alone() {
-        use std::os::unix::fs::PermissionsExt;
-        let (folder, [state, _]) = states();
-        state.set_log_key(&SigningKey::from_seed(&[7; 32])).unwrap();
-        let mode = |path: &str| fs::metadata(folder.path().join(path)).unwrap().permissions().mode() & 0o777;
-        assert_eq!((mode("a/b"), mode("a/b/log.key")), (0o700, 0o600));
-    }
-
-    #[test]
-    fn damaged_state_is_reported() {
-        let (folder, [state, _]) = states();
-        fs::write(folder.path().join("a/b/log.key"), b"short").unwrap();
-        fs::write(folder.path().join("a/b/heads"), b"not a head").unwrap();
-        assert!(matches!(state.log_key(), Err(RepoError::State { action: "read", .. })));
-        assert!(matches!(state.remembered(), Err(RepoError::State { action: "read", .. })));
-        fs::write(folder.path().join("file"), b"").unwrap();
-        assert!(matches!(State::open(&folder.path().join("file/x")), Err(RepoError::State { action: "create", .. })));
-    }
 }
