@@ -164,6 +164,23 @@ fn streams_are_backed_up_as_one_file() {
 }
 
 #[test]
+fn a_pipe_that_nothing_comes_from_can_be_stopped() {
+    let world = World::new();
+    for arguments in ["backup --stdin <p", "backup --stdin-from-command -- sleep 60"] {
+        let line = stream(
+            &world,
+            "rm -f p; mkfifo p; exec 3<>p; true",
+            &format!("{arguments} & sleep 1; kill -TERM $!; wait $!; echo ended $? >ended"),
+        );
+        let ran = sh(&world.root, line);
+        let ended = fs::read_to_string(world.path("ended")).unwrap();
+        assert_eq!(ended, "ended 130\n", "{ran:?}");
+        assert!(ran.err.contains("interrupted"), "{ran:?}");
+    }
+    assert!(!world.ok(&["snapshots"]).contains("/stdin"), "there is no snapshot");
+}
+
+#[test]
 fn lists_say_what_is_backed_up() {
     let world = World::new();
     fs::write(world.path("list"), "firm/note.txt\n\nfirm/miller/2025\n").unwrap();
@@ -196,12 +213,23 @@ fn commands_run_before_and_after() {
     let (status, id) = after.trim().split_once(' ').unwrap();
     assert!(status == "done" && id.len() == 64, "{after}");
     assert!(world.ok(&["ls", id]).contains("firm/early\n"));
-    let failed = world.run(&["backup", "firm", "--pre-command", "exit 4", "--post-command", "rm after"]);
+    let failed = world.run(&[
+        "backup",
+        "firm",
+        "--pre-command",
+        "exit 4",
+        "--post-command",
+        "test $SB_STATUS = failed && rm after",
+    ]);
     assert!(
         failed.code == 1 && failed.err.contains("ended with exit status: 4. Nothing has been backed up."),
         "{failed:?}"
     );
-    assert!(world.path("after").exists());
+    assert!(!world.path("after").exists(), "what began half-way is tidied up");
+    let line = stream(&world, "seq 1 100000", "backup --stdin -q --pre-command 'head -c 100000 >/dev/null'");
+    assert_eq!(sh(&world.root, line).code, 0);
+    let whole: String = (1..=100_000).map(|n| format!("{n}\n")).collect();
+    assert!(world.ok(&["cat", "latest:/stdin"]) == whole, "what comes in is the backup's, all of it");
     let odd = world.run(&["backup", "firm", "nowhere", "--post-command", "echo $SB_STATUS; exit 5"]);
     assert!(odd.code == 3 && odd.err.contains("partial\n") && odd.err.contains("ended with exit status: 5"), "{odd:?}");
 }

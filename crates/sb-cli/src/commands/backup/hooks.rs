@@ -1,7 +1,7 @@
 //! Commands of the user's that run before and after a backup.
 
 use std::ffi::OsStr;
-use std::process::{Command, ExitStatus};
+use std::process::{Command, ExitStatus, Stdio};
 
 use crate::failure::Failure;
 use crate::output::Output;
@@ -37,6 +37,9 @@ pub(super) fn after(command: Option<&OsStr>, output: &Output, status: &str, snap
 fn shell(command: &OsStr, variables: &[(&str, &str)]) -> std::io::Result<ExitStatus> {
     let (shell, flag) = if cfg!(windows) { ("cmd", "/C") } else { ("sh", "-c") };
     // What it prints goes where our messages go: the output may be read by a program.
-    let stdout = std::process::Stdio::from(std::io::stderr());
-    Command::new(shell).arg(flag).arg(command).envs(variables.iter().copied()).stdout(stdout).status()
+    let stdout = Stdio::from(std::io::stderr());
+    // What comes in is the backup's.
+    let stdin = Stdio::null();
+    let variables = variables.iter().copied();
+    Command::new(shell).arg(flag).arg(command).envs(variables).stdin(stdin).stdout(stdout).status()
 }

@@ -60,16 +60,61 @@ pub(super) fn stream(name: &Path, stream: impl Read + Send + 'static) -> Result<
     Ok(StreamSource::new(path, stream, now))
 }
 
+/// What comes in, until somebody wants to stop: a pipe that nothing comes from would be waited for without end.
+#[derive(Debug)]
+pub(super) struct UntilStopped<R> {
+    pub(super) from: R,
+    pub(super) stop: &'static AtomicBool,
+}
+
+#[cfg(unix)]
+impl<R: Read + std::os::fd::AsFd> Read for UntilStopped<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        use rustix::event::{PollFd, PollFlags, Timespec, poll};
+        const A_MOMENT: Timespec = Timespec { tv_sec: 0, tv_nsec: 200_000_000 };
+        loop {
+            if self.stop.load(Ordering::Relaxed) {
+                return Err(io::Error::other("interrupted"));
+            }
+            match poll(&mut [PollFd::new(&self.from, PollFlags::IN)], Some(&A_MOMENT)) {
+                Ok(0) | Err(rustix::io::Errno::INTR) => {}
+                // What can't be waited for is read; that tells what is wrong.
+                Ok(_) | Err(_) => return self.from.read(buffer),
+            }
+        }
+    }
+}
+
+/// What is piped into the program, unbuffered: what has been read already is not waited for.
+#[cfg(unix)]
+pub(super) fn standard_input() -> Result<fs::File, Failure> {
+    use std::os::fd::AsFd;
+    let cloned = io::stdin().as_fd().try_clone_to_owned();
+    cloned.map(fs::File::from).map_err(|error| Failure::file("read", Path::new("the standard input"), &error))
+}
+
+#[cfg(not(unix))]
+pub(super) fn standard_input() -> Result<io::Stdin, Failure> {
+    Ok(io::stdin())
+}
+
+#[cfg(not(unix))]
+impl<R: Read> Read for UntilStopped<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.from.read(buffer)
+    }
+}
+
 /// What a command prints. Its end is an error unless the command ended well: half a dump is none.
 #[derive(Debug)]
 pub(super) struct CommandOutput {
     name: String,
     child: Child,
-    stdout: ChildStdout,
+    stdout: UntilStopped<ChildStdout>,
 }
 
 impl CommandOutput {
-    pub(super) fn start(command: &[OsString]) -> Result<Self, Failure> {
+    pub(super) fn start(command: &[OsString], stop: &'static AtomicBool) -> Result<Self, Failure> {
         let (program, arguments) =
             command.split_first().ok_or_else(|| Failure::usage("no command is given to take the output of"))?;
         let name = program.to_string_lossy().into_owned();
@@ -77,7 +122,7 @@ impl CommandOutput {
         let mut child = child.map_err(|error| {
             Failure::new(format!("cannot run `{name}`: {error}")).hint("Nothing has been backed up")
         })?;
-        let stdout = child.stdout.take().expect("asked for");
+        let stdout = UntilStopped { from: child.stdout.take().expect("asked for"), stop };
         Ok(Self { name, child, stdout })
     }
 }
@@ -119,11 +164,14 @@ impl Monitor for AllOrNothing<'_> {
         self.monitor.count(counter, n);
     }
 
-    fn expect(&self, counter: Counter, total: u64) {
-        self.monitor.expect(counter, total);
-    }
+    // How much will come in nobody knows, whatever the source guesses.
+    fn expect(&self, _: Counter, _: u64) {}
 
     fn problem(&self, problem: &Problem) {
+        if self.stop.load(Ordering::Relaxed) {
+            // Somebody else has ended the run, and that is why.
+            return;
+        }
         *self.problem.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(problem.clone());
         self.stop.store(true, Ordering::Relaxed);
     }

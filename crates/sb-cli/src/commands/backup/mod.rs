@@ -6,6 +6,7 @@ mod input;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::PoisonError;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
@@ -19,7 +20,7 @@ use crate::failure::Failure;
 use crate::platform;
 use crate::text::{count, duration, number};
 use crate::when;
-use input::{AllOrNothing, CommandOutput};
+use input::{AllOrNothing, CommandOutput, UntilStopped};
 
 /// So many problems are listed unless more is asked for.
 const PROBLEMS_SHOWN: usize = 20;
@@ -165,9 +166,8 @@ pub(crate) fn run(mut args: BackupArgs, context: &Context) -> Result<Exit, Failu
     if args.dry_run {
         return Ok(if back_up(args, context)?.is_partial() { Exit::Partial } else { Exit::Done });
     }
-    hooks::before(args.pre_command.as_deref())?;
     let post = args.post_command.take();
-    let outcome = back_up(args, context);
+    let outcome = hooks::before(args.pre_command.as_deref()).and_then(|()| back_up(args, context));
     let (status, snapshot) = match &outcome {
         Ok(report) if report.is_partial() => ("partial", report.snapshot.to_string()),
         Ok(report) => ("done", report.snapshot.to_string()),
@@ -182,7 +182,7 @@ fn back_up(args: BackupArgs, context: &Context) -> Result<BackupReport, Failure>
     let is_rehearsal = args.dry_run;
     let (verb, open): (_, fn(&Context) -> _) =
         if is_rehearsal { ("rehearsing", Context::rehearse) } else { ("backing up", Context::open) };
-    let report = match stream_of(&args)? {
+    let report = match stream_of(&args, context.stop)? {
         Some(stream) => {
             let options = options(BackupArgs { paths: Vec::new(), ..args }, context)?;
             back_up_stream(&mut open(context)?, &stream, &options, verb, context)
@@ -207,14 +207,14 @@ fn back_up(args: BackupArgs, context: &Context) -> Result<BackupReport, Failure>
 }
 
 /// The stream that is to be backed up, if it is one.
-fn stream_of(args: &BackupArgs) -> Result<Option<sb_core::source::StreamSource>, Failure> {
+fn stream_of(args: &BackupArgs, stop: &'static AtomicBool) -> Result<Option<sb_core::source::StreamSource>, Failure> {
     let name = args.stdin_name.clone().unwrap_or_else(|| PathBuf::from("stdin"));
     if args.stdin_from_command {
         let command: Vec<OsString> = args.paths.iter().map(|word| word.clone().into_os_string()).collect();
-        return input::stream(&name, CommandOutput::start(&command)?).map(Some);
+        return input::stream(&name, CommandOutput::start(&command, stop)?).map(Some);
     }
     if args.stdin {
-        return input::stream(&name, std::io::stdin()).map(Some);
+        return input::stream(&name, UntilStopped { from: input::standard_input()?, stop }).map(Some);
     }
     match &args.stdin_name {
         Some(_) => Err(Failure::usage("--stdin-name names what --stdin or --stdin-from-command back up")),
