@@ -71,7 +71,14 @@ impl Vault {
         let names: Vec<String> = removed.iter().map(|(name, _)| name.clone()).collect();
         let list = self.condemn(author, &names)?;
         // What a run compares with it can still read; a collection takes it when that run is over.
-        let bases = Leases::read(self)?.bases();
+        let bases = match Leases::read(self) {
+            Ok(leases) => leases.bases(),
+            Err(error) => {
+                // Nothing was entered, so nothing will be deleted.
+                self.lift(&list);
+                return Err(error);
+            }
+        };
         let bases: BTreeSet<String> = bases.iter().map(|base| name::snapshot(base).to_string()).collect();
         let doomed: Vec<String> = names.into_iter().filter(|name| !bases.contains(name)).collect();
         self.carry_out(author, &list, Change { operation: "forget", added: Vec::new(), removed }, &doomed)?;

@@ -20,9 +20,11 @@ mod removal;
 mod reserve;
 mod rewrite;
 mod scene;
+mod witnesses;
 
 pub(crate) use condemn::{about_to_go, condemned_lists};
 pub(crate) use leases::Leases;
+pub(crate) use mark::is_hopeless;
 pub use plan::MaxUnused;
 
 use std::collections::BTreeSet;
@@ -35,11 +37,12 @@ use crate::clock::{Counter, Progress};
 use crate::error::RepoError;
 use crate::ids::RunId;
 use crate::name;
+use crate::sessions::KeyFinder;
 use crate::vault::Vault;
 use crate::wire::frame::Author;
 
 use mark::Marked;
-use scene::{RunsKnown, Scene};
+use scene::{Scene, Strays};
 
 /// What a collection calls itself in the journal. Its entries raise the vault's generation.
 pub(crate) const OPERATION: &str = "collect";
@@ -146,23 +149,35 @@ impl Vault {
             return Err(RepoError::NoReadingKey { what: "names and snapshots" });
         }
         if options.dry_run {
-            return self.preview(options, progress);
+            let view = self.view.clone();
+            let outcome = self.preview(options, progress);
+            // What a collection would have taken over counted for this only.
+            self.finder = KeyFinder::new(&view);
+            self.view = view;
+            return outcome;
         }
         self.release_reserve()?;
         let writer = self.writer()?;
+        // What is complete is not left lying about, whoever has lost its entry; what is not is what nobody was told of.
+        let strays = Strays::new(self.adopt_snapshots(&writer, progress)?);
         let run = RunId::random(&*self.around.random);
         let state = self.around.state.clone();
         let _alive = state.hold(run)?;
         let author = Author { key: &writer, run };
         let mut lease = Held::take(self, &author, None)?;
-        let outcome = Collection::run(self, author, &mut lease, *options, progress);
+        let outcome = Collection::run(self, author, &mut lease, *options, strays, progress);
         lease.end(&self.around);
         outcome
     }
 
     /// What a collection would do now.
     fn preview(&mut self, options: &CollectOptions, progress: Progress<'_>) -> Result<CollectReport, RepoError> {
-        let scene = self.look(None, &mut RunsKnown::new())?;
+        let leavings = self.leavings(progress)?;
+        if leavings.has_snapshots() {
+            self.counting(&leavings.whole);
+        }
+        let mut strays = Strays::new(leavings.hopeless);
+        let scene = self.look(None, &mut strays)?;
         let marked = Marked::mark(self, &scene, &BTreeSet::new(), progress, &mut || progress.check())?;
         let plan = self.plan(&scene, &marked, options.max_unused, None);
         let mut report = CollectReport { dry_run: true, ..plan.report.clone() };
