@@ -235,6 +235,39 @@ fn a_snapshot_that_is_damaged_may_have_been_promised_to_somebody() {
     }
 }
 
+#[test]
+fn a_snapshot_that_cannot_be_read_and_is_in_no_journal_can_be_given_up() {
+    let (storage, machine, mut vault) = begin(432);
+    vault.backup(&source(), &options(), Progress::none()).unwrap();
+    let before = stored(&storage);
+    let left = dead_run(&storage, &machine);
+    let name = left.iter().find(|name| name.starts_with("snapshots/")).unwrap();
+    rot(&storage, name);
+    let refused = collect_as(&machine, &storage);
+    assert!(matches!(&refused, Err(RepoError::Undecided { name: told, .. }) if told == name), "{refused:?}");
+    let id = SnapshotId::from_hex(name.strip_prefix("snapshots/").unwrap()).unwrap();
+    let mut vault = machine.open(storage.clone(), &key()).unwrap();
+    assert!(vault.can_forget(&id) && !vault.can_forget(&SnapshotId::new([7; 32])));
+    vault.forget(&[id], Progress::none()).unwrap();
+    assert!(!vault.can_forget(&id));
+    collect_as(&machine, &storage).unwrap();
+    assert!(stored(&storage) == before);
+    good(&machine.open(storage, &key()).unwrap());
+}
+
+#[test]
+fn a_snapshot_that_nobody_has_signed_says_nothing_about_what_is_needed() {
+    let (storage, machine, mut vault) = begin(433);
+    vault.backup(&source(), &options(), Progress::none()).unwrap();
+    let mut bytes = storage.objects()[&names(&storage, "snapshots")[0]].clone();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    let forged = format!("snapshots/{}", sb_crypto::sha256(&bytes));
+    storage.put_raw(&forged, bytes);
+    collect_as(&machine, &storage).unwrap();
+    assert!(storage.objects().contains_key(&forged), "it is for verify to name");
+}
+
 /// A vault with two snapshots that have been given tags, and the second machine to forget one.
 fn tagged(seed: u64) -> (Arc<MemoryStorage>, Machine, Machine, [SnapshotId; 2]) {
     let (storage, machine, mut vault) = begin(seed);

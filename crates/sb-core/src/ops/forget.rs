@@ -101,7 +101,11 @@ impl Session {
                 match (fitting.next().flatten(), fitting.next()) {
                     (Some(id), None) => Ok(id),
                     (Some(_), Some(_)) => Err(RepoError::AmbiguousSnapshot { name }.into()),
-                    (None, _) => Err(RepoError::NoSuchSnapshot { name }.into()),
+                    // One that is in no journal and can't be read goes by its whole id.
+                    (None, _) => match SnapshotId::from_hex(&name).filter(|id| self.vault.can_forget(id)) {
+                        Some(id) => Ok(id),
+                        None => Err(RepoError::NoSuchSnapshot { name }.into()),
+                    },
                 }
             }
             found => Ok(found?.id),

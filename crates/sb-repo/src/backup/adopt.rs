@@ -33,8 +33,8 @@ struct Orphan {
 pub(crate) struct Leavings {
     /// What is whole: packs, their keys and locators, and snapshots that turn out complete.
     pub(crate) whole: Vec<Added>,
-    /// Snapshots that can't be complete any more, so that nobody can have been told of them.
-    pub(crate) hopeless: BTreeSet<String>,
+    /// Snapshots that are not complete, where nothing is damaged that they may need.
+    incomplete: Vec<String>,
 }
 
 impl Leavings {
@@ -87,10 +87,29 @@ impl Vault {
         }
         self.around.storage.sweep()?;
         let leavings = self.leavings(progress)?;
+        let hopeless = self.hopeless(&leavings, progress)?;
         if leavings.has_snapshots() {
             self.take_over(writer, leavings.whole, progress)?;
         }
-        Ok(leavings.hopeless)
+        Ok(hopeless)
+    }
+
+    /// Snapshots among these that can't be complete any more, so that nobody can have been told of them.
+    pub(crate) fn hopeless(
+        &mut self,
+        leavings: &Leavings,
+        progress: Progress<'_>,
+    ) -> Result<BTreeSet<String>, RepoError> {
+        let condemned = self.condemned()?;
+        self.as_if_live(&leavings.whole, |vault| {
+            let mut hopeless = BTreeSet::new();
+            for name in &leavings.incomplete {
+                if is_hopeless(vault, name, &condemned, progress)? {
+                    hopeless.insert(name.clone());
+                }
+            }
+            Ok(hopeless)
+        })
     }
 
     /// Enters what is whole of what writers have signed whose journals are gone altogether: the user takes the vault as it is.
@@ -130,48 +149,44 @@ impl Vault {
         let (snapshots, others): (Vec<_>, Vec<_>) =
             orphans.into_iter().partition(|orphan| orphan.parsed.kind == ObjectKind::Snapshot);
         let mut leavings = Leavings { whole: others.iter().map(Orphan::added).collect(), ..Leavings::default() };
-        if snapshots.is_empty() {
-            return Ok(leavings);
-        }
-        // Only so that the snapshots can be checked.
-        let view = self.view.clone();
-        self.counting(&leavings.whole);
-        let judged = self.judge(&snapshots, is_damaged, &condemned, &mut leavings, progress);
-        self.finder = KeyFinder::new(&view);
-        self.view = view;
-        judged.map(|()| leavings)
-    }
-
-    /// Lets these objects count as live in this view.
-    pub(crate) fn counting(&mut self, objects: &[Added]) {
-        self.view.live.count(objects.iter().cloned());
-        self.finder = KeyFinder::new(&self.view);
-    }
-
-    fn judge(
-        &self,
-        snapshots: &[Orphan],
-        is_damaged: bool,
-        condemned: &BTreeSet<String>,
-        leavings: &mut Leavings,
-        progress: Progress<'_>,
-    ) -> Result<(), RepoError> {
-        let mut complete = Vec::new();
-        for snapshot in snapshots {
-            if self.is_complete(&snapshot.name, progress)? {
-                complete.push(snapshot.added());
-            } else if !is_damaged && is_hopeless(self, &snapshot.name, condemned, progress)? {
-                leavings.hopeless.insert(snapshot.name.clone());
+        let (mut complete, mut incomplete) = (Vec::new(), Vec::new());
+        self.as_if_live(&leavings.whole, |vault| {
+            for snapshot in &snapshots {
+                if vault.is_complete(&snapshot.name, progress)? {
+                    complete.push(snapshot.added());
+                } else if !is_damaged {
+                    incomplete.push(snapshot.name.clone());
+                }
             }
-        }
+            Ok(())
+        })?;
+        leavings.incomplete = incomplete;
         // What a collector has deleted since the listing is not there, whatever the listing says; packs that it takes from under
         // the journal's entry cost nothing, but a snapshot must hold.
-        if !complete.is_empty() && !self.is_undisturbed(condemned)? {
+        if !complete.is_empty() && !self.is_undisturbed(&condemned)? {
             progress.monitor.warning("a collection is at work, so that snapshots of interrupted runs are not used now");
             complete.clear();
         }
         leavings.whole.append(&mut complete);
-        Ok(())
+        Ok(leavings)
+    }
+
+    /// Does something with a view in which these objects count as live.
+    pub(crate) fn as_if_live<T>(
+        &mut self,
+        objects: &[Added],
+        act: impl FnOnce(&mut Self) -> Result<T, RepoError>,
+    ) -> Result<T, RepoError> {
+        if objects.is_empty() {
+            return act(self);
+        }
+        let view = self.view.clone();
+        self.view.live.count(objects.iter().cloned());
+        self.finder = KeyFinder::new(&self.view);
+        let outcome = act(self);
+        self.finder = KeyFinder::new(&view);
+        self.view = view;
+        outcome
     }
 
     /// True if no collector has condemned or deleted anything since this was condemned and the packs were listed.

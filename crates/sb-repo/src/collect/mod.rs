@@ -37,7 +37,6 @@ use crate::clock::{Counter, Progress};
 use crate::error::RepoError;
 use crate::ids::RunId;
 use crate::name;
-use crate::sessions::KeyFinder;
 use crate::vault::Vault;
 use crate::wire::frame::Author;
 
@@ -149,12 +148,10 @@ impl Vault {
             return Err(RepoError::NoReadingKey { what: "names and snapshots" });
         }
         if options.dry_run {
-            let view = self.view.clone();
-            let outcome = self.preview(options, progress);
-            // What a collection would have taken over counted for this only.
-            self.finder = KeyFinder::new(&view);
-            self.view = view;
-            return outcome;
+            let leavings = self.leavings(progress)?;
+            let mut strays = Strays::new(self.hopeless(&leavings, progress)?);
+            let taken_over = if leavings.has_snapshots() { &leavings.whole[..] } else { &[] };
+            return self.as_if_live(taken_over, |vault| vault.preview(options, &mut strays, progress));
         }
         self.release_reserve()?;
         let writer = self.writer()?;
@@ -171,13 +168,13 @@ impl Vault {
     }
 
     /// What a collection would do now.
-    fn preview(&mut self, options: &CollectOptions, progress: Progress<'_>) -> Result<CollectReport, RepoError> {
-        let leavings = self.leavings(progress)?;
-        if leavings.has_snapshots() {
-            self.counting(&leavings.whole);
-        }
-        let mut strays = Strays::new(leavings.hopeless);
-        let scene = self.look(None, &mut strays)?;
+    fn preview(
+        &mut self,
+        options: &CollectOptions,
+        strays: &mut Strays,
+        progress: Progress<'_>,
+    ) -> Result<CollectReport, RepoError> {
+        let scene = self.look(None, strays)?;
         let marked = Marked::mark(self, &scene, &BTreeSet::new(), progress, &mut || progress.check())?;
         let plan = self.plan(&scene, &marked, options.max_unused, None);
         let mut report = CollectReport { dry_run: true, ..plan.report.clone() };

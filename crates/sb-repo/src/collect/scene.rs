@@ -10,7 +10,7 @@ use crate::ids::RunId;
 use crate::labels::idle_labels;
 use crate::live::{Listing, list, names_in};
 use crate::name::{ObjectKind, ParsedName, snapshot};
-use crate::object::trailer_of;
+use crate::object::{check_object, trailer_of};
 use crate::vault::Vault;
 use crate::view::View;
 use crate::wire::journal::Added;
@@ -147,7 +147,7 @@ impl Vault {
             } else if !live.contains(name) && parsed.kind != ObjectKind::Label {
                 let known = strays.runs.get(name).copied();
                 // What no writer of the vault has signed is for verify to name.
-                let run = if known.is_some() { known } else { self.run_of(name, *size)? };
+                let run = if known.is_some() { known } else { self.run_of(&parsed, name, *size)? };
                 unentered.extend(run.map(|run| (name.clone(), run)));
             }
         }
@@ -182,8 +182,15 @@ impl Vault {
         Ok(scene)
     }
 
-    /// The run of an object that says it was signed by a writer of the vault.
-    fn run_of(&self, name: &str, size: u64) -> Result<Option<RunId>, RepoError> {
+    /// The run of an object that says it was signed by a writer of the vault; of a snapshot, also its signature is looked at, for
+    /// anybody could make one that can't be read and so seem to need anything.
+    fn run_of(&self, parsed: &ParsedName, name: &str, size: u64) -> Result<Option<RunId>, RepoError> {
+        if parsed.kind == ObjectKind::Snapshot {
+            match check_object(&self.view, parsed, name) {
+                Ok(_) | Err(Flaw::WrongHash | Flaw::Unreadable(_)) => {}
+                Err(_) => return Ok(None),
+            }
+        }
         let trailer = trailer_of(&*self.around.storage, name, size)?;
         Ok(trailer.filter(|trailer| self.view.trust.writers.contains_key(&trailer.signer)).map(|trailer| trailer.run))
     }
