@@ -192,6 +192,26 @@ fn a_machine_that_was_cut_short_when_it_enrolled_is_missed_by_nobody() {
     good(&machine.open(storage.clone(), &key()).unwrap());
 }
 
+#[test]
+fn a_run_whose_keys_were_adopted_and_deleted_between_their_copies_finds_out() {
+    let (storage, machine, mut vault) = begin(422);
+    vault.backup(&source(), &options(), Progress::none()).unwrap();
+    let (elsewhere, first) = (storage.clone(), AtomicBool::new(true));
+    let hooked = Faulty::new(&storage, move |act, name| {
+        if act == Act::Create && name.starts_with("twin/sessions/") && first.swap(false, Ordering::Relaxed) {
+            let others = [Machine::new(423), Machine::new(424)];
+            others.iter().for_each(|other| other.clock.advance_hours(100));
+            let mut small = MemorySource::new(&["/f"]);
+            others[0].backup(elsewhere.clone(), &key(), small.file("/f/x", b"short")).unwrap();
+            collect_as(&others[1], &elsewhere).unwrap();
+        }
+        false
+    });
+    let report = machine.backup(hooked, &key(), &more()).unwrap();
+    let vault = Machine::new(425).open(storage, &key()).unwrap();
+    assert_holds(&vault, &report.snapshot.to_string(), &expected(&more()));
+}
+
 /// A run that dies when all but its journal entry is written; the names of what it stored.
 fn dead_run(storage: &Arc<MemoryStorage>, machine: &Machine) -> Vec<String> {
     let before = storage.objects();
