@@ -102,7 +102,7 @@ impl From<CoreError> for Failure {
             CoreError::NoVault { .. } => Exit::NoVault,
             CoreError::Repo(RepoError::WrongCredential | RepoError::NoSuchSlot { .. }) => Exit::WrongKey,
             CoreError::Repo(RepoError::Busy { .. }) => Exit::Busy,
-            CoreError::Repo(RepoError::EmptyPolicy) => Exit::Usage,
+            CoreError::Repo(RepoError::EmptyPolicy | RepoError::UnusedTags { .. }) => Exit::Usage,
             CoreError::Repo(RepoError::Interrupted) => Exit::Interrupted,
             CoreError::Repo(RepoError::RootMismatch { .. }) => Exit::Damaged,
             CoreError::Repo(RepoError::State { source, .. }) if source.kind() == io::ErrorKind::InvalidData => {

@@ -116,6 +116,9 @@ fn repo(error: &RepoError) -> Option<&'static str> {
             "Wait until it is over; if it died, it can be run again on its own machine at once, and elsewhere two days later"
         }
         RepoError::EmptyPolicy => "Give at least one of the --keep options, or name snapshots",
+        RepoError::UnusedTags { .. } => {
+            "Nothing was forgotten. `sb snapshots` shows the tags there are; `--keep-tag a,b` keeps what has both"
+        }
         RepoError::NoSuchSnapshot { .. } => "`sb snapshots` lists those there are",
         RepoError::AmbiguousSnapshot { .. } => "Write more digits; `sb snapshots -v` shows them all",
         RepoError::NoSuchPath { .. } => "`sb ls SNAP` shows what is in a snapshot; paths in it are absolute",

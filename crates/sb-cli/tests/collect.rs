@@ -83,8 +83,15 @@ fn rules_say_what_stays_and_why() {
     assert_eq!((&summary["forgotten"], &summary["kept"]), (&2.into(), &2.into()));
     assert!(summary["collected"]["freed_bytes"].as_u64().unwrap() > 0, "{summary}");
     assert_eq!(ids(&world), all[2..]);
-    world.ok(&["forget", "--keep-tag", "nobody", "--group-by", ""]);
-    assert_eq!(ids(&world), all[3..], "one always stays");
+    world.ok(&["tag", "latest~1", "--add", "audit", "--add", "2025"]);
+    let mistaken = "sb: no snapshot is tagged `audit,2026`. Nothing was forgotten. `sb snapshots` shows the tags there are; \
+                    `--keep-tag a,b` keeps what has both.";
+    world.fails(&["forget", "--keep-tag", "audit,2026", "--keep-last", "1"], 2, mistaken);
+    assert_eq!(ids(&world), all[2..]);
+    world.ok(&["forget", "--keep-tag", "2025,audit", "--keep-within-daily", "0d"]);
+    assert_eq!(ids(&world), all[2..], "the newest day has one, and the other has both tags");
+    world.ok(&["forget", "--keep-tag", "audit", "--group-by", ""]);
+    assert_eq!(ids(&world), all[2..3]);
     world.ok(&["verify"]);
 }
 

@@ -120,6 +120,12 @@ pub enum RepoError {
     /// No rule says which snapshots to keep.
     #[error("no rule says which snapshots to keep")]
     EmptyPolicy,
+    /// A rule keeps what has certain tags, and nothing has them: somebody has made a mistake.
+    #[error("no snapshot is tagged `{tags}`")]
+    UnusedTags {
+        /// The tags, with commas between.
+        tags: String,
+    },
     /// No snapshot has this id.
     #[error("no snapshot `{name}`")]
     NoSuchSnapshot {

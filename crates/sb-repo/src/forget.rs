@@ -15,6 +15,7 @@ use crate::error::RepoError;
 use crate::ids::{RunId, SnapshotId};
 use crate::name;
 use crate::vault::{Change, Vault};
+use crate::view::View;
 use crate::wire::frame::Author;
 
 /// What was forgotten.
@@ -26,6 +27,18 @@ pub struct ForgetReport {
 }
 
 impl Vault {
+    /// True if [`forget`](Self::forget) finds such a snapshot: also one that can't be read, and one that is in no journal.
+    pub fn can_forget(&self, id: &SnapshotId) -> bool {
+        self.forgettable(name::snapshot(id).as_str()).is_some()
+    }
+
+    /// The size of what can be forgotten.
+    fn forgettable(&self, name: &str) -> Option<u64> {
+        let View { live, listing, .. } = &self.view;
+        let there = listing.get(name).copied().filter(|_| !live.is_removed(name));
+        live.get(name).map(|recorded| recorded.size).or(there)
+    }
+
     /// Forgets these snapshots, also damaged ones. From then on nobody finds them; what only they needed stays until the next
     /// [`collect`](Self::collect).
     ///
@@ -38,8 +51,7 @@ impl Vault {
         let mut removed = Vec::new();
         for id in snapshots.iter().collect::<BTreeSet<_>>() {
             let name = name::snapshot(id).to_string();
-            let recorded = self.view.live.get(&name);
-            let size = recorded.ok_or_else(|| RepoError::NoSuchSnapshot { name: id.to_string() })?.size;
+            let size = self.forgettable(&name).ok_or_else(|| RepoError::NoSuchSnapshot { name: id.to_string() })?;
             removed.push((name, size));
         }
         if removed.is_empty() {
@@ -71,7 +83,14 @@ impl Vault {
         let names: Vec<String> = removed.iter().map(|(name, _)| name.clone()).collect();
         let list = self.condemn(author, &names)?;
         // What a run compares with it can still read; a collection takes it when that run is over.
-        let bases = Leases::read(self)?.bases();
+        let bases = match Leases::read(self) {
+            Ok(leases) => leases.bases(),
+            Err(error) => {
+                // Nothing was entered, so nothing will be deleted.
+                self.lift(&list);
+                return Err(error);
+            }
+        };
         let bases: BTreeSet<String> = bases.iter().map(|base| name::snapshot(base).to_string()).collect();
         let doomed: Vec<String> = names.into_iter().filter(|name| !bases.contains(name)).collect();
         self.carry_out(author, &list, Change { operation: "forget", added: Vec::new(), removed }, &doomed)?;

@@ -9,7 +9,7 @@ use crate::error::{Flaw, RepoError};
 use crate::ids::{Id, RunId, SnapshotId};
 use crate::keys::CompartmentKeys;
 use crate::live::{names_in, read};
-use crate::name::{ObjectKind, ParsedName, Stem, TWIN};
+use crate::name::{ObjectKind, ParsedName, Stem, TWIN, snapshot};
 use crate::sessions::write_twice;
 use crate::vault::{Change, Vault};
 use crate::view::{View, with_twins};
@@ -108,6 +108,14 @@ fn open_copy(view: &View, keys: &CompartmentKeys, parsed: &ParsedName, name: &st
     let plain = open_with(private, INFO, &frame.header.to_bytes(), frame.body)
         .map_err(|_| damaged(Malformed("does not open with the compartment's key").into()))?;
     Label::decode(plain.as_bytes()).map_err(|flaw| damaged(flaw.into()))
+}
+
+/// Both copies of the labels whose snapshots are not live: they mean nothing.
+pub(crate) fn idle_labels(view: &View, keys: &CompartmentKeys) -> Result<Vec<String>, RepoError> {
+    let labels = Labels::load(view, keys)?;
+    let idle = labels.of.into_iter().filter(|(id, _)| !view.live.contains(snapshot(id).as_str()));
+    let copies = idle.flat_map(|(_, placed)| placed).flat_map(|placed| [format!("{TWIN}{}", placed.name), placed.name]);
+    Ok(copies.filter(|name| view.live.contains(name) && view.listing.contains_key(name)).collect())
 }
 
 impl Vault {

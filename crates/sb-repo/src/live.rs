@@ -9,10 +9,11 @@ use sb_store::{ObjectName, Storage};
 use crate::error::{Flaw, RepoError};
 use crate::ids::KeyId;
 use crate::name::{ObjectKind, ParsedName, Stem, TWIN};
+use crate::object::trailer_of;
 use crate::state::{Head, Remembered};
 use crate::trust::Trust;
 use crate::wire::cbor::Malformed;
-use crate::wire::journal::JournalEntry;
+use crate::wire::journal::{Added, JournalEntry};
 
 /// Every name and size in a storage.
 pub(crate) type Listing = BTreeMap<String, u64>;
@@ -58,6 +59,7 @@ impl Live {
             live.replay_one(storage, trust, writer.expect("parsed names have a writer"), entries);
         }
         live.compare(remembered, &journals);
+        live.miss_journals(storage, listing, trust);
         live
     }
 
@@ -163,9 +165,50 @@ impl Live {
         }
     }
 
+    /// A journal that is gone altogether leaves a certificate, and objects that its writer has signed and nobody knows of. Who
+    /// was cut short between certificate and first entry has signed nothing yet.
+    fn miss_journals(&mut self, storage: &dyn Storage, listing: &Listing, trust: &Trust) {
+        let mut silent: BTreeSet<KeyId> =
+            trust.writers.keys().copied().filter(|writer| !self.heads.contains_key(writer)).collect();
+        for (name, size) in listing {
+            if silent.is_empty() {
+                return;
+            }
+            let is_entered = self.added.contains_key(name) || self.removed.contains(name);
+            let comes_and_goes = |kind: ObjectKind| kind.is_transient() || kind == ObjectKind::Journal;
+            if is_entered || ParsedName::parse(name).is_none_or(|parsed| comes_and_goes(parsed.kind)) {
+                continue;
+            }
+            let Ok(Some(trailer)) = trailer_of(storage, name, *size) else { continue };
+            if silent.remove(&trailer.signer) {
+                // One that is new may have begun its journal since that was listed.
+                let journal = storage.list(&format!("journal/{}", trailer.signer));
+                if journal.is_ok_and(|entries| entries.iter().all(|entry| listing.contains_key(&entry.name))) {
+                    self.flaws.push((missing_entry(trailer.signer, 0), Flaw::Missing));
+                }
+            }
+        }
+    }
+
+    /// Lets these objects count as live, as if an entry said so.
+    pub(crate) fn count(&mut self, objects: impl IntoIterator<Item = Added>) {
+        for Added { name, size, digest } in objects {
+            self.added.entry(name).or_insert(Recorded { size, digest });
+        }
+    }
+
     /// True if what the journals say is not all that they said once; readers then believe signatures alone.
     pub(crate) fn is_incomplete(&self) -> bool {
         !self.flaws.is_empty()
+    }
+
+    /// True if what is missing are whole journals. Taking over what their writers have signed makes up for that.
+    pub(crate) fn lacks_whole_journals_only(&self) -> bool {
+        let is_whole = |name: &str| {
+            let writer = name.split('/').nth(1).and_then(KeyId::from_hex);
+            writer.is_some_and(|writer| !self.heads.contains_key(&writer) && name == missing_entry(writer, 0))
+        };
+        self.is_incomplete() && self.flaws.iter().all(|(name, flaw)| *flaw == Flaw::Missing && is_whole(name))
     }
 
     /// What the journals say of this object, if it must be there.

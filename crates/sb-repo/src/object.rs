@@ -1,7 +1,7 @@
 //! Checking one object of any kind, as it is stored, with no key.
 
 use sb_crypto::{Digest, Sha256, sha256};
-use sb_store::ObjectName;
+use sb_store::{ObjectName, Storage, StoreError};
 
 use crate::error::Flaw;
 use crate::ids::{KeyId, RunId};
@@ -20,6 +20,16 @@ pub(crate) struct Checked {
     pub(crate) signer: KeyId,
     pub(crate) run: RunId,
     pub(crate) header: Header,
+}
+
+/// What an object of this size says of itself at its end; nothing is checked. None if it does not end like an object, or is gone.
+pub(crate) fn trailer_of(storage: &dyn Storage, name: &str, size: u64) -> Result<Option<Trailer>, StoreError> {
+    let Some(offset) = size.checked_sub(TRAILER as u64) else { return Ok(None) };
+    match storage.read_range(&ObjectName::new(name)?, offset, TRAILER) {
+        Ok(bytes) => Ok(Trailer::parse(&bytes).ok()),
+        Err(StoreError::NotFound { .. } | StoreError::Short { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// Reads every byte of an object; compares hash, vault, kind, signer and signature.

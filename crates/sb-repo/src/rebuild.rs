@@ -41,7 +41,7 @@ pub struct RebuildReport {
 impl Vault {
     /// Writes the locator anew from the footers of all packs, and takes away the increments before. Enrols this machine if the
     /// vault does not know it. With `accept_rollback`, the vault is believed even where this machine remembers more than it
-    /// has; without, that is an error.
+    /// has, and where whole journals are gone, of which it takes over what is left; without, the first is an error.
     ///
     /// # Errors
     /// [`RepoError::RolledBack`], and errors of storage and state. Packs that can't be read are in the report.
@@ -61,6 +61,9 @@ impl Vault {
         let known = self.around.state.log_key()?.map(|key| key.public());
         let writer = self.writer()?;
         report.enrolled |= known != Some(writer.public());
+        if accept_rollback {
+            self.accept_lost_journals(&writer, progress)?;
+        }
         let run = RunId::random(&*self.around.random);
         let state = self.around.state.clone();
         let _alive = state.hold(run)?;

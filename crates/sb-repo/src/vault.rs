@@ -209,7 +209,12 @@ impl Vault {
         let writer = key_id(&key.public());
         let remembered = self.view.remembered.heads.get(&writer).copied();
         match newest_entry(&self.view, writer, remembered) {
-            Ok(_) => Ok(key),
+            Ok(Some(_)) => Ok(key),
+            Ok(None) => {
+                // The enrolment was cut short. Who has a certificate and no journal would be taken for one who has lost it.
+                self.append(&key, RunId::new([0; 8]), Change { operation: "enrol", ..Change::default() })?;
+                Ok(key)
+            }
             // A chain that forks, because the log key was copied to another machine, or that rotted at its end can't be
             // continued: from here on this machine writes under a new name.
             Err(RepoError::Forked { .. } | RepoError::Damaged { .. }) => self.enrol(),

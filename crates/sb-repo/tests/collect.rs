@@ -401,6 +401,13 @@ fn nothing_is_deleted_from_a_vault_that_cannot_be_read() {
             "a pack" => of_type(6).iter().for_each(|name| drop(storage.remove_raw(name))),
             "a snapshot" => damaged(&smallest("snapshots")),
             "a lost snapshot" => drop(storage.remove_raw(&smallest("snapshots"))),
+            // Both copies of each, so that nothing else says what they said.
+            "the keys of packs" | "a certificate" | "a lost certificate" => {
+                let folder = if what == "the keys of packs" { "sessions" } else { "writers" };
+                for name in names(folder).chain(names(&format!("twin/{folder}"))) {
+                    if what.contains("lost") { drop(storage.remove_raw(&name)) } else { damaged(&name) }
+                }
+            }
             "a journal" => damaged(&names("journal").nth(1).unwrap()),
             "a list" => storage.put_raw(format!("condemned/0000000000000000.0.{}", "0".repeat(16)), b"torn".to_vec()),
             "a lease" => storage.put_raw(format!("leases/0000000000000000.0.{}", "0".repeat(16)), b"torn".to_vec()),
@@ -421,7 +428,17 @@ fn nothing_is_deleted_from_a_vault_that_cannot_be_read() {
         let error = collect(&mut vault).unwrap_err();
         (error, content(&storage) == before)
     };
-    for what in ["a pack of trees", "a pack", "a snapshot", "a lost snapshot", "a journal"] {
+    let undecided = [
+        "a pack of trees",
+        "a pack",
+        "a snapshot",
+        "a lost snapshot",
+        "a journal",
+        "the keys of packs",
+        "a certificate",
+        "a lost certificate",
+    ];
+    for what in undecided {
         let (error, untouched) = damage(what);
         assert!(matches!(error, RepoError::Undecided { .. }), "{what}: {error}");
         assert!(

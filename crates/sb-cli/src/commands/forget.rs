@@ -74,9 +74,37 @@ struct Rules {
     /// Keep what is at most this much older than the newest: 30d, 8w, 1y6m
     #[arg(long, value_name = "SPAN")]
     keep_within: Option<Span>,
-    /// Keep what has this tag; may be given several times
-    #[arg(long, value_name = "TAG")]
-    keep_tag: Vec<String>,
+    /// Keep the newest of each hour, as far back from the newest of all as this
+    #[arg(long, value_name = "SPAN")]
+    keep_within_hourly: Option<Span>,
+    /// Keep the newest of each day, as far back as this
+    #[arg(long, value_name = "SPAN")]
+    keep_within_daily: Option<Span>,
+    /// Keep the newest of each week, as far back as this
+    #[arg(long, value_name = "SPAN")]
+    keep_within_weekly: Option<Span>,
+    /// Keep the newest of each month, as far back as this
+    #[arg(long, value_name = "SPAN")]
+    keep_within_monthly: Option<Span>,
+    /// Keep the newest of each year, as far back as this
+    #[arg(long, value_name = "SPAN")]
+    keep_within_yearly: Option<Span>,
+    /// Keep what has this tag, or all of several with commas between; may be given several times
+    #[arg(long, value_name = "TAGS", value_parser = tags)]
+    keep_tag: Vec<Tags>,
+}
+
+/// Tags that are meant together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Tags(Vec<String>);
+
+fn tags(text: &str) -> Result<Tags, String> {
+    let tags: Vec<String> = text.split(',').map(|tag| tag.trim().to_owned()).collect();
+    if tags.iter().any(String::is_empty) {
+        Err("write a tag, or several with commas between".to_owned())
+    } else {
+        Ok(Tags(tags))
+    }
 }
 
 fn periods(text: &str) -> Result<u32, String> {
@@ -141,17 +169,21 @@ fn free(
 }
 
 fn options(args: &ForgetArgs) -> Result<ForgetOptions, Failure> {
-    let Rules { keep_last, keep_hourly, keep_daily, keep_weekly, keep_monthly, keep_yearly, keep_within, keep_tag } =
-        &args.rules;
+    let keep = &args.rules;
     let rules = KeepRules {
-        last: *keep_last,
-        hourly: *keep_hourly,
-        daily: *keep_daily,
-        weekly: *keep_weekly,
-        monthly: *keep_monthly,
-        yearly: *keep_yearly,
-        within: *keep_within,
-        tags: keep_tag.clone(),
+        last: keep.keep_last,
+        hourly: keep.keep_hourly,
+        daily: keep.keep_daily,
+        weekly: keep.keep_weekly,
+        monthly: keep.keep_monthly,
+        yearly: keep.keep_yearly,
+        within: keep.keep_within,
+        within_hourly: keep.keep_within_hourly,
+        within_daily: keep.keep_within_daily,
+        within_weekly: keep.keep_within_weekly,
+        within_monthly: keep.keep_within_monthly,
+        within_yearly: keep.keep_within_yearly,
+        tags: keep.keep_tag.iter().map(|Tags(tags)| tags.clone()).collect(),
     };
     if !args.snapshots.is_empty() {
         return Ok(ForgetOptions::new(Selection::Named(args.snapshots.clone())));
@@ -251,6 +283,15 @@ mod tests {
         assert_eq!((periods("7"), periods("unlimited")), (Ok(7), Ok(u32::MAX)));
         for wrong in ["0", "-1", "", "many"] {
             assert!(periods(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn tags_with_commas_between_are_meant_together() {
+        let read = |text: &str| tags(text).map(|Tags(tags)| tags.join("|"));
+        assert_eq!((read("tax return"), read("a, b")), (Ok("tax return".to_owned()), Ok("a|b".to_owned())));
+        for wrong in ["", "a,", ",", " "] {
+            assert!(tags(wrong).is_err(), "{wrong}");
         }
     }
 

@@ -52,8 +52,8 @@ impl Session {
     /// show at a time. `progress` is warned of snapshots that can't be read, which rules leave alone.
     ///
     /// # Errors
-    /// In [`CoreError::Repo`] names that mean no snapshot or several, rules that keep nothing, and rules that go by tags where
-    /// a label can't be read.
+    /// In [`CoreError::Repo`] names that mean no snapshot or several, rules that keep nothing, rules that keep tags which no
+    /// snapshot of the vault has, and rules that go by tags where a label can't be read.
     pub fn plan_forgetting(
         &self,
         options: &ForgetOptions,
@@ -78,6 +78,11 @@ impl Session {
                     // Some snapshot has other tags than it seems to.
                     return Err(RepoError::Undecided { name: name.clone(), flaw: flaw.clone() }.into());
                 }
+                // A tag that is written wrong would let go what it is to keep.
+                let unused = rules.unused_tags(all.snapshots.iter().map(Snapshot::tags));
+                if let Some(tags) = unused.filter(|_| !all.snapshots.is_empty()) {
+                    return Err(RepoError::UnusedTags { tags: tags.join(",") }.into());
+                }
                 let among = all.snapshots.iter().filter(|snapshot| options.among.wants(snapshot));
                 let among: Vec<Candidate> = among.map(Candidate::from).collect();
                 let groups = choose(&among, rules, options.group_by, now, local)?;
@@ -96,7 +101,11 @@ impl Session {
                 match (fitting.next().flatten(), fitting.next()) {
                     (Some(id), None) => Ok(id),
                     (Some(_), Some(_)) => Err(RepoError::AmbiguousSnapshot { name }.into()),
-                    (None, _) => Err(RepoError::NoSuchSnapshot { name }.into()),
+                    // One that is in no journal and can't be read goes by its whole id.
+                    (None, _) => match SnapshotId::from_hex(&name).filter(|id| self.vault.can_forget(id)) {
+                        Some(id) => Ok(id),
+                        None => Err(RepoError::NoSuchSnapshot { name }.into()),
+                    },
                 }
             }
             found => Ok(found?.id),

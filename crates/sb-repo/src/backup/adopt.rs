@@ -7,20 +7,19 @@ use sb_store::{ObjectName, StoreError, create};
 
 use crate::chunks::ChunkReader;
 use crate::clock::{Counter, Progress};
+use crate::collect::{Leases, is_hopeless};
 use crate::error::{Flaw, RepoError};
 use crate::ids::{RunId, TableId};
 use crate::live::{names_in, read};
 use crate::locator::Locator;
 use crate::name::{ObjectKind, ParsedName, TWIN, twin_of};
-use crate::object::{Checked, check_object};
+use crate::object::{Checked, check_object, trailer_of};
 use crate::pack::read_pack_footer;
+use crate::sessions::KeyFinder;
 use crate::snapshots::read_snapshot;
-use crate::trust::key_id;
 use crate::vault::{Change, Vault};
 use crate::verify::check_tree;
-use crate::wire::frame::{TRAILER, Trailer};
-use crate::wire::journal::{Added, JournalEntry};
-use crate::wire::lease::Lease;
+use crate::wire::journal::Added;
 
 /// An object that no journal knows, whole and well signed.
 struct Orphan {
@@ -29,13 +28,28 @@ struct Orphan {
     checked: Checked,
 }
 
+/// What dead runs left, and no journal knows.
+#[derive(Debug, Default)]
+pub(crate) struct Leavings {
+    /// What is whole: packs, their keys and locators, and snapshots that turn out complete.
+    pub(crate) whole: Vec<Added>,
+    /// Snapshots that are not complete, where nothing is damaged that they may need.
+    incomplete: Vec<String>,
+}
+
+impl Leavings {
+    /// True if there is a snapshot that somebody may have been told of: its entry may be lost.
+    pub(crate) fn has_snapshots(&self) -> bool {
+        self.whole.iter().any(|object| object.name.starts_with("snapshots/"))
+    }
+}
+
 impl Vault {
-    /// Enters into the journal what dead runs left: packs, their keys and locators, and snapshots that turn out complete.
-    /// Returns how many objects that were.
+    /// Enters into the journal what dead runs left and is whole, and makes twins anew that are missing. Returns how many objects
+    /// that were.
     ///
     /// Entering something that another run enters too changes nothing, and a removal anywhere wins, so this needs no lock.
     pub(super) fn adopt(&mut self, writer: &SigningKey, progress: Progress<'_>) -> Result<u64, RepoError> {
-        let condemned = self.condemned()?;
         if self.view.live.is_incomplete() {
             // What the lost entries removed can't be told from what nobody has entered yet.
             progress
@@ -43,50 +57,136 @@ impl Vault {
                 .warning("journals are damaged, so nothing that interrupted runs left is used; `verify` names them");
             return Ok(0);
         }
-        let (leases, dead) = self.leases(writer)?;
-        if dead == 0 && self.strays().next().is_none() && self.lone_twins().next().is_none() {
+        let own = Leases::readable(self)?.own;
+        for lease in &own {
+            // Only tidiness: a lease that stays expires.
+            let _ = self.around.storage.remove(&ObjectName::new(lease.as_str())?);
+        }
+        if own.is_empty() && self.strays().next().is_none() && self.lone_twins().next().is_none() {
             return Ok(0);
         }
         // What became visible without being acknowledged may not be durable yet; after this it is.
         self.around.storage.sweep()?;
+        let mut added = self.leavings(progress)?.whole;
+        added.extend(self.complete_twins(&added)?);
+        let count = added.len() as u64;
+        self.take_over(writer, added, progress)?;
+        Ok(count)
+    }
+
+    /// The same for a collection, which deletes what dead runs left unless a snapshot needs it: it takes everything over if there
+    /// is one that is complete. Returns the snapshots that are hopeless.
+    pub(crate) fn adopt_snapshots(
+        &mut self,
+        writer: &SigningKey,
+        progress: Progress<'_>,
+    ) -> Result<BTreeSet<String>, RepoError> {
+        let is_snapshot = |(_, parsed): (_, ParsedName)| parsed.kind == ObjectKind::Snapshot;
+        if self.view.live.is_incomplete() || !self.strays().any(is_snapshot) {
+            return Ok(BTreeSet::new());
+        }
+        self.around.storage.sweep()?;
+        let leavings = self.leavings(progress)?;
+        let hopeless = self.hopeless(&leavings, progress)?;
+        if leavings.has_snapshots() {
+            self.take_over(writer, leavings.whole, progress)?;
+        }
+        Ok(hopeless)
+    }
+
+    /// Snapshots among these that can't be complete any more, so that nobody can have been told of them.
+    pub(crate) fn hopeless(
+        &mut self,
+        leavings: &Leavings,
+        progress: Progress<'_>,
+    ) -> Result<BTreeSet<String>, RepoError> {
+        let condemned = self.condemned()?;
+        self.as_if_live(&leavings.whole, |vault| {
+            let mut hopeless = BTreeSet::new();
+            for name in &leavings.incomplete {
+                if is_hopeless(vault, name, &condemned, progress)? {
+                    hopeless.insert(name.clone());
+                }
+            }
+            Ok(hopeless)
+        })
+    }
+
+    /// Enters what is whole of what writers have signed whose journals are gone altogether: the user takes the vault as it is.
+    /// Something that had been removed and was not deleted yet may come back.
+    pub(crate) fn accept_lost_journals(
+        &mut self,
+        writer: &SigningKey,
+        progress: Progress<'_>,
+    ) -> Result<(), RepoError> {
+        if !self.view.live.lacks_whole_journals_only() {
+            return Ok(());
+        }
+        self.around.storage.sweep()?;
+        let leavings = self.judged(progress)?;
+        self.take_over(writer, leavings.whole, progress)?;
+        self.refresh()
+    }
+
+    fn take_over(&mut self, writer: &SigningKey, added: Vec<Added>, progress: Progress<'_>) -> Result<(), RepoError> {
+        if added.is_empty() {
+            return Ok(());
+        }
+        progress.monitor.count(Counter::Adopted, added.len() as u64);
+        self.append(writer, RunId::new([0; 8]), Change { operation: "adopt", added, removed: Vec::new() })
+    }
+
+    /// Looks anew at what dead runs left.
+    pub(crate) fn leavings(&mut self, progress: Progress<'_>) -> Result<Leavings, RepoError> {
+        if self.view.live.is_incomplete() { Ok(Leavings::default()) } else { self.judged(progress) }
+    }
+
+    fn judged(&mut self, progress: Progress<'_>) -> Result<Leavings, RepoError> {
+        let condemned = self.condemned()?;
         self.refresh()?;
-        let mut orphans = self.orphans(&leases, progress)?;
-        self.drop_packs_without_keys(&mut orphans)?;
-        let mut added: Vec<Added> = Vec::new();
+        let (mut orphans, mut is_damaged) = self.orphans(progress)?;
+        is_damaged |= self.drop_packs_without_keys(&mut orphans)?;
         let (snapshots, others): (Vec<_>, Vec<_>) =
             orphans.into_iter().partition(|orphan| orphan.parsed.kind == ObjectKind::Snapshot);
-        added.extend(others.iter().map(Orphan::added));
-        added.extend(self.complete_twins(&others)?);
-        // Seen as live from here on, so that the snapshots can be checked; if the entry can't be written, the run ends.
-        let _ = self.view.live.apply(provisional(&added, self));
-        self.finder = crate::sessions::KeyFinder::new(&self.view);
-        for snapshot in &snapshots {
-            match self.is_complete(&snapshot.name, progress) {
-                Ok(true) => added.push(snapshot.added()),
-                Ok(false) => {
-                    let text = format!("`{}` of an interrupted run is incomplete and not used", snapshot.name);
-                    progress.monitor.warning(&text);
+        let mut leavings = Leavings { whole: others.iter().map(Orphan::added).collect(), ..Leavings::default() };
+        let (mut complete, mut incomplete) = (Vec::new(), Vec::new());
+        self.as_if_live(&leavings.whole, |vault| {
+            for snapshot in &snapshots {
+                if vault.is_complete(&snapshot.name, progress)? {
+                    complete.push(snapshot.added());
+                } else if !is_damaged {
+                    incomplete.push(snapshot.name.clone());
                 }
-                // Whoever can read will take it over, or the collector.
-                Err(RepoError::NoReadingKey { .. }) => {}
-                Err(RepoError::Damaged { name, flaw }) => {
-                    progress.monitor.warning(&format!("`{name}` of an interrupted run is not used: {flaw}"));
-                }
-                Err(error) => return Err(error),
             }
-        }
+            Ok(())
+        })?;
+        leavings.incomplete = incomplete;
         // What a collector has deleted since the listing is not there, whatever the listing says; packs that it takes from under
         // the journal's entry cost nothing, but a snapshot must hold.
-        if added.iter().any(|object| object.name.starts_with("snapshots/")) && !self.is_undisturbed(&condemned)? {
+        if !complete.is_empty() && !self.is_undisturbed(&condemned)? {
             progress.monitor.warning("a collection is at work, so that snapshots of interrupted runs are not used now");
-            added.retain(|object| !object.name.starts_with("snapshots/"));
+            complete.clear();
         }
-        let count = added.len() as u64;
-        if count > 0 {
-            progress.monitor.count(Counter::Adopted, count);
-            self.append(writer, RunId::new([0; 8]), Change { operation: "adopt", added, removed: Vec::new() })?;
+        leavings.whole.append(&mut complete);
+        Ok(leavings)
+    }
+
+    /// Does something with a view in which these objects count as live.
+    pub(crate) fn as_if_live<T>(
+        &mut self,
+        objects: &[Added],
+        act: impl FnOnce(&mut Self) -> Result<T, RepoError>,
+    ) -> Result<T, RepoError> {
+        if objects.is_empty() {
+            return act(self);
         }
-        Ok(count)
+        let view = self.view.clone();
+        self.view.live.count(objects.iter().cloned());
+        self.finder = KeyFinder::new(&self.view);
+        let outcome = act(self);
+        self.finder = KeyFinder::new(&view);
+        self.view = view;
+        outcome
     }
 
     /// True if no collector has condemned or deleted anything since this was condemned and the packs were listed.
@@ -99,31 +199,6 @@ impl Vault {
         Ok(names_in(&self.view.listing, "packs/").all(|name| there.contains(name)))
     }
 
-    /// Runs that may be going on, and how many of this machine's have died; their leases are taken away.
-    fn leases(&self, writer: &SigningKey) -> Result<(BTreeSet<RunId>, u64), RepoError> {
-        let (mut live, mut dead) = (BTreeSet::new(), 0);
-        let now = self.around.clock.now();
-        for listed in self.around.storage.list("leases")? {
-            let Some(parsed) = ParsedName::parse(&listed.name) else { continue };
-            let Ok(bytes) = read(&*self.around.storage, &listed.name) else { continue };
-            let Ok(frame) = self.view.trust.check(&parsed, &bytes) else { continue };
-            let Ok(lease) = Lease::decode(frame.body) else { continue };
-            let signer = frame.trailer.signer;
-            if signer == key_id(&writer.public()) {
-                if self.around.state.is_alive(lease.run)? {
-                    live.insert(lease.run);
-                } else {
-                    dead += 1;
-                    // Only tidiness: a lease that stays expires.
-                    let _ = self.around.storage.remove(&ObjectName::new(listed.name)?);
-                }
-            } else if lease.expires > now {
-                live.insert(lease.run);
-            }
-        }
-        Ok((live, dead))
-    }
-
     /// What is listed and should be in a journal, but is in none.
     fn strays(&self) -> impl Iterator<Item = (&String, ParsedName)> {
         self.view.listing.keys().filter_map(|name| {
@@ -134,37 +209,36 @@ impl Vault {
         })
     }
 
-    fn orphans(&self, leases: &BTreeSet<RunId>, progress: Progress<'_>) -> Result<Vec<Orphan>, RepoError> {
-        let mut orphans = Vec::new();
+    /// What is whole of that, but for what runs that go on have stored; and whether something is not what it was.
+    fn orphans(&self, progress: Progress<'_>) -> Result<(Vec<Orphan>, bool), RepoError> {
+        let leases = Leases::readable(self)?;
+        let (mut orphans, mut is_damaged) = (Vec::new(), false);
         for (name, parsed) in self.strays() {
             progress.check()?;
             // Another machine's upload may be large, so its end is looked at first; whoever lies there is passed over.
-            if self.run_of(name).is_some_and(|run| leases.contains(&run)) {
+            let trailer = trailer_of(&*self.around.storage, name, self.view.listing[name]).ok().flatten();
+            if trailer.is_some_and(|trailer| leases.has(trailer.run)) {
                 continue;
             }
             let checked = match check_object(&self.view, &parsed, name) {
                 Ok(checked) => checked,
-                // Damaged or foreign: nothing that anybody was promised.
-                Err(Flaw::Unreadable(_)) => continue,
+                // Gone since, or damaged or foreign: nothing that can be relied on.
+                Err(Flaw::Unreadable(_)) => {
+                    is_damaged = true;
+                    continue;
+                }
                 Err(flaw) => {
+                    is_damaged |= flaw == Flaw::WrongHash;
                     progress.monitor.warning(&format!("`{name}` is in no journal and not used: {flaw}"));
                     continue;
                 }
             };
-            let alive = leases.contains(&checked.run) || self.around.state.is_alive(checked.run)?;
+            let alive = leases.has(checked.run) || self.around.state.is_alive(checked.run)?;
             if !alive {
                 orphans.push(Orphan { name: name.clone(), parsed, checked });
             }
         }
-        Ok(orphans)
-    }
-
-    /// The run that an object says it is of.
-    pub(crate) fn run_of(&self, name: &str) -> Option<RunId> {
-        let (length, size) = (TRAILER as u64, *self.view.listing.get(name)?);
-        let object = ObjectName::new(name).ok()?;
-        let bytes = self.around.storage.read_range(&object, size.checked_sub(length)?, TRAILER).ok()?;
-        Trailer::parse(&bytes).ok().map(|trailer| trailer.run)
+        Ok((orphans, is_damaged))
     }
 
     /// What is stored twice and listed once, with the name of the copy that is missing.
@@ -181,7 +255,7 @@ impl Vault {
     }
 
     /// Writes the second copy of what is stored twice where a run was cut between the two, or one has been lost since.
-    fn complete_twins(&self, orphans: &[Orphan]) -> Result<Vec<Added>, RepoError> {
+    fn complete_twins(&self, orphans: &[Added]) -> Result<Vec<Added>, RepoError> {
         let mut added = Vec::new();
         for (name, parsed, other) in self.lone_twins() {
             let live = &self.view.live;
@@ -204,8 +278,8 @@ impl Vault {
         Ok(added)
     }
 
-    /// A pack is of use only if its footer opens and the table with its key is there.
-    fn drop_packs_without_keys(&self, orphans: &mut Vec<Orphan>) -> Result<(), RepoError> {
+    /// A pack is of use only if its footer opens and the table with its key is there. True if there is one that is not.
+    fn drop_packs_without_keys(&self, orphans: &mut Vec<Orphan>) -> Result<bool, RepoError> {
         let mut tables: Vec<TableId> = Vec::new();
         for name in names_in(&self.view.listing, "sessions/") {
             let usable = self.view.live.contains(name) || orphans.iter().any(|orphan| orphan.name == name);
@@ -213,7 +287,7 @@ impl Vault {
                 tables.extend(TableId::from_hex(parsed.stem.id()));
             }
         }
-        let mut keep = Vec::new();
+        let (mut keep, count) = (Vec::new(), orphans.len());
         for orphan in orphans.drain(..) {
             if !matches!(orphan.parsed.kind, ObjectKind::ContentPack | ObjectKind::MetaPack) {
                 keep.push(orphan);
@@ -230,16 +304,31 @@ impl Vault {
             }
         }
         *orphans = keep;
-        Ok(())
+        Ok(orphans.len() < count)
     }
 
-    /// True if everything that an orphaned snapshot needs is there.
+    /// True if everything that an orphaned snapshot needs is there, and this user can tell.
     fn is_complete(&self, name: &str, progress: Progress<'_>) -> Result<bool, RepoError> {
-        let snapshot = read_snapshot(&self.view, &self.keys, name)?;
-        let scope = self.writing()?;
-        let locator = Locator::load(&self.around, &self.view, &self.keys, progress.monitor, scope)?;
-        let chunks = ChunkReader::new(&self.view, &self.keys, &self.finder);
-        check_tree(&self.view, &self.keys, &chunks, &locator, &snapshot, progress)
+        let check = || {
+            let snapshot = read_snapshot(&self.view, &self.keys, name)?;
+            let scope = self.writing()?;
+            let locator = Locator::load(&self.around, &self.view, &self.keys, progress.monitor, scope)?;
+            let chunks = ChunkReader::new(&self.view, &self.keys, &self.finder);
+            check_tree(&self.view, &self.keys, &chunks, &locator, &snapshot, progress)
+        };
+        match check() {
+            Ok(false) => {
+                progress.monitor.warning(&format!("`{name}` of an interrupted run is incomplete and not used"));
+                Ok(false)
+            }
+            // Whoever can read will take it over.
+            Err(RepoError::NoReadingKey { .. }) => Ok(false),
+            Err(RepoError::Damaged { name, flaw }) => {
+                progress.monitor.warning(&format!("`{name}` of an interrupted run is not used: {flaw}"));
+                Ok(false)
+            }
+            other => other,
+        }
     }
 }
 
@@ -248,18 +337,5 @@ impl Orphan {
         let short = self.parsed.hash.len() < 64;
         let digest = short.then_some(self.checked.digest);
         Added { name: self.name.clone(), size: self.checked.size, digest }
-    }
-}
-
-fn provisional(added: &[Added], vault: &Vault) -> JournalEntry {
-    JournalEntry {
-        sequence: 0,
-        previous: None,
-        time: vault.around.clock.now(),
-        operation: String::new(),
-        generation: 0,
-        added: added.to_vec(),
-        removed: Vec::new(),
-        authority: None,
     }
 }

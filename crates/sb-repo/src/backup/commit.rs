@@ -29,11 +29,15 @@ impl Vault {
     /// was there, has condemned the snapshot before that, and deletes it before it lifts the list. Nobody has been told of the
     /// snapshot yet.
     pub(super) fn check_acknowledged(&self, snapshot: &Added) -> Result<(), RepoError> {
-        let gone = || RepoError::Condemned { name: snapshot.name.clone() };
-        if self.condemned()?.contains(&snapshot.name) {
+        self.check_there(&snapshot.name, &self.condemned()?)
+    }
+
+    fn check_there(&self, name: &str, condemned: &BTreeSet<String>) -> Result<(), RepoError> {
+        let gone = || RepoError::Condemned { name: name.to_owned() };
+        if condemned.contains(name) {
             return Err(gone());
         }
-        match self.around.storage.size(&ObjectName::new(snapshot.name.as_str())?) {
+        match self.around.storage.size(&ObjectName::new(name)?) {
             Err(StoreError::NotFound { .. }) => Err(gone()),
             other => Ok(other.map(drop)?),
         }
@@ -67,6 +71,10 @@ impl Vault {
             return Err(RepoError::Condemned { name: (*gone).to_owned() });
         }
         let own: BTreeSet<&str> = of("sessions/").chain(of("twin/sessions/")).collect();
+        // Each copy, for who took this run for dead between the two has removed both: the second came back under its name.
+        for name in &own {
+            self.check_there(name, &condemned)?;
+        }
         let usable = self.usable_tables(&tables, &own, &condemned)?;
         let mut unusable = &tables - &usable;
         let first = unusable.first().copied();
@@ -78,7 +86,7 @@ impl Vault {
     }
 
     /// Those of these tables of which one copy is live or the run's own, whole and not condemned.
-    pub(super) fn usable_tables(
+    pub(crate) fn usable_tables(
         &self,
         tables: &BTreeSet<TableId>,
         own: &BTreeSet<&str>,

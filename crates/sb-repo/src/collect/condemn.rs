@@ -43,7 +43,7 @@ pub(super) struct Signed {
 /// All lists of what is about to be deleted. Fails if one of them can't be read.
 pub(crate) fn condemned_lists(view: &View) -> Result<Vec<CondemnedList>, RepoError> {
     let mut lists = Vec::new();
-    for Signed { object, run, body, .. } in transients(view, "condemned", Flaw::Undecidable)? {
+    for Signed { object, run, body, .. } in whole(transients(view, "condemned", &Flaw::Undecidable)?)? {
         let undecidable = || RepoError::Damaged { name: object.clone(), flaw: Flaw::Undecidable };
         let names = Condemned::decode(&body).map_err(|_| undecidable())?.names;
         lists.push(CondemnedList { object, run, names });
@@ -54,7 +54,7 @@ pub(crate) fn condemned_lists(view: &View) -> Result<Vec<CondemnedList>, RepoErr
 /// All fences. Fails if one of them can't be read.
 pub(super) fn fences(view: &View) -> Result<Vec<FenceSeen>, RepoError> {
     let mut fences = Vec::new();
-    for Signed { object, run, body, .. } in transients(view, "fences", Flaw::WrongHash)? {
+    for Signed { object, run, body, .. } in whole(transients(view, "fences", &Flaw::WrongHash)?)? {
         let fence =
             Fence::decode(&body).map_err(|flaw| RepoError::Damaged { name: object.clone(), flaw: flaw.into() })?;
         fences.push(FenceSeen { object, run, began: fence.time });
@@ -62,10 +62,21 @@ pub(super) fn fences(view: &View) -> Result<Vec<FenceSeen>, RepoError> {
     Ok(fences)
 }
 
+/// What was found, and why something could not be read, if so: nobody knows what that said.
+pub(super) type Found<T> = (T, Option<RepoError>);
+
+/// All that was found, if it could all be read.
+pub(super) fn whole<T>((found, trouble): Found<T>) -> Result<T, RepoError> {
+    match trouble {
+        Some(error) => Err(error),
+        None => Ok(found),
+    }
+}
+
 /// The well-signed objects of a folder of those that come and go, and the run of each. What was put there by nobody who may
-/// does not count; what is `damaged` is an error, for nobody knows what it said.
-pub(super) fn transients(view: &View, folder: &str, damaged: Flaw) -> Result<Vec<Signed>, RepoError> {
-    let mut found = Vec::new();
+/// does not count; what does not fit its name has the flaw `damaged`.
+pub(super) fn transients(view: &View, folder: &str, damaged: &Flaw) -> Result<Found<Vec<Signed>>, RepoError> {
+    let (mut found, mut trouble) = (Vec::new(), None);
     let mut newest: Option<Trust> = None;
     for listed in view.storage.list(folder)? {
         let Some(parsed) = ParsedName::parse(&listed.name) else { continue };
@@ -73,7 +84,10 @@ pub(super) fn transients(view: &View, folder: &str, damaged: Flaw) -> Result<Vec
             Ok(bytes) => bytes,
             // Gone since it was listed: what it was about is over.
             Err(StoreError::NotFound { .. }) => continue,
-            Err(error) => return Err(error.into()),
+            Err(error) => {
+                trouble = trouble.or(Some(error.into()));
+                continue;
+            }
         };
         let mut frame = view.trust.check(&parsed, &bytes);
         if matches!(frame, Err(Flaw::UnknownSigner)) {
@@ -89,12 +103,14 @@ pub(super) fn transients(view: &View, folder: &str, damaged: Flaw) -> Result<Vec
                 let (signer, run) = (frame.trailer.signer, frame.trailer.run);
                 found.push(Signed { object: listed.name, signer, run, body: frame.body.to_vec() });
             }
-            Err(Flaw::WrongHash) => return Err(RepoError::Damaged { name: listed.name, flaw: damaged }),
+            Err(Flaw::WrongHash) => {
+                trouble = trouble.or(Some(RepoError::Damaged { name: listed.name, flaw: damaged.clone() }));
+            }
             // Undamaged, so nobody's who may: anybody may have put it there.
             Err(_) => {}
         }
     }
-    Ok(found)
+    Ok((found, trouble))
 }
 
 fn with_newest(view: &View) -> Result<Trust, RepoError> {
@@ -120,14 +136,17 @@ impl Vault {
     }
 
     /// Puts up a fence, unless another collection that may still go on has one. Of two that begin at one moment both give way.
-    pub(super) fn raise_fence(
-        &self,
-        author: &Author<'_>,
-        is_alive: &dyn Fn(RunId) -> Result<bool, RepoError>,
-    ) -> Result<ObjectName, RepoError> {
+    pub(super) fn raise_fence(&self, author: &Author<'_>) -> Result<ObjectName, RepoError> {
         let refuse = || -> Result<(), RepoError> {
-            for fence in fences(&self.view)?.into_iter().filter(|fence| fence.run != author.run) {
-                if is_alive(fence.run)? {
+            let mut rivals = fences(&self.view)?;
+            rivals.retain(|fence| fence.run != author.run);
+            if rivals.is_empty() {
+                return Ok(());
+            }
+            // After the fences: whoever has put one up took a lease before that.
+            let leases = super::Leases::read(self)?;
+            for fence in rivals {
+                if leases.has(fence.run) || self.around.state.is_alive(fence.run)? {
                     return Err(RepoError::Busy { since: fence.began });
                 }
             }
@@ -156,7 +175,8 @@ impl Vault {
         change: Change,
         doomed: &[String],
     ) -> Result<(), RepoError> {
-        let is_spared = change.removed.iter().any(|(name, _)| !doomed.contains(name));
+        let going: BTreeSet<&String> = doomed.iter().collect();
+        let is_spared = change.removed.iter().any(|(name, _)| !going.contains(name));
         let generation = self.view.live.generation + u64::from(change.operation == super::OPERATION);
         if !(change.added.is_empty() && change.removed.is_empty()) {
             self.append_in(author.key, author.run, change, generation)?;
@@ -179,7 +199,7 @@ impl Vault {
     }
 
     /// Takes a list or a fence away. One that can't be is the next collection's to take away.
-    pub(super) fn lift(&self, object: &ObjectName) {
+    pub(crate) fn lift(&self, object: &ObjectName) {
         let _ = self.around.storage.remove(object);
     }
 }

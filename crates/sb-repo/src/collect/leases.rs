@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::condemn::{Signed, transients};
+use super::condemn::{Found, Signed, transients, whole};
 use crate::error::{Flaw, RepoError};
 use crate::ids::{KeyId, RunId, SnapshotId};
 use crate::trust::key_id;
@@ -16,27 +16,49 @@ pub(crate) struct Leases {
     live: BTreeMap<RunId, Vec<SnapshotId>>,
     /// Leases of runs that are over, by name.
     pub(super) spent: Vec<String>,
+    /// Those of them that were this machine's.
+    pub(crate) own: Vec<String>,
 }
 
 impl Leases {
-    /// Reads all leases. Of this machine's runs it is known whether they go on; of others the lease says until when that may be.
+    /// Reads all leases; one that can't be read is an error, for it may say what must not be deleted. Of this machine's runs it
+    /// is known whether they go on; of others the lease says until when that may be.
     ///
-    /// This comes before journals and snapshots are listed: a run whose lease is gone has by then entered what it had to.
+    /// This comes before journals and snapshots are listed: a run whose lease is gone has by then entered what it had to. And
+    /// it comes after fences and lists: a run whose fence or list is there has taken its lease by then.
     pub(crate) fn read(vault: &Vault) -> Result<Self, RepoError> {
+        whole(Self::gather(vault)?)
+    }
+
+    /// The same for who deletes nothing: leases that can't be read are passed over.
+    pub(crate) fn readable(vault: &Vault) -> Result<Self, RepoError> {
+        Ok(Self::gather(vault)?.0)
+    }
+
+    fn gather(vault: &Vault) -> Result<Found<Self>, RepoError> {
         let own: Option<KeyId> = vault.around.state.log_key()?.map(|key| key_id(&key.public()));
         let now = vault.around.clock.now();
         let mut leases = Self::default();
-        for Signed { object, signer, body, .. } in transients(&vault.view, "leases", Flaw::WrongHash)? {
-            let damaged = |flaw| RepoError::Damaged { name: object.clone(), flaw: Flaw::Malformed(flaw) };
-            let lease = Lease::decode(&body).map_err(damaged)?;
+        let (found, mut trouble) = transients(&vault.view, "leases", &Flaw::WrongHash)?;
+        for Signed { object, signer, body, .. } in found {
+            let lease = match Lease::decode(&body) {
+                Ok(lease) => lease,
+                Err(flaw) => {
+                    trouble = trouble.or(Some(RepoError::Damaged { name: object, flaw: Flaw::Malformed(flaw) }));
+                    continue;
+                }
+            };
             let is_own = own == Some(signer);
             if vault.around.state.is_alive(lease.run)? || (!is_own && lease.expires > now) {
                 leases.live.entry(lease.run).or_default().extend(lease.bases);
-            } else {
-                leases.spent.push(object);
+                continue;
             }
+            if is_own {
+                leases.own.push(object.clone());
+            }
+            leases.spent.push(object);
         }
-        Ok(leases)
+        Ok((leases, trouble))
     }
 
     /// True if the run may be going on.

@@ -6,15 +6,17 @@ use super::scene::Scene;
 use crate::chunks::ChunkReader;
 use crate::clock::{Counter, Progress};
 use crate::error::{Flaw, RepoError};
-use crate::ids::PackId;
-use crate::locator::{Locator, Scope};
+use crate::ids::{PackId, TableId};
+use crate::keys::CompartmentKeys;
+use crate::locator::{Locator, Place, Scope};
 use crate::name::{self, ParsedName};
 use crate::sessions::KeyFinder;
 use crate::snapshots::read_snapshot;
 use crate::tree::{Redactions, TreeReader};
 use crate::vault::Vault;
+use crate::view::{View, with_twins};
 use crate::wire::entry::{Entry, Inline, Item};
-use crate::wire::locator::prefix;
+use crate::wire::locator::{PackPlaces, prefix};
 use crate::wire::node::{Node, Part, Reference};
 
 /// A needed chunk where it lies: in sixteen bytes, so that there may be very many.
@@ -58,15 +60,15 @@ impl Marked {
         progress: Progress<'_>,
         go_on: &mut dyn FnMut() -> Result<(), RepoError>,
     ) -> Result<Self, RepoError> {
-        let scope = Scope::Writing { condemned: BTreeSet::new(), unusable_tables: vault.unusable_tables.clone() };
+        let scope = Scope::Writing { condemned: BTreeSet::new(), unusable_tables: unusable_tables(vault, scene)? };
         let locator = Locator::load(&vault.around, &scene.view, &vault.keys, progress.monitor, scope)?;
         let standing = locator.packs().iter().map(|pack| {
             let name = name::pack(&pack.id).to_string();
-            match (scene.held.contains(&name), condemned.contains(&name)) {
+            Some(match (scene.held.contains(&name), condemned.contains(&name)) {
                 (true, _) => Standing::Held,
                 (_, true) => Standing::Condemned,
                 _ => Standing::Good,
-            }
+            })
         });
         let standing = standing.collect();
         let finder = KeyFinder::new(&scene.view);
@@ -75,11 +77,7 @@ impl Marked {
         let reader = TreeReader { chunks: &chunks, locator: &locator, redactions: &redactions };
         let mut marker = Marker { reader, standing, uses: Vec::new(), sorted: 0, seen: HashSet::new(), go_on };
         for name in &scene.roots {
-            let snapshot = read_snapshot(&scene.view, &vault.keys, name).map_err(|error| undecided(error, name))?;
-            marker.tree(snapshot.root()).map_err(|error| undecided(error, name))?;
-            if let Some(problems) = snapshot.problems_at() {
-                marker.need(problems, false).map_err(|error| undecided(error, name))?;
-            }
+            marker.root(&scene.view, &vault.keys, name).map_err(|error| undecided(error, name))?;
             progress.monitor.count(Counter::Entries, 1);
         }
         marker.sort();
@@ -127,9 +125,47 @@ impl Marked {
     }
 }
 
+/// Tables of keys that are there and can't be used: packs with their keys are as good as gone, and another has their chunks.
+fn unusable_tables(vault: &Vault, scene: &Scene) -> Result<BTreeSet<TableId>, RepoError> {
+    let names = with_twins(&scene.view.listing, "sessions/").into_iter().filter_map(ParsedName::parse);
+    let tables: BTreeSet<TableId> = names.filter_map(|parsed| TableId::from_hex(parsed.stem.id())).collect();
+    let held = scene.held.iter().map(String::as_str).collect();
+    let usable = vault.usable_tables(&tables, &held, &BTreeSet::new())?;
+    Ok(tables.difference(&usable).chain(&vault.unusable_tables).copied().collect())
+}
+
+/// True if a snapshot needs something that is in no pack, or only in packs that are condemned, or if it is none. What is there
+/// and can't be read is damage, and says nothing about who was told of the snapshot.
+pub(crate) fn is_hopeless(
+    vault: &Vault,
+    name: &str,
+    condemned: &BTreeSet<String>,
+    progress: Progress<'_>,
+) -> Result<bool, RepoError> {
+    let locator = Locator::load(&vault.around, &vault.view, &vault.keys, progress.monitor, Scope::Reading)?;
+    if !locator.flawed.is_empty() {
+        return Ok(false);
+    }
+    let stays = |pack: &PackPlaces| !condemned.contains(name::pack(&pack.id).as_str());
+    let standing = locator.packs().iter().map(|pack| stays(pack).then_some(Standing::Good)).collect();
+    let chunks = ChunkReader::new(&vault.view, &vault.keys, &vault.finder);
+    // What is wrong with these is said when roots are gone through.
+    let Ok(redactions) = Redactions::load(&vault.view, &vault.keys) else { return Ok(false) };
+    let reader = TreeReader { chunks: &chunks, locator: &locator, redactions: &redactions };
+    let go_on: &mut dyn FnMut() -> Result<(), RepoError> = &mut || progress.check();
+    let mut marker = Marker { reader, standing, uses: Vec::new(), sorted: 0, seen: HashSet::new(), go_on };
+    match marker.root(&vault.view, &vault.keys, name) {
+        Ok(()) | Err(RepoError::NoReadingKey { .. }) => Ok(false),
+        Err(RepoError::MissingChunk { packs, .. }) => Ok(packs.is_empty()),
+        Err(RepoError::Damaged { name: damaged, .. }) => Ok(damaged == name),
+        Err(error) => Err(error),
+    }
+}
+
 struct Marker<'v, 'g> {
     reader: TreeReader<'v>,
-    standing: Vec<Standing>,
+    /// How packs stand; those that are as good as gone have none.
+    standing: Vec<Option<Standing>>,
     uses: Vec<Use>,
     /// So many of them are in order, each once.
     sorted: usize,
@@ -139,6 +175,16 @@ struct Marker<'v, 'g> {
 }
 
 impl Marker<'_, '_> {
+    /// Marks what a snapshot needs.
+    fn root(&mut self, view: &View, keys: &CompartmentKeys, name: &str) -> Result<(), RepoError> {
+        let snapshot = read_snapshot(view, keys, name)?;
+        self.tree(snapshot.root())?;
+        match snapshot.problems_at() {
+            Some(problems) => self.need(problems, false),
+            None => Ok(()),
+        }
+    }
+
     /// Marks a tree, but for what was marked before.
     fn tree(&mut self, root: Reference) -> Result<(), RepoError> {
         let mut waiting = vec![root];
@@ -199,8 +245,9 @@ impl Marker<'_, '_> {
 
     fn need(&mut self, reference: Reference, content: bool) -> Result<(), RepoError> {
         let locator = self.reader.locator;
-        let places =
-            locator.places(&reference.id)?.into_iter().filter(|place| locator.is_content(place.pack) == content);
+        let fits =
+            |place: &Place| locator.is_content(place.pack) == content && self.standing[place.pack as usize].is_some();
+        let places = locator.places(&reference.id)?.into_iter().filter(fits);
         let best = places.min_by_key(|place| (self.standing[place.pack as usize], locator.pack(place.pack).id));
         let Some(place) = best else {
             return Err(RepoError::MissingChunk { id: reference.id, packs: Vec::new() });

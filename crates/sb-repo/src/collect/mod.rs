@@ -20,9 +20,11 @@ mod removal;
 mod reserve;
 mod rewrite;
 mod scene;
+mod witnesses;
 
 pub(crate) use condemn::{about_to_go, condemned_lists};
 pub(crate) use leases::Leases;
+pub(crate) use mark::is_hopeless;
 pub use plan::MaxUnused;
 
 use std::collections::BTreeSet;
@@ -39,7 +41,7 @@ use crate::vault::Vault;
 use crate::wire::frame::Author;
 
 use mark::Marked;
-use scene::{RunsKnown, Scene};
+use scene::{Scene, Strays};
 
 /// What a collection calls itself in the journal. Its entries raise the vault's generation.
 pub(crate) const OPERATION: &str = "collect";
@@ -146,23 +148,33 @@ impl Vault {
             return Err(RepoError::NoReadingKey { what: "names and snapshots" });
         }
         if options.dry_run {
-            return self.preview(options, progress);
+            let leavings = self.leavings(progress)?;
+            let mut strays = Strays::new(self.hopeless(&leavings, progress)?);
+            let taken_over = if leavings.has_snapshots() { &leavings.whole[..] } else { &[] };
+            return self.as_if_live(taken_over, |vault| vault.preview(options, &mut strays, progress));
         }
         self.release_reserve()?;
         let writer = self.writer()?;
+        // What is complete is not left lying about, whoever has lost its entry; what is not is what nobody was told of.
+        let strays = Strays::new(self.adopt_snapshots(&writer, progress)?);
         let run = RunId::random(&*self.around.random);
         let state = self.around.state.clone();
         let _alive = state.hold(run)?;
         let author = Author { key: &writer, run };
         let mut lease = Held::take(self, &author, None)?;
-        let outcome = Collection::run(self, author, &mut lease, *options, progress);
+        let outcome = Collection::run(self, author, &mut lease, *options, strays, progress);
         lease.end(&self.around);
         outcome
     }
 
     /// What a collection would do now.
-    fn preview(&mut self, options: &CollectOptions, progress: Progress<'_>) -> Result<CollectReport, RepoError> {
-        let scene = self.look(None, &mut RunsKnown::new())?;
+    fn preview(
+        &mut self,
+        options: &CollectOptions,
+        strays: &mut Strays,
+        progress: Progress<'_>,
+    ) -> Result<CollectReport, RepoError> {
+        let scene = self.look(None, strays)?;
         let marked = Marked::mark(self, &scene, &BTreeSet::new(), progress, &mut || progress.check())?;
         let plan = self.plan(&scene, &marked, options.max_unused, None);
         let mut report = CollectReport { dry_run: true, ..plan.report.clone() };

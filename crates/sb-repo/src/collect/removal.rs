@@ -6,12 +6,12 @@ use sb_store::{ObjectName, StoreError};
 
 use super::condemn::{CondemnedList, fences};
 use super::mark::Marked;
-use super::scene::{RunsKnown, Scene};
+use super::scene::{Scene, Strays};
 use super::{CollectOptions, CollectReport, OPERATION, count, is_table};
 use crate::backup::Held;
 use crate::clock::Progress;
 use crate::error::{Flaw, RepoError};
-use crate::ids::{RunId, TableId};
+use crate::ids::TableId;
 use crate::live::{names_in, read};
 use crate::name::ParsedName;
 use crate::sessions::table_of;
@@ -34,7 +34,7 @@ pub(super) struct Collection<'a> {
     pub(super) progress: Progress<'a>,
     pub(super) report: CollectReport,
     fence: ObjectName,
-    known: RunsKnown,
+    strays: Strays,
     /// What collections and other removals that died had condemned.
     leftovers: Vec<CondemnedList>,
 }
@@ -46,16 +46,12 @@ impl<'a> Collection<'a> {
         author: Author<'a>,
         lease: &'a mut Held,
         options: CollectOptions,
+        strays: Strays,
         progress: Progress<'a>,
     ) -> Result<CollectReport, RepoError> {
-        // Whose fence it may be, and whose not, is known by the leases alone: this comes before anything is looked at.
-        let leases = super::Leases::read(vault)?;
-        let state = vault.around.state.clone();
-        let is_alive = |run: RunId| Ok(leases.has(run) || state.is_alive(run)?);
-        let fence = vault.raise_fence(&author, &is_alive)?;
-        let (report, known) = (CollectReport::default(), RunsKnown::new());
-        let leftovers = Vec::new();
-        let mut collection = Self { vault, author, lease, options, progress, report, fence, known, leftovers };
+        let fence = vault.raise_fence(&author)?;
+        let (report, leftovers) = (CollectReport::default(), Vec::new());
+        let mut collection = Self { vault, author, lease, options, progress, report, fence, strays, leftovers };
         let outcome = collection.steps().map_err(|error| collection.cause(error));
         collection.vault.lift(&collection.fence);
         outcome.map(|()| collection.report)
@@ -100,7 +96,7 @@ impl<'a> Collection<'a> {
 
     pub(super) fn look(&mut self, condemned: Option<&BTreeSet<String>>) -> Result<Scene, RepoError> {
         self.go_on()?;
-        self.vault.look(condemned, &mut self.known)
+        self.vault.look(condemned, &mut self.strays)
     }
 
     pub(super) fn mark(&mut self, scene: &Scene, condemned: &BTreeSet<String>) -> Result<Marked, RepoError> {
@@ -191,7 +187,7 @@ impl<'a> Collection<'a> {
             }
         }
         for rival in super::condemned_lists(&self.vault.view)? {
-            let is_forgetting = rival.names.iter().all(|name| name.starts_with("snapshots/"));
+            let is_forgetting = rival.names.iter().all(|name| is_forgotten(name));
             if rival.object != list.as_str() && !is_known(&rival.object) && !is_forgetting {
                 return Err(RepoError::Busy { since: now });
             }
@@ -214,14 +210,15 @@ impl<'a> Collection<'a> {
 
     /// Finds what removals that died have condemned, and the fences of collections that did.
     fn find_leftovers(&mut self) -> Result<(), RepoError> {
+        let (lists, fences) = (super::condemned_lists(&self.vault.view)?, fences(&self.vault.view)?);
         let leases = super::Leases::read(self.vault)?;
         let state = &self.vault.around.state;
-        for list in super::condemned_lists(&self.vault.view)? {
+        for list in lists {
             if !leases.has(list.run) && !state.is_alive(list.run)? {
                 self.leftovers.push(list);
             }
         }
-        for fence in fences(&self.vault.view)? {
+        for fence in fences {
             if fence.object != self.fence.as_str() && !leases.has(fence.run) && !state.is_alive(fence.run)? {
                 self.leftovers.push(CondemnedList { object: fence.object, run: fence.run, names: Vec::new() });
             }
@@ -254,6 +251,11 @@ impl<'a> Collection<'a> {
         let (first, rest) = names.split_at(size.max(snapshots).min(names.len()));
         Ok([first].into_iter().chain(rest.chunks(size)).map(<[String]>::to_vec).collect())
     }
+}
+
+/// True for what a run that forgets condemns: snapshots and their labels.
+fn is_forgotten(name: &str) -> bool {
+    ["snapshots/", "labels/", "twin/labels/"].iter().any(|folder| name.starts_with(folder))
 }
 
 /// Snapshots go first, keys last.

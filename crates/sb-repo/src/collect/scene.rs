@@ -7,12 +7,13 @@ use sb_store::{ObjectName, StoreError};
 use super::leases::Leases;
 use crate::error::{Flaw, RepoError};
 use crate::ids::RunId;
+use crate::labels::idle_labels;
 use crate::live::{Listing, list, names_in};
 use crate::name::{ObjectKind, ParsedName, snapshot};
+use crate::object::{check_object, trailer_of};
 use crate::vault::Vault;
 use crate::view::View;
-use crate::wire::frame::{TRAILER, Trailer};
-use crate::wire::journal::{Added, JournalEntry};
+use crate::wire::journal::Added;
 
 /// The vault at one moment, as far as it matters to what may be deleted.
 pub(super) struct Scene {
@@ -31,27 +32,44 @@ pub(super) struct Scene {
     pub(super) leases: Leases,
 }
 
-/// The runs that objects outside the journals say they are of; none for what says nothing.
-pub(super) type RunsKnown = BTreeMap<String, Option<RunId>>;
+/// What a collection knows of objects that are in no journal.
+#[derive(Debug, Default)]
+pub(super) struct Strays {
+    /// The runs that they say they are of; of those only that a writer of the vault has signed.
+    runs: BTreeMap<String, RunId>,
+    /// Snapshots that lack something: nobody was ever told of them.
+    hopeless: BTreeSet<String>,
+}
+
+impl Strays {
+    pub(super) fn new(hopeless: BTreeSet<String>) -> Self {
+        Self { runs: BTreeMap::new(), hopeless }
+    }
+}
 
 impl Vault {
     /// Looks at the vault anew, in the order that the protocol needs: leases, snapshots and journals, everything else.
     ///
     /// `condemned` is what this collection has condemned. A snapshot in no journal that is not among it counts whoever wrote
-    /// it, for it may have come since: its run may not have seen the list.
+    /// it, for it may have come since: its run may not have seen the list. Nor does one go that is not known to be hopeless.
     pub(super) fn look(
         &mut self,
         condemned: Option<&BTreeSet<String>>,
-        known: &mut RunsKnown,
+        strays: &mut Strays,
     ) -> Result<Scene, RepoError> {
-        match self.look_once(condemned, known) {
-            // Forgotten between two listings, if it is not missing the next time.
-            Err(RepoError::Undecided { flaw: Flaw::Missing, .. }) => self.look_once(condemned, known),
-            other => other,
+        let mut missed = None;
+        loop {
+            match self.look_once(condemned, strays) {
+                // Forgotten between two listings, if it is not missing the next time.
+                Err(RepoError::Undecided { name, flaw: Flaw::Missing }) if missed.as_ref() != Some(&name) => {
+                    missed = Some(name);
+                }
+                other => return other,
+            }
         }
     }
 
-    fn look_once(&mut self, condemned: Option<&BTreeSet<String>>, known: &mut RunsKnown) -> Result<Scene, RepoError> {
+    fn look_once(&mut self, condemned: Option<&BTreeSet<String>>, strays: &mut Strays) -> Result<Scene, RepoError> {
         let leases = Leases::read(self)?;
         let mut early = Listing::new();
         for folder in ["snapshots", "journal"] {
@@ -64,15 +82,10 @@ impl Vault {
         listing.retain(|name, _| !is_early(name));
         listing.extend(early);
         self.see(listing)?;
-        if let Some((name, flaw)) = self.view.live.flaws.first() {
-            return Err(RepoError::Undecided { name: name.clone(), flaw: flaw.clone() });
-        }
-        let mut scene = self.sort_out(leases, condemned, known)?;
-        let missing = self.view.live.iter().map(|(name, _)| name);
-        let missing = missing.filter(|name| name.starts_with("snapshots/") && !self.view.listing.contains_key(*name));
-        if let Some(name) = missing.into_iter().next() {
-            return Err(RepoError::Undecided { name: name.to_owned(), flaw: Flaw::Missing });
-        }
+        self.check_witnesses()?;
+        self.find_entered_since()?;
+        let mut scene = self.sort_out(leases, condemned, strays)?;
+        scene.trash.extend(idle_labels(&scene.view, &self.keys)?);
         for base in scene.leases.bases() {
             // One that is gone altogether costs the run that builds on it salts, nothing else.
             let name = snapshot(&base).to_string();
@@ -84,11 +97,29 @@ impl Vault {
         Ok(scene)
     }
 
+    /// A snapshot may be entered between the listing of snapshots and that of journals; one that is not there now is missing.
+    fn find_entered_since(&mut self) -> Result<(), RepoError> {
+        let View { live, listing, storage, .. } = &mut self.view;
+        for (name, _) in live.iter().filter(|(name, _)| name.starts_with("snapshots/")) {
+            if listing.contains_key(name) {
+                continue;
+            }
+            match storage.size(&ObjectName::new(name)?) {
+                Ok(size) => drop(listing.insert(name.to_owned(), size)),
+                Err(StoreError::NotFound { .. }) => {
+                    return Err(RepoError::Undecided { name: name.to_owned(), flaw: Flaw::Missing });
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
     fn sort_out(
         &self,
         leases: Leases,
         condemned: Option<&BTreeSet<String>>,
-        known: &mut RunsKnown,
+        strays: &mut Strays,
     ) -> Result<Scene, RepoError> {
         let live = &self.view.live;
         let mut unentered: Vec<(String, RunId)> = Vec::new();
@@ -108,29 +139,28 @@ impl Vault {
             has_unfinished: false,
             leases,
         };
-        for name in self.view.listing.keys() {
-            if !ParsedName::parse(name).is_some_and(|parsed| is_collected(parsed.kind)) {
-                continue;
-            }
+        for (name, size) in &self.view.listing {
+            let Some(parsed) = ParsedName::parse(name).filter(|parsed| is_collected(parsed.kind)) else { continue };
             if live.is_removed(name) {
                 scene.trash.insert(name.clone());
-            } else if !live.contains(name) {
-                let run = match known.get(name) {
-                    Some(run) => *run,
-                    None => *known.entry(name.clone()).or_insert(self.author_of(name)?),
-                };
-                // What does not even end like an object is for verify to name.
+            // Who gives tags holds no lease: whether a label's run is over cannot be told.
+            } else if !live.contains(name) && parsed.kind != ObjectKind::Label {
+                let known = strays.runs.get(name).copied();
+                // What no writer of the vault has signed is for verify to name.
+                let run = if known.is_some() { known } else { self.run_of(&parsed, name, *size)? };
                 unentered.extend(run.map(|run| (name.clone(), run)));
             }
         }
         let mut going = BTreeSet::new();
         for (name, run) in &unentered {
-            let may_have_come =
-                |condemned: &BTreeSet<String>| name.starts_with("snapshots/") && !condemned.contains(name);
-            if scene.leases.has(*run) || self.around.state.is_alive(*run)? || condemned.is_some_and(may_have_come) {
+            let goes = |condemned: &BTreeSet<String>| condemned.contains(name);
+            let counts =
+                name.starts_with("snapshots/") && !(strays.hopeless.contains(name) && condemned.is_none_or(goes));
+            if scene.leases.has(*run) || self.around.state.is_alive(*run)? || counts {
                 going.insert(*run);
             }
         }
+        strays.runs.extend(unentered.iter().cloned());
         for (name, run) in unentered {
             if !going.contains(&run) {
                 scene.trash.insert(name);
@@ -142,37 +172,27 @@ impl Vault {
             }
             scene.held.insert(name);
         }
-        scene.count_held();
+        // What unfinished runs have stored counts, for themselves.
+        let size = |name: &String| self.view.listing.get(name).copied().unwrap_or(0);
+        scene.view.live.count(scene.held.iter().map(|name| Added {
+            name: name.clone(),
+            size: size(name),
+            digest: None,
+        }));
         Ok(scene)
     }
 
-    /// The run that an object says it is of; none if it does not end like an object, or is gone.
-    fn author_of(&self, name: &str) -> Result<Option<RunId>, RepoError> {
-        let size = self.view.listing.get(name).copied().unwrap_or(0);
-        let Some(offset) = size.checked_sub(TRAILER as u64) else { return Ok(None) };
-        match self.around.storage.read_range(&ObjectName::new(name)?, offset, TRAILER) {
-            Ok(bytes) => Ok(Trailer::parse(&bytes).ok().map(|trailer| trailer.run)),
-            Err(StoreError::NotFound { .. } | StoreError::Short { .. }) => Ok(None),
-            Err(error) => Err(error.into()),
+    /// The run of an object that says it was signed by a writer of the vault; of a snapshot, also its signature is looked at, for
+    /// anybody could make one that can't be read and so seem to need anything.
+    fn run_of(&self, parsed: &ParsedName, name: &str, size: u64) -> Result<Option<RunId>, RepoError> {
+        if parsed.kind == ObjectKind::Snapshot {
+            match check_object(&self.view, parsed, name) {
+                Ok(_) | Err(Flaw::WrongHash | Flaw::Unreadable(_)) => {}
+                Err(_) => return Ok(None),
+            }
         }
-    }
-}
-
-impl Scene {
-    /// Lets what unfinished runs have stored count as live.
-    fn count_held(&mut self) {
-        let size = |name: &String| self.view.listing.get(name).copied().unwrap_or(0);
-        let added = self.held.iter().map(|name| Added { name: name.clone(), size: size(name), digest: None }).collect();
-        let _ = self.view.live.apply(JournalEntry {
-            sequence: 0,
-            previous: None,
-            time: chrono::DateTime::UNIX_EPOCH,
-            operation: String::new(),
-            generation: 0,
-            added,
-            removed: Vec::new(),
-            authority: None,
-        });
+        let trailer = trailer_of(&*self.around.storage, name, size)?;
+        Ok(trailer.filter(|trailer| self.view.trust.writers.contains_key(&trailer.signer)).map(|trailer| trailer.run))
     }
 }
 
@@ -186,5 +206,6 @@ pub(super) fn is_collected(kind: ObjectKind) -> bool {
             | ObjectKind::Snapshot
             | ObjectKind::SessionTable
             | ObjectKind::Reserve
+            | ObjectKind::Label
     )
 }

@@ -54,15 +54,39 @@ pub struct KeepRules {
     pub yearly: Option<u32>,
     /// All that are at most this much older than the newest of their group.
     pub within: Option<Span>,
-    /// All that have one of these tags.
-    pub tags: Vec<String>,
+    /// The newest of each hour, among those that are at most this much older than the newest of their group.
+    pub within_hourly: Option<Span>,
+    /// Of each day.
+    pub within_daily: Option<Span>,
+    /// Of each week.
+    pub within_weekly: Option<Span>,
+    /// Of each month.
+    pub within_monthly: Option<Span>,
+    /// Of each year.
+    pub within_yearly: Option<Span>,
+    /// All that have every tag of one of these lists.
+    pub tags: Vec<Vec<String>>,
 }
 
 impl KeepRules {
     /// True if no rule keeps anything.
     pub fn is_empty(&self) -> bool {
         let counts = [self.last, self.hourly, self.daily, self.weekly, self.monthly, self.yearly];
-        counts.iter().all(|count| count.unwrap_or(0) == 0) && self.within.is_none() && self.tags.is_empty()
+        let spans = [
+            self.within,
+            self.within_hourly,
+            self.within_daily,
+            self.within_weekly,
+            self.within_monthly,
+            self.within_yearly,
+        ];
+        counts.iter().all(|count| count.unwrap_or(0) == 0) && spans.iter().all(Option::is_none) && self.tags.is_empty()
+    }
+
+    /// A list of tags that none of these has, if there is one: it keeps nothing, which nobody can have meant.
+    pub fn unused_tags<'a>(&self, candidates: impl Iterator<Item = &'a [String]> + Clone) -> Option<&[String]> {
+        let is_used = |wanted: &&Vec<String>| candidates.clone().any(|tags| has_all(tags, wanted));
+        self.tags.iter().find(|wanted| !is_used(wanted)).map(Vec::as_slice)
     }
 }
 
@@ -102,8 +126,8 @@ pub enum Reason {
     Yearly,
     /// Not much older than the newest.
     Within,
-    /// Has this tag.
-    Tag(String),
+    /// Has these tags.
+    Tags(Vec<String>),
     /// Begun later than now, by a clock that is wrong: it says nothing about what is old, and counts for no rule.
     Future,
     /// The newest of a group that the rules would have emptied.
@@ -120,7 +144,7 @@ impl std::fmt::Display for Reason {
             Self::Monthly => f.write_str("monthly"),
             Self::Yearly => f.write_str("yearly"),
             Self::Within => f.write_str("within"),
-            Self::Tag(tag) => write!(f, "tag {tag}"),
+            Self::Tags(tags) => write!(f, "tag {}", tags.join(",")),
             Self::Future => f.write_str("in the future"),
             Self::Newest => f.write_str("newest of its group"),
         }
@@ -179,7 +203,8 @@ pub fn choose(
         for (member, reasons) in members.iter().zip(reasons(&members, rules, now, local)) {
             if reasons.is_empty() { remove.push(member.id) } else { keep.push(Kept { id: member.id, reasons }) }
         }
-        if keep.is_empty() {
+        // What claims to be of the future is no reason to let all that is not go.
+        if keep.iter().all(|kept| kept.reasons == [Reason::Future]) && !remove.is_empty() {
             keep.push(Kept { id: remove.remove(0), reasons: vec![Reason::Newest] });
         }
         Choice { host, paths, tags, keep, remove }
@@ -202,9 +227,10 @@ fn reasons(
     now: DateTime<Utc>,
     local: &dyn Fn(DateTime<Utc>) -> NaiveDateTime,
 ) -> Vec<Vec<Reason>> {
-    let mut periods = periods(rules);
     let newest = members.iter().find(|member| member.time <= now).map(|member| member.time);
-    let within = rules.within.zip(newest).map(|(span, newest)| span.before(newest));
+    let since = |span: Option<Span>| span.zip(newest).map(|(span, newest)| span.before(newest));
+    let mut periods = periods(rules, &since);
+    let within = since(rules.within);
     let mut all = Vec::new();
     for (number, member) in (0..).zip(members) {
         if member.time > now {
@@ -212,48 +238,97 @@ fn reasons(
             continue;
         }
         let mut reasons = Vec::new();
-        let time = local(member.time);
+        let moment = Moment { utc: member.time, local: local(member.time), number };
         for period in &mut periods {
-            let here = (period.of)(&time, number);
-            if period.left > 0 && period.last != Some(here) {
-                period.last = Some(here);
-                // All of them is without end.
-                period.left = if period.left == u32::MAX { u32::MAX } else { period.left - 1 };
+            if period.keeps(&moment) && !reasons.contains(&period.reason) {
                 reasons.push(period.reason.clone());
             }
         }
         if within.is_some_and(|from| member.time >= from) {
             reasons.push(Reason::Within);
         }
-        reasons.extend(member.tags.iter().filter(|tag| rules.tags.contains(tag)).cloned().map(Reason::Tag));
+        let tags = rules.tags.iter().filter(|wanted| has_all(&member.tags, wanted));
+        reasons.extend(tags.cloned().map(Reason::Tags));
         all.push(reasons);
     }
     all
 }
 
-/// A rule of the kind "the newest of each of so many periods".
+fn has_all(tags: &[String], wanted: &[String]) -> bool {
+    wanted.iter().all(|tag| tags.contains(tag))
+}
+
+/// When a snapshot was begun, and which of its group it is.
+struct Moment {
+    utc: DateTime<Utc>,
+    local: NaiveDateTime,
+    number: i64,
+}
+
+/// Which period a moment is in.
+type PeriodOf = fn(&Moment) -> i64;
+
+/// A rule of the kind "the newest of each of so many periods", or "of all since then".
 struct Period {
     reason: Reason,
     left: u32,
+    since: Option<DateTime<Utc>>,
     last: Option<i64>,
-    /// Which period that is, by local time and by number among the group.
-    of: fn(&NaiveDateTime, i64) -> i64,
+    of: PeriodOf,
 }
 
-fn periods(rules: &KeepRules) -> Vec<Period> {
-    let period = |reason, count: Option<u32>, of| Period { reason, left: count.unwrap_or(0), last: None, of };
-    vec![
-        period(Reason::Last, rules.last, |_, number| number),
-        period(Reason::Hourly, rules.hourly, |time, _| {
-            i64::from(time.num_days_from_ce()) * 24 + i64::from(time.hour())
-        }),
-        period(Reason::Daily, rules.daily, |time, _| i64::from(time.num_days_from_ce())),
-        period(Reason::Weekly, rules.weekly, |time, _| {
-            i64::from(time.iso_week().year()) * 100 + i64::from(time.iso_week().week())
-        }),
-        period(Reason::Monthly, rules.monthly, |time, _| i64::from(time.year()) * 12 + i64::from(time.month0())),
-        period(Reason::Yearly, rules.yearly, |time, _| i64::from(time.year())),
-    ]
+impl Period {
+    /// True for the first of each period, the newest.
+    fn keeps(&mut self, moment: &Moment) -> bool {
+        let here = (self.of)(moment);
+        if self.left == 0 || self.last == Some(here) || self.since.is_some_and(|since| moment.utc < since) {
+            return false;
+        }
+        self.last = Some(here);
+        // All of them is without end.
+        self.left = if self.left == u32::MAX { u32::MAX } else { self.left - 1 };
+        true
+    }
+}
+
+fn periods(rules: &KeepRules, since: &dyn Fn(Option<Span>) -> Option<DateTime<Utc>>) -> Vec<Period> {
+    let last: PeriodOf = |moment| moment.number;
+    let rules = [
+        (Reason::Last, last, rules.last, None),
+        (Reason::Hourly, hour, rules.hourly, rules.within_hourly),
+        (Reason::Daily, day, rules.daily, rules.within_daily),
+        (Reason::Weekly, week, rules.weekly, rules.within_weekly),
+        (Reason::Monthly, month, rules.monthly, rules.within_monthly),
+        (Reason::Yearly, year, rules.yearly, rules.within_yearly),
+    ];
+    let each = rules.into_iter().flat_map(|(reason, of, count, within)| {
+        let since = since(within);
+        let counted = count.map(|left| Period { reason: reason.clone(), left, since: None, last: None, of });
+        counted.into_iter().chain(since.map(|_| Period { reason, left: u32::MAX, since, last: None, of }))
+    });
+    each.collect()
+}
+
+/// In the night when the clock goes back two hours have one name; what differs is how far the clock is from UTC.
+fn hour(moment: &Moment) -> i64 {
+    let offset = (moment.local - moment.utc.naive_utc()).num_seconds();
+    ((day(moment) * 24 + i64::from(moment.local.hour())) << 20) + offset
+}
+
+fn day(moment: &Moment) -> i64 {
+    i64::from(moment.local.num_days_from_ce())
+}
+
+fn week(moment: &Moment) -> i64 {
+    i64::from(moment.local.iso_week().year()) * 100 + i64::from(moment.local.iso_week().week())
+}
+
+fn month(moment: &Moment) -> i64 {
+    i64::from(moment.local.year()) * 12 + i64::from(moment.local.month0())
+}
+
+fn year(moment: &Moment) -> i64 {
+    i64::from(moment.local.year())
 }
 
 #[cfg(test)]

@@ -12,6 +12,8 @@ pub enum Act {
     Read,
     Create,
     Remove,
+    /// Of a folder, not of an object.
+    List,
 }
 
 type Decision = dyn Fn(Act, &str) -> bool + Send + Sync;
@@ -28,8 +30,8 @@ impl Faulty {
         Arc::new(Self { inner: inner.clone(), fails: Box::new(fails), bytes_read: Mutex::default() })
     }
 
-    fn check(&self, act: Act, name: &ObjectName) -> Result<(), StoreError> {
-        if (self.fails)(act, name.as_str()) {
+    fn check(&self, act: Act, name: &str) -> Result<(), StoreError> {
+        if (self.fails)(act, name) {
             let source = std::io::Error::other("the cable is loose");
             return Err(StoreError::Io { operation: "reach", name: name.to_string(), source });
         }
@@ -50,12 +52,12 @@ impl fmt::Debug for Faulty {
 
 impl Storage for Faulty {
     fn read(&self, name: &ObjectName) -> Result<Vec<u8>, StoreError> {
-        self.check(Act::Read, name)?;
+        self.check(Act::Read, name.as_str())?;
         self.inner.read(name).inspect(|bytes| self.count(name, bytes))
     }
 
     fn read_range(&self, name: &ObjectName, offset: u64, length: usize) -> Result<Vec<u8>, StoreError> {
-        self.check(Act::Read, name)?;
+        self.check(Act::Read, name.as_str())?;
         self.inner.read_range(name, offset, length).inspect(|bytes| self.count(name, bytes))
     }
 
@@ -68,11 +70,12 @@ impl Storage for Faulty {
     }
 
     fn list(&self, prefix: &str) -> Result<Vec<Listed>, StoreError> {
+        self.check(Act::List, prefix)?;
         self.inner.list(prefix)
     }
 
     fn remove(&self, name: &ObjectName) -> Result<(), StoreError> {
-        self.check(Act::Remove, name)?;
+        self.check(Act::Remove, name.as_str())?;
         self.inner.remove(name)
     }
 
@@ -96,7 +99,7 @@ impl Upload for FaultyUpload<'_> {
     }
 
     fn finish(self: Box<Self>, name: &ObjectName) -> Result<(), StoreError> {
-        self.storage.check(Act::Create, name)?;
+        self.storage.check(Act::Create, name.as_str())?;
         self.upload.finish(name)
     }
 }

@@ -74,11 +74,85 @@ fn days_end_where_the_people_are() {
 }
 
 #[test]
+fn the_hour_that_the_clock_shows_twice_is_two() {
+    // In Berlin on 25 October 2026: 2.15 and 2.45 of summer time, then the same again.
+    let begun = Utc.with_ymd_and_hms(2026, 10, 25, 0, 15, 0).unwrap();
+    let times = [0, 30, 60, 90].map(|minutes| begun + TimeDelta::minutes(minutes));
+    let all: Vec<_> = (0..).zip(times).map(|(number, time)| candidate(number, time)).collect();
+    let berlin = |time: DateTime<Utc>| {
+        let hours = if time < begun + TimeDelta::minutes(45) { 2 } else { 1 };
+        time.with_timezone(&FixedOffset::east_opt(hours * 3600).unwrap()).naive_local()
+    };
+    let later = Utc.with_ymd_and_hms(2026, 10, 26, 0, 0, 0).unwrap();
+    let rules = KeepRules { hourly: Some(9), ..KeepRules::default() };
+    let choices = choose(&all, &rules, GroupBy::default(), later, &berlin).unwrap();
+    let kept: Vec<u8> = choices[0].keep.iter().map(|kept| kept.id.as_bytes()[0]).collect();
+    assert_eq!(kept, [3, 1], "the newest of each");
+}
+
+fn words(words: &[&str]) -> Vec<String> {
+    words.iter().map(|&word| word.to_owned()).collect()
+}
+
+#[test]
+fn several_tags_in_one_rule_are_meant_together() {
+    let mut all = ago(&[0, 1, 2, 3]);
+    for (candidate, tags) in all.iter_mut().zip([&["a", "b", "c"][..], &["a"], &["b"], &["c"]]) {
+        candidate.tags = words(tags);
+    }
+    let with = |tags: &[&[&str]]| {
+        numbers(&all, &KeepRules { tags: tags.iter().map(|tags| words(tags)).collect(), ..KeepRules::default() })
+    };
+    assert_eq!(with(&[&["a", "b"]]), [0]);
+    assert_eq!(with(&[&["a", "b"], &["c"]]), [0, 3]);
+    assert_eq!(with(&[&["a"], &["b"]]), [0, 1, 2]);
+    let rules = KeepRules { tags: vec![words(&["c", "a"])], ..KeepRules::default() };
+    assert_eq!(kept(&all, &rules), [(0, "tag c,a".to_owned())]);
+}
+
+#[test]
+fn a_list_of_tags_that_nothing_has_is_named() {
+    let there = [words(&["a", "b"]), words(&["c"])];
+    let unused = |lists: &[&[&str]]| {
+        let rules = KeepRules { tags: lists.iter().map(|list| words(list)).collect(), ..KeepRules::default() };
+        rules.unused_tags(there.iter().map(Vec::as_slice)).map(|tags| tags.join(","))
+    };
+    assert_eq!(unused(&[]), None);
+    assert_eq!(unused(&[&["a"], &["b", "a"], &["c"]]), None);
+    assert_eq!(unused(&[&["a"], &["a", "c"]]), Some("a,c".to_owned()));
+    assert_eq!(unused(&[&["a,b"]]), Some("a,b".to_owned()));
+}
+
+#[test]
+fn the_newest_of_each_period_is_kept_as_far_back_as_the_span_goes() {
+    let all = ago(&[0, 1, 2, 25, 26, 49, 24 * 8, 24 * 40, 24 * 41, 24 * 200, 24 * 400]);
+    let with = |set: fn(&mut KeepRules, Span), span: &str| {
+        let mut rules = KeepRules::default();
+        set(&mut rules, span.parse().unwrap());
+        assert!(!rules.is_empty());
+        numbers(&all, &rules)
+    };
+    assert_eq!(with(|rules, span| rules.within_hourly = Some(span), "25h"), [0, 1, 2, 3]);
+    assert_eq!(with(|rules, span| rules.within_daily = Some(span), "7d"), [0, 3, 5]);
+    assert_eq!(with(|rules, span| rules.within_weekly = Some(span), "2m"), [0, 5, 7]);
+    assert_eq!(with(|rules, span| rules.within_monthly = Some(span), "1y"), [0, 7, 9]);
+    assert_eq!(with(|rules, span| rules.within_yearly = Some(span), "9y"), [0, 9]);
+    let both = KeepRules {
+        daily: Some(1),
+        within_daily: Some("2d".parse().unwrap()),
+        within_hourly: Some("1h".parse().unwrap()),
+        ..KeepRules::default()
+    };
+    let expected = [(0, "hourly,daily"), (1, "hourly"), (3, "daily")].map(|(number, why)| (number, why.to_owned()));
+    assert_eq!(kept(&all, &both), expected);
+}
+
+#[test]
 fn tags_keep_and_groups_count_apart() {
     let mut all = ago(&[0, 1, 2, 3]);
     all[3].tags = vec!["audit".to_owned(), "x".to_owned()];
     all[2].host = b"notebook".to_vec();
-    let rules = KeepRules { last: Some(1), tags: vec!["audit".to_owned()], ..KeepRules::default() };
+    let rules = KeepRules { last: Some(1), tags: vec![words(&["audit"])], ..KeepRules::default() };
     let by = |host, paths, tags| {
         let choices = choose(&all, &rules, GroupBy { host, paths, tags }, now(), &utc).unwrap();
         choices.iter().map(|choice| choice.keep.len()).collect::<Vec<_>>()
@@ -92,8 +166,12 @@ fn tags_keep_and_groups_count_apart() {
 #[test]
 fn no_group_is_emptied_and_no_policy_is_no_policy() {
     let all = ago(&[5, 6]);
-    let rules = KeepRules { tags: vec!["nobody has this".to_owned()], ..KeepRules::default() };
+    let rules = KeepRules { tags: vec![words(&["nobody has this"])], ..KeepRules::default() };
     assert_eq!(kept(&all, &rules), [(0, "newest of its group".to_owned())]);
+    let planted = [ago(&[5, 6]), vec![candidate(9, now() + TimeDelta::hours(1))]].concat();
+    let expected = [(9, "in the future".to_owned()), (0, "newest of its group".to_owned())];
+    assert_eq!(kept(&planted, &rules), expected, "what is of the future is not what stays");
+    assert_eq!(kept(&planted[2..], &rules), expected[..1]);
     for empty in [KeepRules::default(), KeepRules { last: Some(0), daily: Some(0), ..KeepRules::default() }] {
         let refused = choose(&all, &empty, GroupBy::default(), now(), &utc);
         assert!(matches!(refused, Err(RepoError::EmptyPolicy)), "{refused:?}");
@@ -125,10 +203,14 @@ fn candidates() -> impl Strategy<Value = Vec<Candidate>> {
 
 fn rules() -> impl Strategy<Value = KeepRules> {
     let count = || proptest::option::of(0..6u32);
-    let within = proptest::option::of((0..3u32, 0..200u32).prop_map(|(months, hours)| Span { months, hours }));
-    let tags = proptest::sample::subsequence(vec!["a".to_owned(), "b".to_owned()], 0..=2);
-    (count(), count(), count(), count(), count(), count(), within, tags).prop_map(
-        |(last, hourly, daily, weekly, monthly, yearly, within, tags)| KeepRules {
+    let counts = (count(), count(), count(), count(), count(), count());
+    let span = || proptest::option::of((0..3u32, 0..200u32).prop_map(|(months, hours)| Span { months, hours }));
+    let spans = (span(), span(), span(), span(), span(), span());
+    let list = proptest::sample::subsequence(words(&["a", "b"]), 1..=2);
+    (counts, spans, proptest::collection::vec(list, 0..=2)).prop_map(|(counts, spans, tags)| {
+        let (last, hourly, daily, weekly, monthly, yearly) = counts;
+        let (within, within_hourly, within_daily, within_weekly, within_monthly, within_yearly) = spans;
+        KeepRules {
             last,
             hourly,
             daily,
@@ -136,9 +218,14 @@ fn rules() -> impl Strategy<Value = KeepRules> {
             monthly,
             yearly,
             within,
+            within_hourly,
+            within_daily,
+            within_weekly,
+            within_monthly,
+            within_yearly,
             tags,
-        },
-    )
+        }
+    })
 }
 
 fn ids(candidates: &[Candidate], rules: &KeepRules) -> BTreeSet<SnapshotId> {
@@ -187,15 +274,26 @@ proptest! {
             monthly: sum(rules.monthly, more.monthly),
             yearly: sum(rules.yearly, more.yearly),
             within: rules.within.or(more.within),
+            within_hourly: rules.within_hourly.or(more.within_hourly),
+            within_daily: rules.within_daily.or(more.within_daily),
+            within_weekly: rules.within_weekly.or(more.within_weekly),
+            within_monthly: rules.within_monthly.or(more.within_monthly),
+            within_yearly: rules.within_yearly.or(more.within_yearly),
             tags: rules.tags.iter().chain(&more.tags).cloned().collect(),
         };
         let by_rule = |kept: &&Kept| kept.reasons != [Reason::Newest];
         let ruled: BTreeSet<_> = choices.iter().flat_map(|c| c.keep.iter().filter(by_rule).map(|kept| kept.id)).collect();
         prop_assert!(ruled.is_subset(&ids(&all, &together)));
+        // Of each group one stays that is not of the future, if it has one.
+        for choice in &choices {
+            let is_past = |id: &SnapshotId| all.iter().any(|candidate| candidate.id == *id && candidate.time <= now());
+            prop_assert!(choice.keep.iter().any(|kept| is_past(&kept.id)) || !choice.remove.iter().any(is_past));
+        }
         // A snapshot of the future more changes nothing for the others.
         let mut planted = all.clone();
         planted.push(Candidate { host: vec![0], ..candidate(200, now() + TimeDelta::hours(1)) });
-        let with_it = ids(&planted, &rules);
-        prop_assert!(ruled.is_subset(&with_it));
+        let mut with_it = ids(&planted, &rules);
+        prop_assert!(with_it.remove(&SnapshotId::new([200; 32])));
+        prop_assert_eq!(with_it, kept);
     }
 }
