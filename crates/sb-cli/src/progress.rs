@@ -222,6 +222,7 @@ impl Monitor for Watcher<'_> {
             Deed::Made => "restored",
             Deed::Overwritten => "overwritten",
             Deed::Unchanged => "unchanged",
+            Deed::Adjusted => "adjusted",
             Deed::Kept => "kept",
             Deed::Deleted => "deleted",
             _ => return,

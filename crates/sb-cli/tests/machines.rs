@@ -145,9 +145,12 @@ fn an_interrupted_backup_ends_cleanly_and_goes_on_next_time() {
     Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(130));
+    let said = String::from_utf8(output.stderr).unwrap();
+    let (warning, rest) = said.split_once("\n\n").unwrap();
+    assert!(warning.starts_with("sb: warning: there are 1073741 MB to back up"), "{warning}");
     assert_eq!(
-        String::from_utf8(output.stderr).unwrap(),
-        "\nsb: stopping; once more ends it at once\nsb: interrupted. There is no new snapshot, but what was stored is kept and used by the next run.\n"
+        rest,
+        "sb: stopping; once more ends it at once\nsb: interrupted. There is no new snapshot, but what was stored is kept and used by the next run.\n"
     );
     assert_eq!(fs::read_dir(leases).unwrap().count(), 0, "the lease is given back");
     assert_eq!(world.ok(&["snapshots"]), "no snapshots\n");

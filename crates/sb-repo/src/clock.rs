@@ -54,6 +54,8 @@ pub enum Deed {
     Overwritten,
     /// It was there as it is in the snapshot.
     Unchanged,
+    /// It was there as it is in the snapshot but for its metadata, which it got.
+    Adjusted,
     /// Something else is there and stays.
     Kept,
     /// It is not in the snapshot, and was removed.

@@ -4,85 +4,14 @@
 
 mod common;
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 
-use common::meddler::heard_by;
-use common::{Machine, firm, new_vault, noise, options};
-use sb_repo::{Deed, Monitor, Overwrite, Progress, RepoError, RestoreOptions, RestoreProblem, RestoreReport, Vault};
-use sb_source::{Filter, MemorySource, Target, TargetError, Timestamp};
-use sb_store::MemoryStorage;
-use std::sync::Arc;
-
-fn backed_up(seed: u64, source: &MemorySource) -> Vault {
-    let machine = Machine::new(seed);
-    let (mut vault, _) = new_vault(&machine, Arc::new(MemoryStorage::new()));
-    vault.backup(source, &options(), Progress::none()).unwrap();
-    vault
-}
-
-fn restore_as(
-    vault: &Vault,
-    path: &str,
-    to: &Path,
-    options: RestoreOptions,
-    monitor: &dyn Monitor,
-) -> Result<RestoreReport, RepoError> {
-    let reader = vault.reader(Progress::none()).unwrap();
-    let snapshot = vault.find_snapshot("latest").unwrap();
-    reader.restore(&snapshot, path.as_bytes(), &Target::create(to).unwrap(), options, heard_by(monitor))
-}
-
-fn restore(vault: &Vault, path: &str, to: &Path, options: RestoreOptions) -> RestoreReport {
-    restore_as(vault, path, to, options, &sb_repo::Silent).unwrap()
-}
-
-/// Everything below a folder: kind, mode, time, content, and which file it is where it has several names.
-fn look(folder: &Path) -> BTreeMap<PathBuf, (u32, i64, Vec<u8>, u64)> {
-    let mut seen = BTreeMap::new();
-    let mut waiting = vec![folder.to_path_buf()];
-    while let Some(next) = waiting.pop() {
-        for entry in fs::read_dir(&next).unwrap() {
-            let path = entry.unwrap().path();
-            let stat = path.symlink_metadata().unwrap();
-            let content = match stat.file_type() {
-                kind if kind.is_file() => fs::read(&path).unwrap(),
-                kind if kind.is_symlink() => fs::read_link(&path).unwrap().into_os_string().into_encoded_bytes(),
-                _ => Vec::new(),
-            };
-            if stat.is_dir() {
-                waiting.push(path.clone());
-            }
-            let links = if stat.is_dir() { 0 } else { stat.nlink() };
-            let place = path.strip_prefix(folder).unwrap().to_path_buf();
-            seen.insert(place, (stat.mode(), stat.mtime_nsec() + stat.mtime() * 1_000_000_000, content, links));
-        }
-    }
-    seen
-}
-
-fn names(folder: &Path) -> Vec<String> {
-    look(folder).into_keys().map(|path| path.to_str().unwrap().to_owned()).collect()
-}
-
-/// Keeps what it hears of each entry.
-#[derive(Debug, Default)]
-struct Ear(Mutex<Vec<(Deed, String)>>);
-
-impl Monitor for Ear {
-    fn restored(&self, deed: Deed, path: &[u8]) {
-        self.0.lock().unwrap().push((deed, String::from_utf8_lossy(path).into_owned()));
-    }
-}
-
-impl Ear {
-    fn heard(&self, deed: Deed) -> Vec<String> {
-        self.0.lock().unwrap().iter().filter(|(heard, _)| *heard == deed).map(|(_, path)| path.clone()).collect()
-    }
-}
+use common::place::{Ear, backed_up, look, names, restore, restore_as};
+use common::{firm, noise};
+use sb_repo::{Deed, Monitor, Overwrite, RestoreOptions, RestoreProblem};
+use sb_source::{Filter, MemorySource, TargetError, Timestamp};
 
 fn at(seconds: i64) -> Timestamp {
     Timestamp { seconds, nanoseconds: 0 }
@@ -138,11 +67,11 @@ fn each_policy_replaces_what_it_says() {
         restore(&vault, "/d", &folder, RestoreOptions::default());
         folder
     });
-    for (policy, a, overwritten, unchanged, kept) in [
-        (Overwrite::Always, "first", 3, 0, 0),
-        (Overwrite::IfChanged, "first", 1, 2, 0),
-        (Overwrite::IfNewer, "other", 0, 0, 3),
-        (Overwrite::Never, "other", 0, 0, 3),
+    for (policy, a, overwritten, unchanged, adjusted, kept) in [
+        (Overwrite::Always, "first", 3, 0, 0, 0),
+        (Overwrite::IfChanged, "first", 1, 1, 1, 0),
+        (Overwrite::IfNewer, "other", 0, 0, 0, 3),
+        (Overwrite::Never, "other", 0, 0, 0, 3),
     ] {
         let folder = tempfile::tempdir().unwrap();
         let options = || RestoreOptions::default().with_overwrite(policy);
@@ -158,6 +87,8 @@ fn each_policy_replaces_what_it_says() {
         let report = restore_as(&vault, "/d", folder.path(), options(), &ear).unwrap();
         assert!(report.problems.is_empty(), "{:?}", report.problems);
         assert_eq!((report.overwritten, report.unchanged, report.kept), (overwritten, unchanged, kept), "{policy:?}");
+        assert_eq!((report.adjusted, ear.heard(Deed::Adjusted).len() as u64), (adjusted, adjusted), "{policy:?}");
+        assert_eq!((report.folders, report.resumed), (0, false), "none was made");
         assert_eq!(ear.heard(Deed::Overwritten).len() as u64, overwritten);
         assert_eq!((ear.heard(Deed::Unchanged).len() as u64, ear.heard(Deed::Kept).len() as u64), (unchanged, kept));
         assert_eq!(fs::read_to_string(folder.path().join("a")).unwrap(), a, "{policy:?}");

@@ -35,6 +35,11 @@ impl Excludes {
         Ok(Self { compiled: builder.build().map_err(set)?, patterns })
     }
 
+    /// The patterns, in their order.
+    pub(crate) fn patterns(&self) -> impl Iterator<Item = &str> {
+        self.patterns.iter().map(String::as_str)
+    }
+
     /// The patterns that begin with this path.
     pub(crate) fn beginning_with(&self, path: &[u8]) -> impl Iterator<Item = &str> {
         let begins = move |pattern: &&String| {

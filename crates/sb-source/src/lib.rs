@@ -36,6 +36,6 @@ pub use selection::SelectionError;
 pub use stream::StreamSource;
 
 pub use restore::{
-    Attribute, FileWriter, Filter, FolderId, IfTaken, MetadataProblem, Prune, Scratch, Target, TargetError,
+    Attribute, FileWriter, Filter, FolderId, IfTaken, Mark, MetadataProblem, Prune, Scratch, Target, TargetError,
     TargetFolder, Verdict,
 };

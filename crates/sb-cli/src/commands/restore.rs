@@ -32,7 +32,8 @@ Examples:
   sb restore latest:/srv/clients/miller --in-place --overwrite if-changed --delete --dry-run -v
 
 Every file is compared with its SHA-256 before it gets its name. Nothing is written outside DIR, and no link is followed. \
-A restore that was interrupted goes on with `--overwrite if-changed`, which leaves what is there and right. \
+A restore that was interrupted goes on with `--overwrite if-changed`, which leaves what is there and right; after one that was \
+killed, or a power cut, contents are compared for that. \
 Patterns have the syntax of gitignore(5) and are matched below PATH. \
 Ends with 4 if the vault has lost something, with 3 if something could not be put back as it was or the snapshot itself is \
 partial.")]
@@ -57,7 +58,8 @@ pub(crate) struct RestoreArgs {
     /// Do not restore what matches this pattern; may be given more than once
     #[arg(short, long, value_name = "GLOB")]
     exclude: Vec<String>,
-    /// Remove from the folders restored what the snapshot does not have in them and no --exclude matches
+    /// Remove from the folders restored what the snapshot does not have in them, but not what the backup could not read or the
+    /// patterns leave out
     #[arg(long)]
     delete: bool,
     /// Change nothing, only say what would be done; with -v for each entry
@@ -155,7 +157,14 @@ fn tell(
     say_what_was_done(args, context, report, time)?;
     if missing > 0 && !output.json {
         let entries = if missing == 1 { "1 entry".to_owned() } else { format!("{} entries", number(missing)) };
-        output.warn(&format!("the snapshot is partial: {entries} could not be read when it was made"));
+        let stays = if args.delete { "; what is there of them was not deleted" } else { "" };
+        output.warn(&format!("the snapshot is partial: {entries} could not be read when it was made{stays}"));
+    }
+    if report.resumed && report.kept > 0 && options(args)?.overwrite.is_none_or(|policy| policy == Overwrite::Never) {
+        output.warn(
+            "an earlier restore here was cut short, and what it left was not looked into; `--overwrite if-changed` puts right \
+             what is not whole",
+        );
     }
     match exit {
         _ if output.json => {}
@@ -175,6 +184,7 @@ fn tell(
             "bytes": report.bytes,
             "overwritten": report.overwritten,
             "unchanged": report.unchanged,
+            "adjusted": report.adjusted,
             "kept": report.kept,
             "deleted": report.deleted,
             "dry_run": args.dry_run,
@@ -209,6 +219,7 @@ fn say_what_was_done(
     for (number_of, what) in [
         (report.overwritten, "in place of what was there"),
         (report.unchanged, "there already, as in the snapshot"),
+        (report.adjusted, "there already but for their metadata, which they got"),
         (report.kept, "not restored, since something else is there and stays; --overwrite says otherwise"),
         (report.deleted, "deleted, since the snapshot does not have them"),
     ] {
@@ -246,6 +257,16 @@ fn list_problems(context: &Context, report: &RestoreReport) {
     let rest = others.len().saturating_sub(limit) as u64;
     if rest > 0 {
         output.warn(&format!("and {}; -v lists them", count(rest, "more problem")));
+    }
+    let in_the_way = |problem: &RestoreProblem| {
+        use TargetError::{NotAFolder, WouldEscape};
+        matches!(problem, RestoreProblem::NotWritten(NotAFolder { .. } | WouldEscape { .. }))
+    };
+    if report.problems.iter().any(in_the_way) {
+        output.warn(
+            "what is in the way of a folder can be moved away, or is replaced with `--overwrite if-changed`; in the way of folders \
+             above those that were backed up it stays, and --to restores elsewhere",
+        );
     }
 }
 
@@ -296,6 +317,7 @@ fn kind(problem: &RestoreProblem) -> &'static str {
         RestoreProblem::Degraded { .. } => "degraded",
         RestoreProblem::Disposed { .. } => "disposed",
         RestoreProblem::Inconsistent { .. } => "inconsistent",
+        RestoreProblem::ListLost { .. } | RestoreProblem::Unlisted { .. } => "not_deleted",
         _ => "other",
     }
 }

@@ -1,27 +1,24 @@
 //! Restoring window by window.
 
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::HashMap;
+use std::sync::Arc;
 
 use sb_crypto::{Digest, Sha256};
-use sb_source::{EntryPath, FolderId, IfTaken, Prune, Target, TargetError};
+use sb_source::{EntryPath, FolderId, IfTaken, Target, TargetError};
 
 use super::aside::Aside;
-use super::crew::share;
+use super::crew::in_batches;
 use super::plan::{Piece, rounds};
 use super::segments::{ROOM, Segments, place};
 use super::walker::is_fatal;
-use super::window::{Leave, Place, Step, Task, Window};
+use super::window::{Step, Task, Window};
 use super::{RestoreOptions, RestoreProblem, RestoreReport, content, identity, is_loss};
 use crate::clock::{Counter, Deed, Progress};
 use crate::error::RepoError;
 use crate::ids::DocumentId;
 use crate::reader::{Reader, shown};
 use crate::wire::entry::{Entry, FileItem, Item};
-
-/// So many files, or ends of folders, one thread takes at a time: neighbours share their folder.
-const BATCH: usize = 8;
 
 /// What became of an entry. An error ends the restore.
 pub(super) type Attempt = Result<Outcome, RepoError>;
@@ -35,11 +32,11 @@ pub(super) struct Outcome {
 pub(super) struct Executor<'a> {
     pub(super) reader: &'a Reader<'a>,
     pub(super) target: &'a Target,
-    options: &'a RestoreOptions,
-    spared: Vec<FolderId>,
+    pub(super) options: &'a RestoreOptions,
+    pub(super) spared: Vec<FolderId>,
     pub(super) progress: Progress<'a>,
-    cut: usize,
-    base: usize,
+    pub(super) cut: usize,
+    pub(super) base: usize,
     pub(super) threads: usize,
     pub(super) segments: Segments<'a>,
     pub(super) report: RestoreReport,
@@ -195,7 +192,7 @@ impl<'a> Executor<'a> {
         Ok(Outcome { is_there, problems })
     }
 
-    fn metadata(
+    pub(super) fn metadata(
         &self,
         path: &[u8],
         entry: &Entry,
@@ -300,7 +297,14 @@ impl<'a> Executor<'a> {
 
     fn same(&mut self, task: &Task, metadata: bool) -> Result<(), RepoError> {
         if metadata && !self.options.dry_run {
-            self.set_metadata(task)?;
+            let mut problems = Vec::new();
+            self.metadata(&task.path, &task.entry, &mut problems)?;
+            // Attributes that are lost in the vault may well be there.
+            if problems.is_empty() {
+                self.set_metadata(task)?;
+            } else {
+                self.report.problems.append(&mut problems);
+            }
         }
         self.keep_link(task);
         Ok(())
@@ -318,61 +322,6 @@ impl<'a> Executor<'a> {
         self.report.problems.extend(problems);
         Ok(())
     }
-
-    /// Folders get their metadata when everything in them is there.
-    fn leave(&mut self, leaves: &[Leave]) -> Result<(), RepoError> {
-        let this = &*self;
-        let done = in_batches(self.threads, leaves, &|leave: &Leave| -> Result<_, RepoError> {
-            let mut problems = Vec::new();
-            let metadata = this.metadata(&leave.path, &leave.entry, &mut problems)?;
-            match leave.folder.open(this.target) {
-                Ok(folder) => {
-                    problems.extend(folder.set_own_metadata(&metadata).into_iter().map(RestoreProblem::Metadata));
-                }
-                Err(error) => problems.push(not_written(error)?),
-            }
-            Ok(problems)
-        });
-        for problems in done {
-            self.report.problems.extend(problems?);
-        }
-        Ok(())
-    }
-
-    fn prune(&mut self, folder: &Place, names: &HashSet<Vec<u8>>) -> Result<(), RepoError> {
-        let folder = match folder.open(self.target) {
-            Ok(folder) => folder,
-            Err(error) => {
-                self.report.problems.push(not_written(error)?);
-                return Ok(());
-            }
-        };
-        let above = self.base - self.cut;
-        let stays = |path: &EntryPath, is_folder: bool| {
-            let below = path.as_bytes().get(above + 1..).unwrap_or_default();
-            self.options.filter.leaves_out(below, is_folder)
-        };
-        let (mut deleted, mut failed) = (0, Vec::new());
-        let monitor = self.progress.monitor;
-        folder.prune(
-            names,
-            &mut Prune {
-                stays: &stays,
-                spared: &self.spared,
-                dry_run: self.options.dry_run,
-                removed: &mut |path, _| {
-                    deleted += 1;
-                    monitor.restored(Deed::Deleted, path.as_bytes());
-                },
-                failed: &mut |error| failed.push(error),
-            },
-        );
-        self.report.deleted += deleted;
-        for error in failed {
-            self.report.problems.push(not_written(error)?);
-        }
-        Ok(())
-    }
 }
 
 impl Outcome {
@@ -385,25 +334,6 @@ impl Step {
     fn as_file((number, step): (usize, &Self)) -> Option<(usize, &Task)> {
         if let Self::File(task) = step { Some((number, task)) } else { None }
     }
-}
-
-/// Does `work` with each, a batch of neighbours at a time, on all threads; what came of it, in their order. After an error the
-/// rest may be left undone.
-fn in_batches<T: Sync, R: Send>(threads: usize, all: &[T], work: &(dyn Fn(&T) -> R + Sync)) -> Vec<R> {
-    let done = Mutex::new(Vec::with_capacity(all.len().div_ceil(BATCH)));
-    let batches: Vec<&[T]> = all.chunks(BATCH).collect();
-    share(
-        threads,
-        batches.len(),
-        &|number| {
-            let results: Vec<R> = batches[number].iter().map(work).collect();
-            done.lock().unwrap_or_else(PoisonError::into_inner).push((number, results));
-        },
-        || (),
-    );
-    let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
-    done.sort_unstable_by_key(|(number, _)| *number);
-    done.into_iter().flat_map(|(_, results)| results).collect()
 }
 
 /// True if the pieces together are what the file is to be.
@@ -430,6 +360,6 @@ pub(super) fn or_none<T>(
     }
 }
 
-fn not_written(error: TargetError) -> Result<RestoreProblem, RepoError> {
+pub(super) fn not_written(error: TargetError) -> Result<RestoreProblem, RepoError> {
     if is_fatal(&error) { Err(error.into()) } else { Ok(RestoreProblem::NotWritten(error)) }
 }

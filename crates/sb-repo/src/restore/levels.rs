@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::window::Place;
-use sb_source::{EntryPath, FolderId, Target, TargetError, TargetFolder, Verdict};
+use sb_source::{EntryPath, FolderId, Target, TargetError, TargetFolder, Timestamp, Verdict};
 
 /// Of the folders above, those nearer than this are held open, and every so-manieth of the others.
 const NEAR: usize = 48;
@@ -31,6 +31,12 @@ pub(super) struct Level {
     pub(super) place: Option<(u64, Place)>,
     pub(super) verdict: Verdict,
     pub(super) is_new: bool,
+    /// True if files in it may not be whole although their sizes and times are right.
+    pub(super) careful: bool,
+    /// When it was modified in the snapshot, if it is restored itself and does not only lead there.
+    pub(super) modified: Option<Timestamp>,
+    /// Names of marks in it.
+    pub(super) marks: Vec<Vec<u8>>,
     /// What is in it in the snapshot, if the rest is to go.
     pub(super) names: Option<HashSet<Vec<u8>>>,
     /// What was found in it already under names of the snapshot.
@@ -51,6 +57,9 @@ impl Level {
             place: None,
             verdict,
             is_new: false,
+            careful: false,
+            modified: None,
+            marks: Vec::new(),
             names: None,
             claimed: HashSet::new(),
             claimed_folders: HashSet::new(),

@@ -7,14 +7,16 @@ use sb_source::{IfTaken, Kind, TargetFolder};
 
 use crate::wire::entry::{Entry, Item};
 
-/// When a restore replaces what is there. Folders are never replaced, and never in the way of their own restore.
+/// When a restore replaces what is there. Folders are never replaced; what is in the way of one is replaced as by a file, but
+/// not what is in the way of folders above those that are restored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Overwrite {
     /// Whatever is there.
     #[default]
     Always,
     /// What is not as in the snapshot. A file of the same size and time is taken for the same; of one of the same size and
-    /// another time the content is compared. What is the same gets its metadata.
+    /// another time the content is compared, and of all files where an earlier restore has been cut short. What is the same
+    /// gets its metadata.
     IfChanged,
     /// What was modified before the one in the snapshot was.
     IfNewer,
@@ -33,11 +35,13 @@ pub(super) enum Decision {
     Keep,
 }
 
-/// What is done with `entry` where `there` has its name. Whether the content of a file is the same is asked only if need be.
+/// What is done with `entry` where `there` has its name. Whether the content of a file is the same is asked only if need be, which
+/// `careful` says it is even if size and time are. Of metadata, extended attributes are not looked at.
 pub(super) fn decide(
     policy: Overwrite,
     entry: &Entry,
     there: &sb_source::Entry,
+    careful: bool,
     has_content: impl FnOnce() -> bool,
 ) -> Decision {
     let replace = Decision::Write(IfTaken::Replace);
@@ -47,17 +51,15 @@ pub(super) fn decide(
         // A folder in the way is for the restore to stumble over.
         _ if there.kind == Kind::Directory => replace,
         Overwrite::IfNewer => {
-            if entry.mtime > there.metadata.mtime {
-                replace
-            } else {
-                Decision::Keep
-            }
+            let is_file = matches!(entry.item, Item::File(_)) && there.kind == Kind::File;
+            let is_torn = || careful && is_file && entry.mtime == there.metadata.mtime && !has_content();
+            if entry.mtime > there.metadata.mtime || is_torn() { replace } else { Decision::Keep }
         }
         Overwrite::IfChanged => {
             let same_time = entry.mtime == there.metadata.mtime;
             let same = match &entry.item {
                 Item::File(file) if there.kind == Kind::File => {
-                    file.size == there.metadata.size && (same_time || has_content())
+                    file.size == there.metadata.size && ((same_time && !careful) || has_content())
                 }
                 _ => entry.kind().as_ref() == Some(&there.kind),
             };
@@ -113,7 +115,7 @@ mod tests {
             (Overwrite::IfChanged, there(Kind::Socket, 0, 0), replace),
             (Overwrite::IfChanged, there(Kind::Directory, 0, 0), replace),
         ] {
-            assert_eq!(decide(policy, &entry, &there, || panic!("no file")), decision, "{policy:?} {there:?}");
+            assert_eq!(decide(policy, &entry, &there, true, || panic!("no file")), decision, "{policy:?} {there:?}");
         }
     }
 }

@@ -1,15 +1,16 @@
-//! Walking the tree: folders are made on the way, everything else is gathered into windows.
+//! Walking the tree: everything but folders is gathered into windows.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
-use sb_source::{EntryPath, FolderId, IfTaken, Target, TargetError, TargetFolder, Verdict};
+use sb_source::{FolderId, IfTaken, TargetError, TargetFolder, Verdict};
 
 use super::levels::{Level, Levels, Spot};
+use super::marks::Marks;
 use super::overwrite::{Decision, Overwrite, decide, has_content};
 use super::plan::{Needs, Piece, append};
 use super::segments::ROOM;
 use super::segments::place;
+use super::unread::Unread;
 use super::window::{Leave, Place, Step, Task, Window};
 use super::{RestoreOptions, RestoreProblem, RestoreReport};
 use crate::clock::{Counter, Deed, Progress};
@@ -37,6 +38,9 @@ pub(super) struct Walker<'a> {
     pub(super) options: &'a RestoreOptions,
     pub(super) spared: &'a [FolderId],
     pub(super) progress: Progress<'a>,
+    /// What may not be removed, if anything may.
+    pub(super) unread: Option<&'a Unread>,
+    pub(super) marks: &'a mut Marks,
     pub(super) levels: Levels<'a>,
     pub(super) window: Window,
     /// How many windows were handed over.
@@ -49,21 +53,6 @@ pub(super) struct Walker<'a> {
     pub(super) links: HashMap<DocumentId, Option<(u64, u64)>>,
     /// What the walk itself does: folders, and what stays as it is.
     pub(super) report: RestoreReport,
-}
-
-/// The target's folder, as the first level.
-pub(super) fn first_level(target: &Target, verdict: Verdict, options: &RestoreOptions) -> Result<Level, TargetError> {
-    let mut level = Level::new(b"", verdict);
-    let folder = target.folder(&EntryPath::root())?;
-    if options.dry_run && options.absent_target {
-        (level.spot, level.is_new) = (Spot::Absent, true);
-        return Ok(level);
-    }
-    if !options.dry_run {
-        folder.clear_unfinished();
-    }
-    level.spot = Spot::Open(Arc::new(folder));
-    Ok(level)
 }
 
 impl Walker<'_> {
@@ -89,101 +78,6 @@ impl Walker<'_> {
             _ if is_folder => self.enter(path, entry, verdict),
             _ => self.place(path, entry).map(|()| false),
         }
-    }
-
-    /// Goes into a folder, and makes it unless that can wait until something in it is restored.
-    pub(super) fn enter(&mut self, path: &[u8], entry: &Entry, verdict: Verdict) -> Result<bool, RepoError> {
-        self.levels.push(Level::new(path, verdict));
-        if verdict == Verdict::In && !self.make_way(path)? {
-            self.levels.way.pop();
-            return Ok(false);
-        }
-        let ancestor = matches!(entry.item, Item::Folder { ancestor: true, .. });
-        self.watch_for_others(self.levels.way.len() - 1, ancestor)?;
-        Ok(true)
-    }
-
-    /// Begins to note what the snapshot has in a folder, if what it does not have is to go.
-    pub(super) fn watch_for_others(&mut self, depth: usize, ancestor: bool) -> Result<(), RepoError> {
-        let (above, level) = match depth {
-            0 => (None, &self.levels.way[0]),
-            _ => (self.levels.way[depth - 1].device, &self.levels.way[depth]),
-        };
-        // Of the folders above the sources only some entries were looked at.
-        if !self.options.delete || ancestor || level.is_new || level.verdict != Verdict::In {
-            return Ok(());
-        }
-        let Spot::Open(folder) = &level.spot else { return Ok(()) };
-        let (_, device) = folder.identity()?;
-        let level = &mut self.levels.way[depth];
-        level.device = Some(above.unwrap_or(device));
-        level.names = (level.device == Some(device)).then(Default::default);
-        Ok(())
-    }
-
-    /// Makes the folders down to where the walk is; false if that can't be, which has been said.
-    fn make_way(&mut self, path: &[u8]) -> Result<bool, RepoError> {
-        let last = self.levels.way.len() - 1;
-        let first = self.levels.way.iter().rposition(Level::is_made).map_or(0, |made| made + 1);
-        for depth in first..=last {
-            if matches!(self.levels.way[depth].spot, Spot::Broken) {
-                return Ok(false);
-            }
-            match self.make(depth) {
-                Ok(spot) => {
-                    self.levels.way[depth].spot = spot;
-                    self.report.folders += 1;
-                    if self.levels.way[depth].is_new {
-                        let end = self.levels.way[depth].end;
-                        self.progress.monitor.restored(Deed::Made, &path[self.cut..end]);
-                    }
-                }
-                Err(error) => {
-                    self.levels.way[depth].spot = Spot::Broken;
-                    self.not_written(error)?;
-                    return Ok(false);
-                }
-            }
-        }
-        Ok(true)
-    }
-
-    fn make(&mut self, depth: usize) -> Result<Spot, TargetError> {
-        let above = self.levels.folder(depth - 1)?;
-        let is_there = !matches!(self.levels.way[depth - 1].spot, Spot::Absent);
-        let name = self.levels.way[depth].name.clone();
-        let folder = if !self.options.dry_run {
-            let (folder, is_new) = above.make_folder(&name)?;
-            self.levels.way[depth].is_new = is_new;
-            folder
-        } else if is_there && above.look(&name)?.is_some() {
-            above.descend(
-                &EntryPath::root().join(&name).map_err(|_| TargetError::Missing { path: above.path().clone() })?,
-            )?
-        } else {
-            self.levels.way[depth].is_new = true;
-            return Ok(Spot::Absent);
-        };
-        if !self.levels.way[depth].is_new {
-            self.found(depth, &folder)?;
-        }
-        Ok(Spot::Open(Arc::new(folder)))
-    }
-
-    /// A folder is there already: it must be none that another name of the snapshot has led to, and none to be spared.
-    fn found(&mut self, depth: usize, folder: &TargetFolder) -> Result<(), TargetError> {
-        let (id, _) = folder.identity()?;
-        if self.spared.contains(&id) {
-            return Err(TargetError::Spared { path: folder.path().clone() });
-        }
-        let above = &mut self.levels.way[depth - 1];
-        if above.is_new || !above.claimed_folders.insert(id) {
-            return Err(TargetError::NameTaken { path: folder.path().clone() });
-        }
-        if !self.options.dry_run {
-            folder.clear_unfinished();
-        }
-        Ok(())
     }
 
     /// Finds the place of what is no folder, and decides what is done with it.
@@ -216,8 +110,9 @@ impl Walker<'_> {
         let task = Task { path: path.to_vec(), folder, entry: entry.clone(), if_taken, pieces: Vec::new() };
         match (decision, is_other_name, &entry.item) {
             (Decision::Same { metadata }, None | Some(true), _) => {
-                self.report.unchanged += 1;
-                self.progress.monitor.restored(Deed::Unchanged, at);
+                let deed = if metadata { Deed::Adjusted } else { Deed::Unchanged };
+                *if metadata { &mut self.report.adjusted } else { &mut self.report.unchanged } += 1;
+                self.progress.monitor.restored(deed, at);
                 self.add(Step::Same(task, metadata))
             }
             (_, Some(_), _) => self.add(Step::Link(task)),
@@ -247,8 +142,18 @@ impl Walker<'_> {
         if there.metadata.links == 1 && inode.1 != 0 && !level.claimed.insert(inode) {
             return Err(TargetError::NameTaken { path: there.path });
         }
-        let decision = decide(self.options.overwrite, entry, &there, || has_content(folder, &entry.name, entry));
+        let has_content = || has_content(folder, &entry.name, entry);
+        let decision = match decide(self.options.overwrite, entry, &there, level.careful, has_content) {
+            Decision::Same { metadata: false } => Decision::Same { metadata: !self.has_attributes(folder, entry) },
+            decision => decision,
+        };
         Ok((decision, Some(inode)))
+    }
+
+    /// True if what is there has the entry's extended attributes.
+    fn has_attributes(&self, folder: &TargetFolder, entry: &Entry) -> bool {
+        // What can't be read is for those to say who are to set it.
+        self.reader.attributes(entry).is_ok_and(|wanted| folder.has_xattrs(&entry.name, &wanted))
     }
 
     /// `None` if the entry is the first or only name of what it is; else whether it is one file with the first already.
@@ -349,20 +254,14 @@ impl Walker<'_> {
         self.add(Step::Leave(Leave { path: path.to_vec(), folder, entry: entry.clone() }))
     }
 
-    /// A part of the folder at hand can't be read, so what it does not hold can't be told either.
-    pub(super) fn unreadable(&mut self, path: &[u8], error: RepoError) -> Result<(), RepoError> {
-        self.levels.top().names = None;
-        self.problem(RestoreProblem::Lost { path: shown(path), error })
-    }
-
-    fn not_written(&mut self, error: TargetError) -> Result<(), RepoError> {
+    pub(super) fn not_written(&mut self, error: TargetError) -> Result<(), RepoError> {
         if is_fatal(&error) {
             return Err(error.into());
         }
         self.problem(RestoreProblem::NotWritten(error))
     }
 
-    fn problem(&mut self, problem: RestoreProblem) -> Result<(), RepoError> {
+    pub(super) fn problem(&mut self, problem: RestoreProblem) -> Result<(), RepoError> {
         self.add(Step::Problem(problem))
     }
 

@@ -3,6 +3,8 @@
 
 pub mod faulty;
 pub mod meddler;
+#[cfg(target_os = "linux")]
+pub mod place;
 pub mod small;
 
 use std::collections::BTreeMap;

@@ -259,6 +259,15 @@ impl Node {
         Ok(rustix::fs::unlinkat(&self.0, name, AtFlags::empty())?)
     }
 
+    /// Makes the names in this folder survive a power cut.
+    pub(crate) fn sync_names(&self) -> io::Result<()> {
+        match rustix::fs::fsync(&self.0) {
+            // This handle is not open for reading.
+            Err(Errno::BADF) => Ok(rustix::fs::fsync(open_quietly(&self.0, b".", OFlags::DIRECTORY)?)?),
+            result => Ok(result?),
+        }
+    }
+
     /// Makes all that was written to this folder's file system survive a power cut.
     pub(crate) fn sync(&self) -> io::Result<()> {
         match rustix::fs::syncfs(&self.0) {

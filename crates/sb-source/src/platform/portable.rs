@@ -200,6 +200,11 @@ impl Node {
         fs::remove_file(self.path(name)?)
     }
 
+    /// Makes the names in this folder survive a power cut, where a folder can be opened as files are.
+    pub(crate) fn sync_names(&self) -> io::Result<()> {
+        File::open(&self.0).map_or(Ok(()), |folder| folder.sync_all())
+    }
+
     /// The standard library can sync single files only.
     pub(crate) fn sync(&self) -> io::Result<()> {
         Ok(())
@@ -408,6 +413,7 @@ mod tests {
         node.link(b"old", &node.folder(b"folder").unwrap(), b"again").unwrap();
         assert_eq!(fs::read(temp.path().join("folder/again")).unwrap(), b"soonlate");
         node.make_special(b"link", &Kind::Symlink { target: b"old".to_vec() }).unwrap();
+        node.sync_names().unwrap();
         node.sync().unwrap();
 
         let link = node.entry(b"link").unwrap();

@@ -68,9 +68,14 @@ impl Filter {
         }
     }
 
-    /// Whether a pattern leaves out what is at `path`.
-    pub fn leaves_out(&self, path: &[u8], is_folder: bool) -> bool {
-        self.excludes.leave_out(path, is_folder)
+    /// The patterns of what to restore, in their order; none if that is everything.
+    pub fn includes(&self) -> impl Iterator<Item = &str> {
+        self.includes.iter().flat_map(Excludes::patterns)
+    }
+
+    /// The patterns of what to leave out, in their order.
+    pub fn excludes(&self) -> impl Iterator<Item = &str> {
+        self.excludes.patterns()
     }
 }
 
@@ -116,7 +121,7 @@ mod tests {
         ] {
             assert_eq!(filter.verdict(path.as_bytes(), is_folder, parent), verdict, "{path}");
         }
-        assert!(filter.leaves_out(b"any/secret", true) && !filter.leaves_out(b"any/secret", false));
+        assert!(filter.includes().eq(["clients/miller", "*.pdf", "!draft.pdf"]) && filter.excludes().eq(["secret/"]));
     }
 
     #[test]

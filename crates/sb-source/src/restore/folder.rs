@@ -4,8 +4,8 @@ use std::fs::File;
 use std::io::ErrorKind;
 use std::sync::Arc;
 
-use super::temp::{self, make_temp};
-use super::{IfTaken, Scratch, metadata};
+use super::temp::{self, PREFIX, make_temp};
+use super::{IfTaken, Mark, Scratch, metadata};
 use crate::platform::{self, Blocked, Node};
 use crate::{Entry, EntryPath, FileWriter, Kind, Metadata, MetadataProblem, TargetError};
 
@@ -99,7 +99,7 @@ impl TargetFolder {
     /// # Errors
     /// A full or read-only file system.
     pub fn file(&self, name: &[u8], size: u64) -> Result<FileWriter, TargetError> {
-        let (temp, file) = make_temp(&self.path_of(name), |temp| self.node.make_file(temp))?;
+        let (temp, file) = make_temp(PREFIX, &self.path_of(name), |temp| self.node.make_file(temp))?;
         FileWriter::new(file, size, self.clone(), name, temp)
     }
 
@@ -137,7 +137,7 @@ impl TargetFolder {
                 Err(TargetError::NameTaken { path: self.path_of(name) })
             }
             (Err(error), IfTaken::Replace) if error.kind() == ErrorKind::AlreadyExists => {
-                let (temp, ()) = make_temp(&self.path_of(name), &make)?;
+                let (temp, ()) = make_temp(PREFIX, &self.path_of(name), &make)?;
                 let renamed = self.node.rename(&temp, name).map_err(failed);
                 // It is there still if renaming failed, or if both are names of one file, when renaming does nothing at all.
                 let _ = self.node.remove(&temp);
@@ -214,15 +214,42 @@ impl TargetFolder {
     /// # Errors
     /// A full or read-only file system.
     pub fn scratch(&self) -> Result<Scratch, TargetError> {
-        let (temp, file) = make_temp(&self.path, |temp| self.node.make_scratch(temp))?;
+        let (temp, file) = make_temp(PREFIX, &self.path, |temp| self.node.make_scratch(temp))?;
         // Where an open file keeps its name, the next restore removes it.
         let _ = self.node.remove(&temp);
         Ok(Scratch(file))
     }
 
-    /// Removes files that restores which were cut short have left unfinished here; returns how many. Those of restores that
-    /// are still at work stay.
-    pub fn clear_unfinished(&self) -> u64 {
-        temp::clear(&self.node)
+    /// True if what is called `name` has these extended attributes already: [`set_metadata`](Self::set_metadata) would neither
+    /// set nor remove any.
+    pub fn has_xattrs(&self, name: &[u8], wanted: &[(Vec<u8>, Vec<u8>)]) -> bool {
+        let (present, error) = self.node.xattrs(name);
+        error.is_none() && metadata::has_xattrs(&present, wanted)
+    }
+
+    /// Removes what is called `name` and is no folder; of a symbolic link the link itself.
+    ///
+    /// # Errors
+    /// [`TargetError::IsAFolder`]; [`TargetError::NameTaken`] if the file system finds it under this name, but lists it under
+    /// another; a read-only file system.
+    pub fn remove(&self, name: &[u8]) -> Result<(), TargetError> {
+        if !self.node.list().0.iter().any(|child| *child.name == *name) {
+            return Err(TargetError::NameTaken { path: self.path_of(name) });
+        }
+        self.node.remove(name).map_err(|error| TargetError::new(self.path_of(name), error))
+    }
+
+    /// Makes all that was restored on this folder's file system outlast a power cut.
+    ///
+    /// # Errors
+    /// A failing file system: what was restored may be incomplete.
+    pub fn sync(&self) -> Result<(), TargetError> {
+        self.node.sync().map_err(|error| TargetError::new(self.path.clone(), error))
+    }
+
+    /// Removes files that restores which were cut short have left unfinished here, but not those of restores that are still at
+    /// work; returns the [`Mark`]s, of which none is removed.
+    pub fn clear_unfinished(&self) -> Vec<Mark> {
+        temp::clear(self)
     }
 }

@@ -23,6 +23,9 @@ pub struct MetadataProblem {
     pub source: io::Error,
 }
 
+/// Name and value of an extended attribute.
+type Xattr = (Vec<u8>, Vec<u8>);
+
 /// A piece of metadata.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -76,21 +79,32 @@ pub(crate) fn apply(node: &Node, path: &EntryPath, kind: &Kind, metadata: &Metad
     problems
 }
 
-fn apply_xattrs(node: &Node, wanted: &[(Vec<u8>, Vec<u8>)], note: &mut impl FnMut(Attribute, io::Result<()>) -> bool) {
+fn apply_xattrs(node: &Node, wanted: &[Xattr], note: &mut impl FnMut(Attribute, io::Result<()>) -> bool) {
     let (present, error) = node.xattrs_self();
     if let Some(error) = error {
         note(Attribute::Xattrs, Err(error));
     }
-    for (name, _) in &present {
-        // A new file inherits the access list of its folder. The system's own labels stay.
-        let ours = name.starts_with(b"user.") || name.starts_with(b"system.posix_acl_");
-        if ours && !wanted.iter().any(|(wanted, _)| wanted == name) {
-            note(Attribute::Xattr(name.clone()), node.remove_xattr(name));
-        }
+    for name in superfluous(&present, wanted) {
+        note(Attribute::Xattr(name.clone()), node.remove_xattr(name));
     }
-    for pair @ (name, value) in wanted {
-        if !present.contains(pair) {
-            note(Attribute::Xattr(name.clone()), node.set_xattr(name, value));
-        }
+    for (name, value) in missing(&present, wanted) {
+        note(Attribute::Xattr(name.clone()), node.set_xattr(name, value));
     }
+}
+
+/// True if nothing has to be changed.
+pub(crate) fn has_xattrs(present: &[Xattr], wanted: &[Xattr]) -> bool {
+    superfluous(present, wanted).next().is_none() && missing(present, wanted).next().is_none()
+}
+
+/// Names of what is to be removed: a new file inherits the access list of its folder. The system's own labels stay.
+fn superfluous<'a>(present: &'a [Xattr], wanted: &'a [Xattr]) -> impl Iterator<Item = &'a Vec<u8>> {
+    let ours = |name: &[u8]| name.starts_with(b"user.") || name.starts_with(b"system.posix_acl_");
+    let names = present.iter().map(|(name, _)| name);
+    names.filter(move |name| ours(name) && !wanted.iter().any(|(wanted, _)| wanted == *name))
+}
+
+/// What is to be set.
+fn missing<'a>(present: &'a [Xattr], wanted: &'a [Xattr]) -> impl Iterator<Item = &'a Xattr> {
+    wanted.iter().filter(|pair| !present.contains(pair))
 }

@@ -1,7 +1,8 @@
 //! A folder to restore into.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use super::mark::is_mark;
 use super::{FolderId, IfTaken, TargetFolder};
 use crate::platform::{self, Node};
 use crate::selection::entry_path;
@@ -40,6 +41,7 @@ use crate::{Entry, EntryPath, FileWriter, Kind, Metadata, MetadataProblem, Targe
 #[derive(Debug)]
 pub struct Target {
     root: TargetFolder,
+    location: PathBuf,
 }
 
 impl Target {
@@ -50,7 +52,19 @@ impl Target {
     /// [`TargetError::Unusable`].
     pub fn create(folder: &Path) -> Result<Self, TargetError> {
         let unusable = |source| TargetError::Unusable { folder: folder.to_path_buf(), source };
-        Ok(Self { root: TargetFolder::new(Node::create(folder).map_err(unusable)?, EntryPath::root()) })
+        let root = TargetFolder::new(Node::create(folder).map_err(unusable)?, EntryPath::root());
+        Ok(Self { root, location: folder.canonicalize().unwrap_or_else(|_| folder.to_path_buf()) })
+    }
+
+    /// Where the folder is on this machine; absolute and without symbolic links if that could be found out.
+    pub fn location(&self) -> &Path {
+        &self.location
+    }
+
+    /// True if a [`Mark`](crate::Mark) is in one of the folders that this one lies in, as far as they can be listed.
+    pub fn is_below_mark(&self) -> bool {
+        let above = self.location.ancestors().skip(1).filter_map(|folder| folder.read_dir().ok());
+        above.flatten().flatten().any(|line| is_mark(line.file_name().as_encoded_bytes()))
     }
 
     /// Opens the folder at `path`, which must exist.
@@ -175,7 +189,7 @@ impl Target {
     /// # Errors
     /// A failing file system: what was restored may be incomplete.
     pub fn sync(&self) -> Result<(), TargetError> {
-        self.root.node().sync().map_err(|error| TargetError::new(EntryPath::root(), error))
+        self.root.sync()
     }
 
     fn special(&self, path: &EntryPath, kind: &Kind) -> Result<(), TargetError> {

@@ -468,3 +468,69 @@ fn what_cannot_be_removed_is_named() {
         fs::set_permissions(temp.join("target/closed"), fs::Permissions::from_mode(0o700)).unwrap();
     });
 }
+
+#[test]
+fn a_mark_stays_until_it_is_removed_and_leaves_no_trace() {
+    let (temp, folder, target) = target();
+    let root = target.folder(&EntryPath::root()).unwrap();
+    let time = folder.metadata().unwrap().modified().unwrap();
+    let (mark, other) = (root.mark("one\n").unwrap(), root.mark("two\n").unwrap());
+    assert_eq!(folder.metadata().unwrap().modified().unwrap(), time);
+    assert!(mark.name() != other.name() && !root.marks().iter().any(Mark::is_left_over));
+    drop(other);
+    let marks = root.clear_unfinished();
+    let left: Vec<_> = marks.iter().filter(|mark| mark.is_left_over()).map(Mark::text).collect();
+    assert_eq!((marks.len(), left), (2, vec![Some(b"two\n".to_vec())]));
+
+    let below = Target::create(&folder.join("a/b")).unwrap();
+    assert!(below.is_below_mark() && !target.is_below_mark());
+    assert_eq!(below.location(), folder.join("a/b").canonicalize().unwrap());
+    let mode = folder.metadata().unwrap().permissions().mode();
+    mark.remove().unwrap();
+    marks.into_iter().for_each(|mark| drop(mark.remove()));
+    assert_eq!((names(&folder), folder.metadata().unwrap().permissions().mode()), (vec!["a".to_owned()], mode));
+    assert!(!below.is_below_mark());
+    drop(temp);
+}
+
+#[test]
+fn a_mark_goes_from_a_folder_that_may_only_be_read_and_comes_to_none() {
+    without_privileges("restore::tests::a_mark_goes_from_a_folder_that_may_only_be_read_and_comes_to_none", |temp| {
+        let root = Target::create(&temp.join("target")).unwrap().folder(&EntryPath::root()).unwrap();
+        let mark = root.mark("").unwrap();
+        fs::set_permissions(temp.join("target"), fs::Permissions::from_mode(0o555)).unwrap();
+        assert!(matches!(root.mark(""), Err(TargetError::Denied { .. })));
+        mark.remove().unwrap();
+        assert_eq!(names(&temp.join("target")), [""; 0]);
+        assert_eq!(temp.join("target").metadata().unwrap().permissions().mode() & 0o777, 0o555);
+    });
+}
+
+#[test]
+fn links_are_removed_and_folders_are_not() {
+    let (_temp, folder, target) = target();
+    plant(&folder, &["outside/file", "folder/"]);
+    symlink("outside", folder.join("link")).unwrap();
+    let root = target.folder(&EntryPath::root()).unwrap();
+    root.remove(b"link").unwrap();
+    assert!(matches!(root.remove(b"folder"), Err(TargetError::IsAFolder { .. })));
+    assert!(matches!(root.remove(b"other"), Err(TargetError::NameTaken { .. })));
+    assert_eq!(
+        (names(&folder), names(&folder.join("outside"))),
+        (vec!["folder".into(), "outside".into()], vec!["file".into()])
+    );
+}
+
+#[test]
+fn attributes_are_the_same_if_nothing_would_be_changed() {
+    let (_temp, folder, target) = target();
+    plant(&folder, &["file"]);
+    let root = target.folder(&EntryPath::root()).unwrap();
+    let pair = |name: &[u8], value: &[u8]| (name.to_vec(), value.to_vec());
+    assert!(root.has_xattrs(b"file", &[]));
+    root.node().entry(b"file").unwrap().set_xattr(b"user.a", b"1").unwrap();
+    assert!(root.has_xattrs(b"file", &[pair(b"user.a", b"1")]));
+    for wanted in [vec![], vec![pair(b"user.a", b"2")], vec![pair(b"user.a", b"1"), pair(b"user.b", b"")]] {
+        assert!(!root.has_xattrs(b"file", &wanted), "{wanted:?}");
+    }
+}
