@@ -56,7 +56,7 @@ fn every_command_ends_with_a_summary() {
     assert_eq!(of_type(&messages, "entry").len() as u64, ls["entries"].as_u64().unwrap());
     assert_fields(
         &summary(&world, &["restore", "latest", "--to", "out"]).1,
-        "files folders others bytes overwritten unchanged kept deleted dry_run problems snapshot_problems damaged complete seconds",
+        "files folders others bytes overwritten unchanged adjusted kept deleted dry_run problems snapshot_problems damaged complete seconds",
     );
     assert_fields(
         &summary(&world, &["verify"]).1,

@@ -101,7 +101,7 @@ fn neither_the_vault_nor_the_state_folder_is_written_to() {
     // A machine that has never seen the vault, and may only read it.
     source.file("/firm/newer", b"newer");
     let objects = storage.objects();
-    let readable = Faulty::new(&storage, |act, _| act != Act::Read);
+    let readable = Faulty::new(&storage, |act, _| !matches!(act, Act::Read | Act::List));
     let newcomer = Machine { state: State::among(&folder.path().join("none")), ..Machine::new(3) };
     let around = newcomer.around(readable).rehearsing();
     let mut vault = Vault::open(around, &Credential::KeyFile(key()), None).unwrap();
