@@ -7,11 +7,14 @@ mod common;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use common::faulty::Faulty;
 use common::place::{Ear, backed_up, look, names, restore, restore_as};
-use common::{firm, noise};
-use sb_repo::{Deed, Monitor, Overwrite, RestoreOptions, RestoreProblem};
+use common::{Machine, firm, key, new_vault, noise, options};
+use sb_repo::{Deed, Monitor, Overwrite, Progress, RestoreOptions, RestoreProblem};
 use sb_source::{Filter, MemorySource, TargetError, Timestamp};
+use sb_store::{MemoryStorage, Storage};
 
 fn at(seconds: i64) -> Timestamp {
     Timestamp { seconds, nanoseconds: 0 }
@@ -311,5 +314,75 @@ fn deep_trees_come_back_with_few_handles() {
         let again = RestoreOptions::default().with_threads(threads).with_overwrite(Overwrite::IfChanged);
         let again = restore(&vault, "/d", folder.path(), again);
         assert_eq!((report.files, report.folders, again.unchanged), (1, 1_500, 1));
+    }
+}
+
+/// A tree of several windows: documents, and far from them the same documents filed again, one of them with a new beginning.
+fn filed_twice() -> MemorySource {
+    let mut source = MemorySource::new(&["/firm"]);
+    let document = |number: u64| noise(5_000 + number, 40_000);
+    for number in 0..300 {
+        source.file(format!("/firm/a/{number}"), &document(number));
+        source.file(format!("/firm/z/{number}"), &document(number * 7 % 300));
+    }
+    for number in 0..14_000 {
+        source.file(format!("/firm/m/{}/{number}", number % 9), format!("letter {number}").as_bytes());
+    }
+    source.file("/firm/z/new", &[noise(1, 20_000), document(11)].concat());
+    source
+}
+
+#[test]
+fn what_is_filed_twice_is_read_once() {
+    let (source, machine, storage) = (filed_twice(), Machine::new(61), Arc::new(MemoryStorage::new()));
+    let (mut vault, _) = new_vault(&machine, storage.clone());
+    vault.backup(&source, &options(), Progress::none()).unwrap();
+    let stored: u64 = storage.list("packs").unwrap().iter().map(|listed| listed.size).sum();
+    let watched = Faulty::new(&storage, |_, _| false);
+    let vault = machine.open(watched.clone(), &key()).unwrap();
+    for threads in [1, 3] {
+        let folder = tempfile::tempdir().unwrap();
+        watched.bytes_read.lock().unwrap().clear();
+        let report = restore(&vault, "/firm", folder.path(), RestoreOptions::default().with_threads(threads));
+        assert!(!report.is_damaged() && report.files == 14_601, "{report:?}");
+        let read = watched.bytes_read.lock().unwrap()["packs"];
+        assert!(read < stored * 5 / 4, "{read} bytes were read of {stored}");
+        for number in [0, 11, 299] {
+            let copy = fs::read(folder.path().join(format!("z/{number}"))).unwrap();
+            assert!(copy == noise(5_000 + number * 7 % 300, 40_000), "{number}");
+        }
+        let new = fs::read(folder.path().join("z/new")).unwrap();
+        assert!(new == [noise(1, 20_000), noise(5_011, 40_000)].concat());
+    }
+}
+
+/// Changes what has been restored as soon as that is told.
+#[derive(Debug)]
+struct Vandal(PathBuf);
+
+impl Monitor for Vandal {
+    fn restored(&self, _: Deed, path: &[u8]) {
+        let path = std::str::from_utf8(path).unwrap();
+        if let Some(name) = path.strip_prefix("/a/") {
+            let file = self.0.join("a").join(name);
+            match name.parse::<u32>().unwrap() % 3 {
+                0 => fs::remove_file(file).unwrap(),
+                1 => fs::write(file, vec![7; 40_000]).unwrap(),
+                _ => {}
+            }
+        }
+    }
+}
+
+#[test]
+fn a_copy_of_what_somebody_has_changed_meanwhile_is_right_all_the_same() {
+    let vault = backed_up(62, &filed_twice());
+    let folder = tempfile::tempdir().unwrap();
+    let vandal = Vandal(folder.path().to_owned());
+    let report = restore_as(&vault, "/firm", folder.path(), RestoreOptions::default(), &vandal).unwrap();
+    assert!(!report.is_damaged() && report.files == 14_601, "{report:?}");
+    for number in 0..300 {
+        let copy = fs::read(folder.path().join(format!("z/{number}"))).unwrap();
+        assert!(copy == noise(5_000 + number * 7 % 300, 40_000), "{number}");
     }
 }

@@ -126,10 +126,11 @@ impl Files for Disk {
         if offset.checked_add(length as u64).is_none_or(|end| end > size) {
             return Err(ErrorKind::UnexpectedEof.into());
         }
-        let mut bytes = vec![0; length];
         file.seek(SeekFrom::Start(offset))?;
-        file.read_exact(&mut bytes)?;
-        Ok(bytes)
+        let mut bytes = Vec::with_capacity(length);
+        // Unlike `read_exact`, this needs no zeros to overwrite.
+        file.take(length as u64).read_to_end(&mut bytes)?;
+        if bytes.len() == length { Ok(bytes) } else { Err(ErrorKind::UnexpectedEof.into()) }
     }
 
     fn size(&self, path: &Path) -> io::Result<u64> {

@@ -90,7 +90,8 @@ impl<'a> Executor<'a> {
     /// Writes the files of a window; what became of each, by its number.
     fn files(&mut self, steps: &[Step]) -> HashMap<usize, Attempt> {
         let files: Vec<(usize, &Task)> = steps.iter().enumerate().filter_map(Step::as_file).collect();
-        let pieces: Vec<&[Piece]> = files.iter().map(|(_, task)| task.pieces.as_slice()).collect();
+        let to_read = |task: &Task| task.pieces.iter().copied().filter(|piece| task.copy(*piece).is_none()).collect();
+        let pieces: Vec<Vec<Piece>> = files.iter().map(|(_, task)| to_read(task)).collect();
         let tree = self.reader.tree();
         let raw = |at| place(tree, at).map_or(0, |place| place.raw);
         let (mut done, mut aside) =
@@ -106,7 +107,6 @@ impl<'a> Executor<'a> {
             let attempt = |file: &usize| (files[*file].0, this.small(files[*file].1, &aside));
             done.extend(in_batches(this.threads, &round.files, &attempt));
         }
-        self.segments.clear();
         done
     }
 
@@ -114,7 +114,11 @@ impl<'a> Executor<'a> {
     fn small(&self, task: &Task, aside: &Aside<'_>) -> Attempt {
         self.progress.check()?;
         let Item::File(file) = &task.entry.item else { return Ok(Outcome::default()) };
-        let bytes = |piece: &Piece| self.segments.bytes(*piece).map(Cow::Borrowed).or_else(|| aside.get(*piece));
+        let copied = |piece: Piece| Some(Cow::Owned(task.copy(piece)?.read(self.target, piece.length as usize)?));
+        let bytes = |piece: &Piece| {
+            let at_hand = self.segments.bytes(*piece).map(Cow::Borrowed);
+            at_hand.or_else(|| aside.get(*piece)).or_else(|| copied(*piece))
+        };
         let pieces: Option<Vec<Cow<'_, [u8]>>> = task.pieces.iter().map(bytes).collect();
         match pieces.filter(|pieces| is_content(file, pieces)) {
             Some(pieces) => self.attempt(task, |problems| self.write(task, file, &pieces, problems)),

@@ -5,6 +5,7 @@
 
 mod aside;
 mod content;
+mod copies;
 mod crew;
 mod executor;
 mod finish;
@@ -35,6 +36,7 @@ use crate::reader::Reader;
 use crate::snapshots::Snapshot;
 use crate::wire::cbor::Fields;
 use crate::wire::entry::Item;
+use copies::Copies;
 use executor::Executor;
 use levels::Levels;
 use marks::Marks;
@@ -110,6 +112,7 @@ impl Reader<'_> {
                 marks,
                 levels,
                 window: Window::default(),
+                copies: Copies::default(),
                 number: 0,
                 hand_over,
                 cut: start.cut,

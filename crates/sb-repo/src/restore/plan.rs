@@ -41,11 +41,6 @@ impl Needs {
         self.segments.contains(&at)
     }
 
-    /// Takes in what others need.
-    pub(super) fn join(&mut self, others: &Self, raw: impl Fn(SegmentAt) -> u32) {
-        others.segments.iter().for_each(|at| self.add(*at, raw(*at)));
-    }
-
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
@@ -68,7 +63,7 @@ pub(super) struct Round {
 
 /// Divides the segments that files need, in their order, into rounds of at most `room` bytes, or of one segment. Each file has
 /// its turn when the last of its segments is at hand; what it needs of earlier ones is set aside, so that each is read once.
-pub(super) fn rounds(files: &[&[Piece]], raw: &dyn Fn(SegmentAt) -> u32, room: usize) -> Vec<Round> {
+pub(super) fn rounds(files: &[Vec<Piece>], raw: &dyn Fn(SegmentAt) -> u32, room: usize) -> Vec<Round> {
     let segments: BTreeSet<SegmentAt> = files.iter().flat_map(|pieces| pieces.iter().map(|piece| piece.at)).collect();
     let mut rounds = vec![Round::default()];
     let mut round_of: HashMap<SegmentAt, usize> = HashMap::new();
@@ -178,9 +173,8 @@ mod tests {
             let piece = |(pack, number, offset, length)| Piece { at: (pack, number), offset, length };
             let files: Vec<Vec<Piece>> =
                 files.into_iter().map(|pieces| pieces.into_iter().map(piece).collect()).collect();
-            let all: Vec<&[Piece]> = files.iter().map(Vec::as_slice).collect();
             let raw = |at: SegmentAt| at.1 % 3 + 1;
-            let planned = rounds(&all, &raw, room);
+            let planned = rounds(&files, &raw, room);
             let (mut aside, mut done, mut read) = (BTreeSet::<Piece>::new(), Vec::<usize>::new(), Vec::<SegmentAt>::new());
             for round in &planned {
                 prop_assert!(round.needs.bytes() <= room || round.needs.segments().count() == 1);

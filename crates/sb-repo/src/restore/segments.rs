@@ -9,11 +9,12 @@ use crate::chunks::{Buffers, SegmentAt};
 use crate::tree::TreeReader;
 use crate::wire::pack::SegmentPlace;
 
-/// Neighbours are read together up to so many bytes; each run is opened by one thread.
-const RUN: u64 = 4 << 20;
+/// Neighbours are read together up to so many bytes, or fewer if there would be no work for some of the threads: each run is
+/// opened by one.
+const RUN: u64 = 2 << 20;
 
 /// Bytes of opened segments that are at hand together.
-pub(super) const ROOM: usize = 16 << 20;
+pub(super) const ROOM: usize = 12 << 20;
 
 /// Opened segments: those needed now, and of those needed before as many as there is room for.
 pub(super) struct Segments<'a> {
@@ -44,8 +45,9 @@ impl<'a> Segments<'a> {
         let missing = needs.segments().filter(|at| !self.kept.contains_key(at));
         let coming = missing.filter_map(|at| place(self.reader, at)).map(|place| place.raw as usize).sum();
         self.make_room(coming, in_use);
-        let missing = needs.segments().filter(|at| !self.kept.contains_key(at));
-        let runs = runs(missing, |at| place(self.reader, at), RUN);
+        let missing = || needs.segments().filter(|at| !self.kept.contains_key(at));
+        let stored: u64 = missing().filter_map(|at| place(self.reader, at)).map(|place| u64::from(place.stored)).sum();
+        let runs = runs(missing(), |at| place(self.reader, at), RUN.min(stored / threads as u64));
         let read = Mutex::new(Vec::new());
         let one = |number: usize| {
             let run = &runs[number];

@@ -21,6 +21,8 @@ impl Executor<'_> {
     /// A file of any size, in memory that does not grow with it.
     pub(super) fn large(&mut self, task: &Task) -> Attempt {
         let Item::File(file) = &task.entry.item else { return Ok(Outcome::default()) };
+        // What was kept for the next window makes room.
+        self.segments.clear();
         let mut is_right = true;
         let outcome = self.attempt(task, |problems| {
             let holes = or_none(self.reader.tree().holes(file), &task.path, "holes", problems)?;

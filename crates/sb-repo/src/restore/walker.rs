@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 
-use sb_source::{FolderId, IfTaken, TargetError, TargetFolder, Verdict};
+use sb_source::{EntryPath, FolderId, IfTaken, TargetError, TargetFolder, Verdict};
 
+use super::copies::Copies;
 use super::levels::{Level, Levels, Spot};
 use super::marks::Marks;
 use super::overwrite::{Decision, Overwrite, decide, has_content};
@@ -43,6 +44,7 @@ pub(super) struct Walker<'a> {
     pub(super) marks: &'a mut Marks,
     pub(super) levels: Levels<'a>,
     pub(super) window: Window,
+    pub(super) copies: Copies,
     /// How many windows were handed over.
     pub(super) number: u64,
     pub(super) hand_over: &'a mut HandOver<'a>,
@@ -107,7 +109,14 @@ impl Walker<'_> {
             Ok(folder) => folder,
             Err(error) => return self.not_written(error),
         };
-        let task = Task { path: path.to_vec(), folder, entry: entry.clone(), if_taken, pieces: Vec::new() };
+        let task = Task {
+            path: path.to_vec(),
+            folder,
+            entry: entry.clone(),
+            if_taken,
+            pieces: Vec::new(),
+            copies: Vec::new(),
+        };
         match (decision, is_other_name, &entry.item) {
             (Decision::Same { metadata }, None | Some(true), _) => {
                 let deed = if metadata { Deed::Adjusted } else { Deed::Unchanged };
@@ -187,10 +196,31 @@ impl Walker<'_> {
         if needs.bytes() > ROOM {
             return self.add(Step::Large(task));
         }
+        if !self.options.dry_run {
+            self.look_for_copies(&mut task);
+        }
         let tree = self.reader.tree();
-        self.window.needs.join(&needs, |at| place(tree, at).map_or(0, |place| place.raw));
+        for piece in task.pieces.iter().filter(|piece| task.copy(**piece).is_none()) {
+            self.window.needs.add(piece.at, place(tree, piece.at).map_or(0, |place| place.raw));
+        }
         self.window.bytes += file.size;
         self.add(Step::File(task))
+    }
+
+    /// What an earlier window restored need not be read again, unless its segment is read anyway.
+    fn look_for_copies(&mut self, task: &mut Task) {
+        let (mut offset, mut read) = (0_u32, Vec::new());
+        for piece in &task.pieces {
+            let known = if self.window.needs.contains(piece.at) { None } else { self.copies.find(*piece) };
+            match known {
+                Some(copy) => task.copies.push((*piece, copy)),
+                None => read.push((*piece, offset)),
+            }
+            offset += piece.length;
+        }
+        if let Ok(path) = EntryPath::new(&task.path[self.cut..]) {
+            self.copies.remember(&path, read.into_iter());
+        }
     }
 
     /// Where a chunk is read from: of several places one that is read from anyway.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use sb_source::{EntryPath, IfTaken, Target, TargetError, TargetFolder};
 
 use super::RestoreProblem;
+use super::copies::Copy;
 use super::plan::{Needs, Piece};
 use crate::wire::entry::Entry;
 
@@ -34,6 +35,15 @@ pub(super) struct Task {
     pub(super) if_taken: IfTaken,
     /// The content, if it is a file that can be planned.
     pub(super) pieces: Vec<Piece>,
+    /// Those of them that a file restored before has.
+    pub(super) copies: Vec<(Piece, Copy)>,
+}
+
+impl Task {
+    /// Where a piece is in the target.
+    pub(super) fn copy(&self, piece: Piece) -> Option<&Copy> {
+        self.copies.iter().find(|(known, _)| *known == piece).map(|(_, copy)| copy)
+    }
 }
 
 /// The end of a folder.
