@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use sb_crypto::Key;
+use sb_crypto::{Key, SEAL_OVERHEAD};
 
 use crate::error::RepoError;
 use crate::ids::ChunkId;
@@ -12,7 +12,7 @@ use crate::keys::{ChunkIds, CompartmentKeys};
 use crate::locator::{Locator, Place};
 use crate::name;
 use crate::name::ObjectKind;
-use crate::pack::unpack_into;
+use crate::pack::Unpacker;
 use crate::sessions::KeyFinder;
 use crate::view::View;
 use crate::wire::cbor::Malformed;
@@ -37,6 +37,8 @@ pub(crate) struct ChunkReader<'v> {
     meta: Mutex<Cache>,
     content: Mutex<Cache>,
     packs: Mutex<VecDeque<(u32, Arc<OpenPack>)>>,
+    buffers: Buffers,
+    unpackers: Mutex<Vec<Unpacker>>,
 }
 
 /// Segments, the one used last at the end. Locked for a look only, never while anything is read or opened.
@@ -54,7 +56,7 @@ impl Cache {
         Some(entry.1)
     }
 
-    fn put(&mut self, at: SegmentAt, segment: Arc<Vec<u8>>, limit: usize) {
+    fn put(&mut self, at: SegmentAt, segment: Arc<Vec<u8>>, limit: usize, spare: &Buffers) {
         // Another thread may have read it meanwhile.
         if self.segments.iter().any(|(key, _)| *key == at) {
             return;
@@ -62,6 +64,9 @@ impl Cache {
         while self.bytes + segment.len() > limit {
             let Some((_, old)) = self.segments.pop_front() else { break };
             self.bytes -= old.len();
+            if let Ok(old) = Arc::try_unwrap(old) {
+                spare.give(old);
+            }
         }
         self.bytes += segment.len();
         self.segments.push_back((at, segment));
@@ -71,24 +76,24 @@ impl Cache {
 /// Memory of large segments that are not needed any more, for the next: taking and giving back so much from the system each time
 /// costs time, and what several threads give back may stay with the process.
 #[derive(Default)]
-pub(crate) struct Buffers(Mutex<Vec<Vec<u8>>>);
+struct Buffers(Mutex<Vec<Vec<u8>>>);
 
 impl Buffers {
+    /// Shorter ones are not worth keeping,
     const LARGE: usize = 1 << 20;
-    const SPARE: usize = 4;
+    /// and a large one has room for any segment, sealed or opened.
+    const ROOM: usize = SEGMENT_MAX + SEAL_OVERHEAD;
 
     fn take(&self, length: usize) -> Vec<u8> {
         if length < Self::LARGE {
             return Vec::with_capacity(length);
         }
-        locked(&self.0).pop().unwrap_or_else(|| Vec::with_capacity(length.max(SEGMENT_MAX)))
+        locked(&self.0).pop().unwrap_or_else(|| Vec::with_capacity(length.max(Self::ROOM)))
     }
 
-    /// Takes the memory of a segment back.
-    pub(crate) fn give(&self, segment: Vec<u8>) {
-        let mut spare = locked(&self.0);
-        if segment.capacity() >= SEGMENT_MAX && spare.len() < Self::SPARE {
-            spare.push(segment);
+    fn give(&self, buffer: Vec<u8>) {
+        if buffer.capacity() >= Self::ROOM {
+            locked(&self.0).push(buffer);
         }
     }
 }
@@ -113,6 +118,8 @@ impl<'v> ChunkReader<'v> {
             meta: Mutex::default(),
             content: Mutex::default(),
             packs: Mutex::default(),
+            buffers: Buffers::default(),
+            unpackers: Mutex::default(),
         }
     }
 
@@ -168,7 +175,7 @@ impl<'v> ChunkReader<'v> {
             return Ok(segment);
         }
         let segment = Arc::new(self.read_segment(locator, pack, number)?);
-        locked(cache).put((pack, number), segment.clone(), limit);
+        locked(cache).put((pack, number), segment.clone(), limit, &self.buffers);
         Ok(segment)
     }
 
@@ -179,7 +186,6 @@ impl<'v> ChunkReader<'v> {
         locator: &Locator,
         pack: u32,
         numbers: Range<u32>,
-        buffers: &Buffers,
     ) -> Result<Vec<Result<Vec<u8>, RepoError>>, RepoError> {
         let open = self.open(locator, pack)?;
         let pack = locator.pack(pack);
@@ -187,24 +193,32 @@ impl<'v> ChunkReader<'v> {
         let places = pack.segments.get(numbers.start as usize..numbers.end as usize).unwrap_or_default();
         let Some(first) = places.first() else { return Ok(Vec::new()) };
         let length = places.iter().map(|place| place.stored as usize).sum();
-        let sealed = self.view.storage.read_range(&name, first.offset, length)?;
-        let mut stored = buffers.take(SEGMENT_MAX);
+        let mut sealed = self.buffers.take(length);
+        self.view.storage.read_range_into(&name, first.offset, length, &mut sealed)?;
+        let mut unpacker = locked(&self.unpackers).pop().unwrap_or_default();
         let open_one = |(number, place): (u32, &SegmentPlace)| {
             let start = usize::try_from(place.offset - first.offset).unwrap_or(usize::MAX);
-            let bytes = sealed.get(start..).and_then(|rest| rest.get(..place.stored as usize));
+            let bytes = sealed.get_mut(start..).and_then(|rest| rest.get_mut(..place.stored as usize));
             let bytes = bytes.ok_or(Malformed("segments do not lie one after the other"));
-            let opened = bytes.and_then(|bytes| open.opening.message_into(&open.keys, number, bytes, &mut stored));
-            let mut raw = buffers.take(place.raw as usize);
-            let unpacked = opened.and_then(|()| unpack_into(&mut stored, place.codec, place.raw, &mut raw));
+            let opened = bytes.and_then(|bytes| open.opening.message_within(&open.keys, number, bytes));
+            let mut raw = self.buffers.take(place.raw as usize);
+            let unpacked = opened.and_then(|stored| unpacker.unpack(stored, place.codec, place.raw, &mut raw));
             unpacked.map(|()| raw).map_err(|flaw| RepoError::damaged(&name, flaw))
         };
         let opened = numbers.zip(places).map(open_one).collect();
-        buffers.give(stored);
+        self.buffers.give(sealed);
+        locked(&self.unpackers).push(unpacker);
         Ok(opened)
     }
 
-    fn read_segment(&self, locator: &Locator, pack: u32, number: u32) -> Result<Vec<u8>, RepoError> {
-        let one = self.segments(locator, pack, number..number.saturating_add(1), &Buffers::default())?.pop();
+    /// Takes back the memory of a segment that is not needed any more.
+    pub(crate) fn give(&self, segment: Vec<u8>) {
+        self.buffers.give(segment);
+    }
+
+    /// A segment, past the cache.
+    pub(crate) fn read_segment(&self, locator: &Locator, pack: u32, number: u32) -> Result<Vec<u8>, RepoError> {
+        let one = self.segments(locator, pack, number..number.saturating_add(1))?.pop();
         let missing = || RepoError::damaged(&name::pack(&locator.pack(pack).id), Malformed("no such segment"));
         one.unwrap_or_else(|| Err(missing()))
     }

@@ -39,7 +39,7 @@ pub(crate) fn check_object(view: &View, parsed: &ParsedName, name: &str) -> Resu
     let storage = &*view.storage;
     let size = storage.size(&object).map_err(|error| unreadable(&error))?;
     let (mut hash, mut signed, mut at) = (Sha256::new(), None, 0);
-    let (mut head, mut tail) = (Vec::new(), Vec::new());
+    let (mut head, mut tail, mut block) = (Vec::new(), Vec::new(), Vec::new());
     while at < size {
         // The signature is read apart, so that the hash of all before it falls off on the way.
         let end = if at < size.saturating_sub(UNSIGNED) { size - UNSIGNED } else { size };
@@ -47,7 +47,7 @@ pub(crate) fn check_object(view: &View, parsed: &ParsedName, name: &str) -> Resu
         if at == size - UNSIGNED.min(size) {
             signed = Some(hash.clone());
         }
-        let block = storage.read_range(&object, at, length).map_err(|error| unreadable(&error))?;
+        storage.read_range_into(&object, at, length, &mut block).map_err(|error| unreadable(&error))?;
         hash.update(&block);
         if head.len() < HEADER {
             head.extend_from_slice(&block[..block.len().min(HEADER)]);

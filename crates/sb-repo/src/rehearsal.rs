@@ -39,8 +39,14 @@ impl Storage for Untouched {
         self.0.read(name)
     }
 
-    fn read_range(&self, name: &ObjectName, offset: u64, length: usize) -> Result<Vec<u8>, StoreError> {
-        self.0.read_range(name, offset, length)
+    fn read_range_into(
+        &self,
+        name: &ObjectName,
+        offset: u64,
+        length: usize,
+        buffer: &mut Vec<u8>,
+    ) -> Result<(), StoreError> {
+        self.0.read_range_into(name, offset, length, buffer)
     }
 
     fn size(&self, name: &ObjectName) -> Result<u64, StoreError> {

@@ -338,7 +338,7 @@ pub const PARSERS: [Parser; 19] = [
     }),
     ("segment", |bytes| {
         let codec = crate::wire::pack::Codec::Zstd;
-        let _ = crate::pack::unpack_into(&mut bytes.to_vec(), codec, 1 << 22, &mut Vec::new());
+        let _ = crate::pack::Unpacker::default().unpack(bytes, codec, 1 << 22, &mut Vec::new());
     }),
     ("locator", |bytes| {
         let _ = crate::wire::locator::LocatorFooter::decode(bytes);

@@ -120,17 +120,18 @@ impl Files for Disk {
         Ok(bytes)
     }
 
-    fn read_range(&self, path: &Path, offset: u64, length: usize) -> io::Result<Vec<u8>> {
+    fn read_range_into(&self, path: &Path, offset: u64, length: usize, buffer: &mut Vec<u8>) -> io::Result<()> {
         let (mut file, size) = self.open(path)?;
         // Checked first, so that a wrong length allocates nothing.
         if offset.checked_add(length as u64).is_none_or(|end| end > size) {
             return Err(ErrorKind::UnexpectedEof.into());
         }
         file.seek(SeekFrom::Start(offset))?;
-        let mut bytes = Vec::with_capacity(length);
+        buffer.clear();
+        buffer.reserve_exact(length);
         // Unlike `read_exact`, this needs no zeros to overwrite.
-        file.take(length as u64).read_to_end(&mut bytes)?;
-        if bytes.len() == length { Ok(bytes) } else { Err(ErrorKind::UnexpectedEof.into()) }
+        file.take(length as u64).read_to_end(buffer)?;
+        if buffer.len() == length { Ok(()) } else { Err(ErrorKind::UnexpectedEof.into()) }
     }
 
     fn size(&self, path: &Path) -> io::Result<u64> {

@@ -34,8 +34,8 @@ pub(crate) trait Files: Debug + Send + Sync {
     /// The bytes of a file.
     fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
 
-    /// Exactly `length` bytes of a file, or `UnexpectedEof`.
-    fn read_range(&self, path: &Path, offset: u64, length: usize) -> io::Result<Vec<u8>>;
+    /// Exactly `length` bytes of a file in place of what is in `buffer`, or `UnexpectedEof`.
+    fn read_range_into(&self, path: &Path, offset: u64, length: usize, buffer: &mut Vec<u8>) -> io::Result<()>;
 
     /// The size of a file in bytes.
     fn size(&self, path: &Path) -> io::Result<u64>;

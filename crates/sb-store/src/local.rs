@@ -150,8 +150,14 @@ impl Storage for LocalStorage {
         self.files.read(path_of(name)).map_err(|error| StoreError::reading("read", name.as_str(), error))
     }
 
-    fn read_range(&self, name: &ObjectName, offset: u64, length: usize) -> Result<Vec<u8>, StoreError> {
-        self.files.read_range(path_of(name), offset, length).map_err(|error| match error.kind() {
+    fn read_range_into(
+        &self,
+        name: &ObjectName,
+        offset: u64,
+        length: usize,
+        buffer: &mut Vec<u8>,
+    ) -> Result<(), StoreError> {
+        self.files.read_range_into(path_of(name), offset, length, buffer).map_err(|error| match error.kind() {
             ErrorKind::UnexpectedEof => StoreError::Short { name: name.to_string(), offset, length },
             _ => StoreError::reading("read", name.as_str(), error),
         })

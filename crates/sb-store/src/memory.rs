@@ -64,11 +64,19 @@ impl Storage for MemoryStorage {
         Ok(self.get(name)?.to_vec())
     }
 
-    fn read_range(&self, name: &ObjectName, offset: u64, length: usize) -> Result<Vec<u8>, StoreError> {
+    fn read_range_into(
+        &self,
+        name: &ObjectName,
+        offset: u64,
+        length: usize,
+        buffer: &mut Vec<u8>,
+    ) -> Result<(), StoreError> {
         let bytes = self.get(name)?;
         let start = usize::try_from(offset).ok();
         let range = start.and_then(|start| bytes.get(start..start.checked_add(length)?));
-        range.map(<[u8]>::to_vec).ok_or_else(|| StoreError::Short { name: name.to_string(), offset, length })
+        let range = range.ok_or_else(|| StoreError::Short { name: name.to_string(), offset, length })?;
+        range.clone_into(buffer);
+        Ok(())
     }
 
     fn size(&self, name: &ObjectName) -> Result<u64, StoreError> {

@@ -21,7 +21,23 @@ pub trait Storage: Debug + Send + Sync {
     ///
     /// # Errors
     /// [`StoreError::Short`] if the object ends earlier, otherwise as [`read`](Self::read).
-    fn read_range(&self, name: &ObjectName, offset: u64, length: usize) -> Result<Vec<u8>, StoreError>;
+    fn read_range(&self, name: &ObjectName, offset: u64, length: usize) -> Result<Vec<u8>, StoreError> {
+        let mut bytes = Vec::new();
+        self.read_range_into(name, offset, length, &mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// [`read_range`](Self::read_range) into a buffer the caller keeps: its content is replaced, its memory used again.
+    ///
+    /// # Errors
+    /// As [`read_range`](Self::read_range). What is in the buffer then is not defined.
+    fn read_range_into(
+        &self,
+        name: &ObjectName,
+        offset: u64,
+        length: usize,
+        buffer: &mut Vec<u8>,
+    ) -> Result<(), StoreError>;
 
     /// The size of an object, in bytes.
     ///
@@ -141,8 +157,14 @@ impl<S: Storage + ?Sized> Storage for Arc<S> {
         (**self).read(name)
     }
 
-    fn read_range(&self, name: &ObjectName, offset: u64, length: usize) -> Result<Vec<u8>, StoreError> {
-        (**self).read_range(name, offset, length)
+    fn read_range_into(
+        &self,
+        name: &ObjectName,
+        offset: u64,
+        length: usize,
+        buffer: &mut Vec<u8>,
+    ) -> Result<(), StoreError> {
+        (**self).read_range_into(name, offset, length, buffer)
     }
 
     fn size(&self, name: &ObjectName) -> Result<u64, StoreError> {

@@ -75,10 +75,16 @@ impl<S: Storage> Storage for Throttled<S> {
         Ok(bytes)
     }
 
-    fn read_range(&self, name: &ObjectName, offset: u64, length: usize) -> Result<Vec<u8>, StoreError> {
-        let bytes = self.inner.read_range(name, offset, length)?;
-        self.pay(self.down.as_ref(), bytes.len());
-        Ok(bytes)
+    fn read_range_into(
+        &self,
+        name: &ObjectName,
+        offset: u64,
+        length: usize,
+        buffer: &mut Vec<u8>,
+    ) -> Result<(), StoreError> {
+        self.inner.read_range_into(name, offset, length, buffer)?;
+        self.pay(self.down.as_ref(), length);
+        Ok(())
     }
 
     fn size(&self, name: &ObjectName) -> Result<u64, StoreError> {

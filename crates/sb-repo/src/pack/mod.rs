@@ -7,6 +7,7 @@ pub(crate) use segmenter::{Segmenter, Sizes, Tools};
 pub(crate) use writer::{FinishedPack, PackWriter, compress};
 
 use sb_store::{ObjectName, Storage};
+use zstd::bulk::Decompressor;
 
 use crate::error::{Flaw, RepoError};
 use crate::ids::PackId;
@@ -39,20 +40,36 @@ pub(crate) fn places(id: PackId, size: u64, key: [u8; 16], footer: &PackFooter) 
     PackPlaces { id, size, key, kind: footer.kind, bucket: footer.bucket, segments }
 }
 
-/// A segment's chunks, from its stored bytes into `chunks`; `raw` is how long they must be. The memory of both is used again.
-pub(crate) fn unpack_into(stored: &mut Vec<u8>, codec: Codec, raw: u32, chunks: &mut Vec<u8>) -> Result<(), Malformed> {
-    match codec {
-        Codec::Raw => std::mem::swap(stored, chunks),
-        Codec::Zstd => {
-            chunks.resize(raw as usize, 0);
-            let unpacked = zstd::bulk::decompress_to_buffer(stored, chunks);
-            let length = unpacked.map_err(|_| Malformed("a segment does not decompress"))?;
-            chunks.truncate(length);
+/// Unpacks segments, one after the other.
+#[derive(Default)]
+pub(crate) struct Unpacker(Option<Decompressor<'static>>);
+
+impl Unpacker {
+    /// A segment's chunks, from its stored bytes in place of what is in `chunks`; `raw` is how long they must be.
+    pub(crate) fn unpack(
+        &mut self,
+        stored: &[u8],
+        codec: Codec,
+        raw: u32,
+        chunks: &mut Vec<u8>,
+    ) -> Result<(), Malformed> {
+        chunks.clear();
+        match codec {
+            Codec::Raw => chunks.extend_from_slice(stored),
+            Codec::Zstd => {
+                chunks.reserve_exact(raw as usize);
+                let unpacker = match &mut self.0 {
+                    Some(unpacker) => unpacker,
+                    none => none.insert(Decompressor::new().map_err(|_| Malformed("no memory to decompress with"))?),
+                };
+                let unpacked = unpacker.decompress_to_buffer(stored, chunks);
+                unpacked.map_err(|_| Malformed("a segment does not decompress"))?;
+            }
         }
-    }
-    if chunks.len() == raw as usize {
-        Ok(())
-    } else {
-        Err(Malformed("a segment does not have the length its footer says"))
+        if chunks.len() == raw as usize {
+            Ok(())
+        } else {
+            Err(Malformed("a segment does not have the length its footer says"))
+        }
     }
 }

@@ -28,7 +28,7 @@ pub(super) fn share<T>(threads: usize, count: usize, work: &(dyn Fn(usize) + Syn
 }
 
 /// So many of the things to be done one thread takes at a time: neighbours share their folder.
-const BATCH: usize = 8;
+pub(super) const BATCH: usize = 8;
 
 /// Does `work` with each, a batch of neighbours at a time, on all threads; what came of it, in their order. After an error the
 /// rest may be left undone.

@@ -2,13 +2,11 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use sb_crypto::{Digest, Sha256};
 use sb_source::{EntryPath, FolderId, IfTaken, Target, TargetError};
 
 use super::aside::Aside;
-use super::crew::in_batches;
 use super::plan::{Piece, rounds};
 use super::segments::{ROOM, Segments, place};
 use super::walker::is_fatal;
@@ -55,7 +53,7 @@ impl<'a> Executor<'a> {
         threads: usize,
     ) -> Self {
         let spared = options.spared.iter().filter_map(|folder| Target::id_of(folder)).collect();
-        let segments = Segments::new(reader.tree(), ROOM, Arc::default());
+        let segments = Segments::new(reader.tree(), ROOM);
         let (report, links) = (RestoreReport::default(), HashMap::new());
         Self { reader, target, options, spared, progress, cut, base, threads, segments, report, links }
     }
@@ -96,27 +94,35 @@ impl<'a> Executor<'a> {
         let raw = |at| place(tree, at).map_or(0, |place| place.raw);
         let (mut done, mut aside) =
             (HashMap::new(), Aside::new(self.target, files.first().map(|(_, task)| &task.folder)));
-        for round in rounds(&pieces, &raw, ROOM) {
-            self.segments.load(&round.needs, 0, self.threads, |_| ());
-            for piece in round.aside {
-                if let Some(bytes) = self.segments.bytes(piece) {
-                    aside.put(piece, bytes);
+        let rounds = rounds(&pieces, &raw, ROOM / 2);
+        let mut segments = std::mem::replace(&mut self.segments, Segments::new(tree, ROOM));
+        if let Some(first) = rounds.first() {
+            segments.load(&first.needs, self.threads, |_| ());
+        }
+        for (number, round) in rounds.iter().enumerate() {
+            for piece in &round.aside {
+                if let Some(bytes) = segments.bytes(*piece) {
+                    aside.put(*piece, bytes);
                 }
             }
-            let this = &*self;
-            let attempt = |file: &usize| (files[*file].0, this.small(files[*file].1, &aside));
-            done.extend(in_batches(this.threads, &round.files, &attempt));
+            let (this, aside) = (&*self, &aside);
+            let attempt =
+                |file: &usize, at_hand: &Segments<'_>| (files[*file].0, this.small(files[*file].1, at_hand, aside));
+            // While these files are written, what the next need is read.
+            let next = rounds.get(number + 1).map(|next| &next.needs);
+            done.extend(segments.load_beside(next, self.threads, &round.files, &attempt));
         }
+        self.segments = segments;
         done
     }
 
     /// A file whose segments are at hand, or what it needs of them set aside.
-    fn small(&self, task: &Task, aside: &Aside<'_>) -> Attempt {
+    fn small(&self, task: &Task, segments: &Segments<'_>, aside: &Aside<'_>) -> Attempt {
         self.progress.check()?;
         let Item::File(file) = &task.entry.item else { return Ok(Outcome::default()) };
         let copied = |piece: Piece| Some(Cow::Owned(task.copy(piece)?.read(self.target, piece.length as usize)?));
         let bytes = |piece: &Piece| {
-            let at_hand = self.segments.bytes(*piece).map(Cow::Borrowed);
+            let at_hand = segments.bytes(*piece).map(Cow::Borrowed);
             at_hand.or_else(|| aside.get(*piece)).or_else(|| copied(*piece))
         };
         let pieces: Option<Vec<Cow<'_, [u8]>>> = task.pieces.iter().map(bytes).collect();

@@ -1,11 +1,11 @@
 //! Segments at hand.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
-use super::crew::share;
+use super::crew::{BATCH, share};
 use super::plan::{Needs, Piece, runs};
-use crate::chunks::{Buffers, SegmentAt};
+use crate::chunks::SegmentAt;
 use crate::tree::TreeReader;
 use crate::wire::pack::SegmentPlace;
 
@@ -13,7 +13,7 @@ use crate::wire::pack::SegmentPlace;
 /// opened by one.
 const RUN: u64 = 2 << 20;
 
-/// Bytes of opened segments that are at hand together.
+/// Bytes of opened segments that are at hand together: what is written from, and as much that is read meanwhile.
 pub(super) const ROOM: usize = 12 << 20;
 
 /// Opened segments: those needed now, and of those needed before as many as there is room for.
@@ -24,18 +24,47 @@ pub(super) struct Segments<'a> {
     kept: HashMap<SegmentAt, (Vec<u8>, u64)>,
     bytes: usize,
     round: u64,
-    buffers: Arc<Buffers>,
 }
 
 impl<'a> Segments<'a> {
-    pub(super) fn new(reader: TreeReader<'a>, room: usize, buffers: Arc<Buffers>) -> Self {
-        Self { reader, room, kept: HashMap::new(), bytes: 0, round: 0, buffers }
+    pub(super) fn new(reader: TreeReader<'a>, room: usize) -> Self {
+        Self { reader, room, kept: HashMap::new(), bytes: 0, round: 0 }
     }
 
-    /// Reads what is needed and not at hand, while this thread does `first`, with what was needed `in_use` rounds before, and
-    /// then helps. What can't be read is not at
-    /// hand afterwards; why, those find out who read it piece by piece.
-    pub(super) fn load<T>(&mut self, needs: &Needs, in_use: u64, threads: usize, first: impl FnOnce(&Self) -> T) -> T {
+    /// Reads what is needed and not at hand, while this thread does `first`, with what was needed the time before, and then
+    /// helps. What can't be read is not at hand afterwards; why, those find out who read it piece by piece.
+    pub(super) fn load<T>(&mut self, needs: &Needs, threads: usize, first: impl FnOnce(&Self) -> T) -> T {
+        self.read(needs, threads, 0, &|_, _| (), first)
+    }
+
+    /// The same, if anything is needed, while `work` is done with each of `all`; what came of it, in any order.
+    pub(super) fn load_beside<T: Sync, R: Send>(
+        &mut self,
+        needs: Option<&Needs>,
+        threads: usize,
+        all: &[T],
+        work: &(dyn Fn(&T, &Self) -> R + Sync),
+    ) -> Vec<R> {
+        let done = Mutex::new(Vec::with_capacity(all.len()));
+        let batches: Vec<&[T]> = all.chunks(BATCH).collect();
+        let batch = |number: usize, at_hand: &Self| {
+            let results: Vec<R> = batches[number].iter().map(|one| work(one, at_hand)).collect();
+            done.lock().unwrap_or_else(PoisonError::into_inner).extend(results);
+        };
+        self.read(needs.unwrap_or(&Needs::default()), threads, batches.len(), &batch, |_| ());
+        done.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads what is needed, then does `work` with every number below `count`, on all threads, of which this one does `first`
+    /// before.
+    fn read<T>(
+        &mut self,
+        needs: &Needs,
+        threads: usize,
+        count: usize,
+        work: &(dyn Fn(usize, &Self) + Sync),
+        first: impl FnOnce(&Self) -> T,
+    ) -> T {
         self.round += 1;
         for at in needs.segments() {
             if let Some((_, last)) = self.kept.get_mut(&at) {
@@ -44,22 +73,20 @@ impl<'a> Segments<'a> {
         }
         let missing = needs.segments().filter(|at| !self.kept.contains_key(at));
         let coming = missing.filter_map(|at| place(self.reader, at)).map(|place| place.raw as usize).sum();
-        self.make_room(coming, in_use);
+        self.make_room(coming, 1);
         let missing = || needs.segments().filter(|at| !self.kept.contains_key(at));
         let stored: u64 = missing().filter_map(|at| place(self.reader, at)).map(|place| u64::from(place.stored)).sum();
         let runs = runs(missing(), |at| place(self.reader, at), RUN.min(stored / threads as u64));
         let read = Mutex::new(Vec::new());
         let one = |number: usize| {
-            let run = &runs[number];
-            if let Ok(segments) =
-                self.reader.chunks.segments(self.reader.locator, run.pack, run.segments.clone(), &self.buffers)
-            {
+            let Some(run) = runs.get(number) else { return work(number - runs.len(), self) };
+            if let Ok(segments) = self.reader.chunks.segments(self.reader.locator, run.pack, run.segments.clone()) {
                 let good =
                     run.segments.clone().zip(segments).filter_map(|(n, segment)| Some(((run.pack, n), segment.ok()?)));
                 read.lock().unwrap_or_else(PoisonError::into_inner).extend(good);
             }
         };
-        let done = share(threads, runs.len(), &one, || first(self));
+        let done = share(threads, runs.len() + count, &one, || first(self));
         for (at, segment) in read.into_inner().unwrap_or_else(PoisonError::into_inner) {
             self.bytes += segment.len();
             self.kept.insert(at, (segment, self.round));
@@ -78,14 +105,9 @@ impl<'a> Segments<'a> {
             }
             if let Some((segment, _)) = self.kept.remove(&at) {
                 self.bytes -= segment.len();
-                self.buffers.give(segment);
+                self.reader.chunks.give(segment);
             }
         }
-    }
-
-    /// Where their memory comes from.
-    pub(super) fn buffers(&self) -> Arc<Buffers> {
-        self.buffers.clone()
     }
 
     /// Lets go of everything.

@@ -43,7 +43,7 @@ impl Executor<'_> {
         }
         let tree = self.reader.tree();
         let out = Out { writer, holes, hash: Sha256::new(), offset: 0, is_right: true };
-        let segments = Segments::new(tree, GROUP, self.segments.buffers());
+        let segments = Segments::new(tree, GROUP);
         let mut stream =
             Stream { executor: self, out, segments, ready: Vec::new(), next: Vec::new(), needs: Needs::default() };
         let listed = tree.each_part(&file.parts, file.depth, &mut |reference| stream.push(reference));
@@ -89,7 +89,7 @@ impl Stream<'_> {
         self.executor.progress.check()?;
         let Self { executor, out, segments, ready, next, needs } = self;
         if out.is_right {
-            let written = segments.load(needs, 1, executor.threads, |segments| out.write(ready, segments));
+            let written = segments.load(needs, executor.threads, |segments| out.write(ready, segments));
             executor.progress.monitor.count(Counter::Bytes, written?);
         }
         *ready = std::mem::take(next);

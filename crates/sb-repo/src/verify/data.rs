@@ -6,15 +6,14 @@ use sb_store::ObjectName;
 
 use super::VerifyReport;
 use super::parallel::each;
-use crate::chunks::ChunkReader;
 use crate::clock::{Counter, Progress};
 use crate::error::{Flaw, RepoError};
 use crate::ids::PackId;
 use crate::live::names_in;
-use crate::locator::Locator;
 use crate::name::{self, ParsedName};
 use crate::pack::read_pack_footer;
 use crate::sessions::table_of;
+use crate::tree::TreeReader;
 use crate::vault::Vault;
 use crate::wire::pack::SegmentContent;
 
@@ -23,7 +22,7 @@ pub(super) type Bad = HashSet<(u32, u32)>;
 
 impl Vault {
     /// Of packs that something is wrong with, or with whose keys, the segments that really can't be read.
-    pub(super) fn suspects(&self, chunks: &ChunkReader<'_>, locator: &Locator, report: &VerifyReport) -> Bad {
+    pub(super) fn suspects(&self, TreeReader { chunks, locator, .. }: TreeReader<'_>, report: &VerifyReport) -> Bad {
         let tables: HashSet<String> = report
             .findings
             .iter()
@@ -44,15 +43,14 @@ impl Vault {
     /// Opens everything.
     pub(super) fn verify_data(
         &self,
-        chunks: &ChunkReader<'_>,
-        locator: &Locator,
+        reader: TreeReader<'_>,
         report: &mut VerifyReport,
         progress: Progress<'_>,
     ) -> Result<Bad, RepoError> {
         let mut bad = Bad::new();
         let names: Vec<&str> =
             names_in(&self.view.listing, "packs/").filter(|name| self.view.live.is_readable(name)).collect();
-        let flaws = each(&names, |name| self.verify_pack(name, chunks, locator, progress))?;
+        let flaws = each(&names, |name| self.verify_pack(name, reader, progress))?;
         for (name, flaws) in names.into_iter().zip(flaws) {
             for (place, flaw) in flaws {
                 bad.extend(place);
@@ -60,7 +58,7 @@ impl Vault {
             }
         }
         // Of packs whose footers can't be read, and of those that are gone altogether.
-        bad.extend(self.suspects(chunks, locator, report));
+        bad.extend(self.suspects(reader, report));
         Ok(bad)
     }
 }
@@ -73,8 +71,7 @@ impl Vault {
     fn verify_pack(
         &self,
         name: &str,
-        chunks: &ChunkReader<'_>,
-        locator: &Locator,
+        TreeReader { chunks, locator, .. }: TreeReader<'_>,
         progress: Progress<'_>,
     ) -> Result<PackFlaws, RepoError> {
         progress.check()?;
@@ -91,8 +88,12 @@ impl Vault {
         let ids = self.keys.chunk_ids(footer.kind, footer.bucket);
         let mut flaws = Vec::new();
         for (number, segment) in (0..).zip(&footer.segments) {
-            let flaw = match chunks.segment(locator, ordinal, number) {
-                Ok(raw) => wrong_chunk(&ids, &raw, segment, number),
+            let flaw = match chunks.read_segment(locator, ordinal, number) {
+                Ok(raw) => {
+                    let flaw = wrong_chunk(&ids, &raw, segment, number);
+                    chunks.give(raw);
+                    flaw
+                }
                 Err(RepoError::Damaged { flaw, .. }) => Some(flaw),
                 Err(RepoError::Store(error)) => Some(Flaw::Unreadable(error.to_string())),
                 Err(error) => return Err(error),

@@ -8,9 +8,10 @@ mod parallel;
 pub(crate) use documents::check_tree;
 
 use std::collections::HashMap;
+use std::thread;
 
 use crate::chunks::ChunkReader;
-use crate::clock::{Counter, Progress};
+use crate::clock::{Counter, Progress, Silent};
 use crate::error::{Flaw, RepoError};
 use crate::ids::SnapshotId;
 use crate::labels::Labels;
@@ -18,6 +19,7 @@ use crate::locator::{Locator, Scope};
 use crate::tree::{Redactions, TreeReader};
 use crate::vault::Vault;
 use crate::view::View;
+use data::Bad;
 
 /// How deep to look. Each level includes those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -150,13 +152,26 @@ impl Vault {
             }
         }
         progress.monitor.expect(Counter::Bytes, report.bytes + self.bytes_behind(level, &locator)?);
-        let bad = if level == VerifyLevel::Objects {
-            self.suspects(&chunks, &locator, &report)
-        } else {
-            self.verify_data(&chunks, &locator, &mut report, progress)?
-        };
         let reader = TreeReader { chunks: &chunks, locator: &locator, redactions: &redactions };
-        self.verify_documents(reader, &bad, &mut report, progress)?;
+        if level == VerifyLevel::Objects {
+            let bad = self.suspects(reader, &report);
+            self.verify_documents(reader, &bad, &mut report, progress)?;
+            return Ok(report);
+        }
+        // Documents are gone through meanwhile as if no data were bad; if anything is, then once more, knowing what.
+        let mut hopeful = VerifyReport { level, ..VerifyReport::new() };
+        let (bad, went) = thread::scope(|scope| {
+            let documents = scope.spawn(|| self.verify_documents(reader, &Bad::new(), &mut hopeful, progress));
+            let bad = self.verify_data(reader, &mut report, progress);
+            (bad, documents.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        });
+        let bad = bad?;
+        if bad.is_empty() && went.is_ok() && hopeful.is_good() {
+            (report.snapshots, report.documents) = (hopeful.snapshots, hopeful.documents);
+        } else {
+            let uncounted = Progress { monitor: &Silent, stop: progress.stop };
+            self.verify_documents(reader, &bad, &mut report, uncounted)?;
+        }
         Ok(report)
     }
 

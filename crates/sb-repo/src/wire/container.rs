@@ -173,17 +173,16 @@ impl Opening {
             .map_err(|_| Malformed("a segment does not open with its key"))
     }
 
-    /// Opens message `number` into a buffer, whose memory is used again.
-    pub(crate) fn message_into(
+    /// Opens message `number` where it is.
+    pub(crate) fn message_within<'b>(
         &self,
         keys: &ContainerKeys,
         number: u32,
-        sealed: &[u8],
-        plaintext: &mut Vec<u8>,
-    ) -> Result<(), Malformed> {
+        sealed: &'b mut [u8],
+    ) -> Result<&'b [u8], Malformed> {
         let context = message_context(&self.prefix, number);
         keys.messages
-            .open_into(&context, &self.prefix, sealed, plaintext)
+            .open_within(&context, &self.prefix, sealed)
             .map_err(|_| Malformed("a segment does not open with its key"))
     }
 

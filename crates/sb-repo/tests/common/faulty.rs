@@ -56,9 +56,17 @@ impl Storage for Faulty {
         self.inner.read(name).inspect(|bytes| self.count(name, bytes))
     }
 
-    fn read_range(&self, name: &ObjectName, offset: u64, length: usize) -> Result<Vec<u8>, StoreError> {
+    fn read_range_into(
+        &self,
+        name: &ObjectName,
+        offset: u64,
+        length: usize,
+        buffer: &mut Vec<u8>,
+    ) -> Result<(), StoreError> {
         self.check(Act::Read, name.as_str())?;
-        self.inner.read_range(name, offset, length).inspect(|bytes| self.count(name, bytes))
+        self.inner.read_range_into(name, offset, length, buffer)?;
+        self.count(name, buffer);
+        Ok(())
     }
 
     fn size(&self, name: &ObjectName) -> Result<u64, StoreError> {

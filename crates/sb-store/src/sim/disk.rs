@@ -239,12 +239,13 @@ impl Files for Process {
         self.perform(Access::Read, |state| state.model.bytes(path).map(<[u8]>::to_vec))
     }
 
-    fn read_range(&self, path: &Path, offset: u64, length: usize) -> io::Result<Vec<u8>> {
+    fn read_range_into(&self, path: &Path, offset: u64, length: usize, buffer: &mut Vec<u8>) -> io::Result<()> {
         self.perform(Access::Read, |state| {
             let bytes = state.model.bytes(path)?;
             let start = usize::try_from(offset).ok();
             let range = start.and_then(|start| bytes.get(start..start.checked_add(length)?));
-            range.map(<[u8]>::to_vec).ok_or_else(|| ErrorKind::UnexpectedEof.into())
+            range.ok_or(ErrorKind::UnexpectedEof)?.clone_into(buffer);
+            Ok(())
         })
     }
 

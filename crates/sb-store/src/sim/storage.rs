@@ -35,7 +35,7 @@ pub struct Operation {
 pub enum Verb {
     /// [`Storage::read`]
     Read,
-    /// [`Storage::read_range`]
+    /// [`Storage::read_range_into`]
     ReadRange,
     /// [`Storage::size`]
     Size,
@@ -160,8 +160,14 @@ impl Storage for SimStorage {
         self.perform(Verb::Read, name.as_str(), || self.inner.read(name))
     }
 
-    fn read_range(&self, name: &ObjectName, offset: u64, length: usize) -> Result<Vec<u8>, StoreError> {
-        self.perform(Verb::ReadRange, name.as_str(), || self.inner.read_range(name, offset, length))
+    fn read_range_into(
+        &self,
+        name: &ObjectName,
+        offset: u64,
+        length: usize,
+        buffer: &mut Vec<u8>,
+    ) -> Result<(), StoreError> {
+        self.perform(Verb::ReadRange, name.as_str(), || self.inner.read_range_into(name, offset, length, buffer))
     }
 
     fn size(&self, name: &ObjectName) -> Result<u64, StoreError> {

@@ -192,8 +192,8 @@ impl Files for Forgetful {
         self.process.read(path)
     }
 
-    fn read_range(&self, path: &Path, offset: u64, length: usize) -> io::Result<Vec<u8>> {
-        self.process.read_range(path, offset, length)
+    fn read_range_into(&self, path: &Path, offset: u64, length: usize, buffer: &mut Vec<u8>) -> io::Result<()> {
+        self.process.read_range_into(path, offset, length, buffer)
     }
 
     fn size(&self, path: &Path) -> io::Result<u64> {
