@@ -99,7 +99,7 @@ fn parse(mut options: Options) -> Result<Wanted, Failure> {
     Ok(wanted)
 }
 
-/// Measures, writing what is known so far beside `out` whenever a tree is done.
+/// Measures, writing what is known so far beside `out` whenever a tree is done, or fails.
 fn measured(wanted: &Wanted, workspace: &Workspace, lab: &Lab, out: &Path) -> Result<Results, Failure> {
     measure::check()?;
     let found = found(wanted, workspace)?;
@@ -108,8 +108,9 @@ fn measured(wanted: &Wanted, workspace: &Workspace, lab: &Lab, out: &Path) -> Re
         println!("{}: {}", found.tool.name, found.version);
     }
     for (name, folder) in &wanted.trees {
-        Course::prepare(lab, &wanted.plan, &found, name, folder)?.run(&mut results)?;
+        let ran = Course::prepare(lab, &wanted.plan, &found, name, folder)?.run(&mut results);
         results.save(&out.with_extension("json"))?;
+        ran?;
         lab.clear(name)?;
     }
     Ok(results)

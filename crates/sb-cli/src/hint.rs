@@ -1,7 +1,7 @@
 //! What to do about an error.
 
 use sb_core::crypto::CryptoError;
-use sb_core::repo::RepoError;
+use sb_core::repo::{Flaw, RepoError};
 use sb_core::source::{SelectionError, TargetError};
 use sb_core::store::StoreError;
 use sb_core::{ConfigError, CoreError, LocationError, Size};
@@ -111,13 +111,17 @@ fn repo(error: &RepoError) -> Option<&'static str> {
             "`sb verify` shows what is damaged; if that cannot be mended, `sb forget` with the snapshot's id gives it up, and \
              then collecting goes on"
         }
+        RepoError::Undecided { name, flaw: Flaw::UnknownSigner } if name.starts_with("journal/") => {
+            "The certificate of a machine is gone: run a backup on that machine, which certifies itself again"
+        }
         RepoError::Undecided { .. } => "`sb verify` shows what is damaged",
         RepoError::Busy { .. } => {
             "Wait until it is over; if it died, it can be run again on its own machine at once, and elsewhere two days later"
         }
         RepoError::EmptyPolicy => "Give at least one of the --keep options, or name snapshots",
         RepoError::UnusedTags { .. } => {
-            "Nothing was forgotten. `sb snapshots` shows the tags there are; `--keep-tag a,b` keeps what has both"
+            "Nothing was forgotten. `sb snapshots` shows the tags there are; `--keep-tag a,b` keeps what has both; for a policy that \
+             names a tag before any snapshot has it there is --allow-unused-tags"
         }
         RepoError::NoSuchSnapshot { .. } => "`sb snapshots` lists those there are",
         RepoError::AmbiguousSnapshot { .. } => "Write more digits; `sb snapshots -v` shows them all",

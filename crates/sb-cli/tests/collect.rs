@@ -85,8 +85,10 @@ fn rules_say_what_stays_and_why() {
     assert_eq!(ids(&world), all[2..]);
     world.ok(&["tag", "latest~1", "--add", "audit", "--add", "2025"]);
     let mistaken = "sb: no snapshot is tagged `audit,2026`. Nothing was forgotten. `sb snapshots` shows the tags there are; \
-                    `--keep-tag a,b` keeps what has both.";
+                    `--keep-tag a,b` keeps what has both; for a policy that names a tag before any snapshot has it there is --allow-unused-tags.";
     world.fails(&["forget", "--keep-tag", "audit,2026", "--keep-last", "1"], 2, mistaken);
+    assert_eq!(ids(&world), all[2..]);
+    world.ok(&["forget", "--keep-tag", "pinned", "--allow-unused-tags", "--keep-last", "9"]);
     assert_eq!(ids(&world), all[2..]);
     world.ok(&["forget", "--keep-tag", "2025,audit", "--keep-within-daily", "0d"]);
     assert_eq!(ids(&world), all[2..], "the newest day has one, and the other has both tags");

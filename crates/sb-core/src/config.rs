@@ -67,6 +67,8 @@ pub struct BackupSection {
     pub tags: Vec<String>,
     /// Patterns of what to leave out.
     pub exclude: Vec<String>,
+    /// The same, where upper and lower case are alike.
+    pub iexclude: Vec<String>,
     /// Files of such patterns.
     pub exclude_files: Vec<PathBuf>,
     /// Leave out what is in folders marked as caches.
@@ -263,6 +265,9 @@ impl BackupSection {
         for pattern in &self.exclude {
             options = options.exclude(pattern);
         }
+        for pattern in &self.iexclude {
+            options = options.iexclude(pattern);
+        }
         for file in &self.exclude_files {
             options = options.exclude_file(file);
         }
@@ -300,7 +305,9 @@ mod tests {
         assert_eq!(backup.compression_level, Some(defaults.compression_level));
         assert_eq!((backup.free_minimum, defaults.free_minimum), (Some(Size(16 << 20)), None));
         assert!(backup.host.is_some() && !backup.tags.is_empty() && !backup.exclude.is_empty());
-        assert!(!backup.exclude_files.is_empty() && !backup.exclude_if_present.is_empty());
+        assert!(
+            !backup.iexclude.is_empty() && !backup.exclude_files.is_empty() && !backup.exclude_if_present.is_empty()
+        );
         assert!(backup.exclude_larger_than.is_some());
     }
 

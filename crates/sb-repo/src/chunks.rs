@@ -20,7 +20,7 @@ use crate::wire::container::{ContainerKeys, Messages, Opening};
 use crate::wire::node::Reference;
 use crate::wire::pack::{SEGMENT_MAX, SegmentPlace};
 
-/// Opened segments kept at hand, in bytes: of metadata, which are read in their order, and of content, where eight are
+/// Opened segments kept at hand, in bytes of memory: of metadata, which are read in their order, and of content, where eight are
 /// written at a time.
 const META_CACHE: usize = 4 << 20;
 const CONTENT_CACHE: usize = 24 << 20;
@@ -61,14 +61,14 @@ impl Cache {
         if self.segments.iter().any(|(key, _)| *key == at) {
             return;
         }
-        while self.bytes + segment.len() > limit {
+        while self.bytes + segment.capacity() > limit {
             let Some((_, old)) = self.segments.pop_front() else { break };
-            self.bytes -= old.len();
+            self.bytes -= old.capacity();
             if let Ok(old) = Arc::try_unwrap(old) {
                 spare.give(old);
             }
         }
-        self.bytes += segment.len();
+        self.bytes += segment.capacity();
         self.segments.push_back((at, segment));
     }
 }

@@ -58,7 +58,7 @@ impl Live {
             let writer = folder.strip_prefix("journal/").and_then(KeyId::from_hex);
             live.replay_one(storage, trust, writer.expect("parsed names have a writer"), entries);
         }
-        live.compare(remembered, &journals);
+        live.compare(storage, remembered, &journals);
         live.miss_journals(storage, listing, trust);
         live
     }
@@ -151,7 +151,7 @@ impl Live {
     }
 
     /// A head that this machine has seen must still be there.
-    fn compare(&mut self, remembered: &Remembered, journals: &BTreeMap<String, Entries>) {
+    fn compare(&mut self, storage: &dyn Storage, remembered: &Remembered, journals: &BTreeMap<String, Entries>) {
         for (writer, head) in &remembered.heads {
             let name = Stem::journal(*writer, head.sequence).name(&head.digest).to_string();
             let found = journals
@@ -159,7 +159,9 @@ impl Live {
                 .and_then(|journal| journal.get(&head.sequence))
                 .is_some_and(|branches| branches.iter().any(|(there, _)| *there == name));
             let reported = self.flaws.iter().any(|(flawed, _)| *flawed == name);
-            if !found && !reported {
+            // Another process of this machine may have written it since the listing.
+            let came = || ObjectName::new(name.as_str()).is_ok_and(|name| storage.size(&name).is_ok());
+            if !found && !reported && !came() {
                 self.flaws.push((name, Flaw::RolledBack(head.sequence)));
             }
         }
@@ -224,6 +226,11 @@ impl Live {
     /// True if a journal says that it was removed.
     pub(crate) fn is_removed(&self, name: &str) -> bool {
         self.removed.contains(name)
+    }
+
+    /// True if a journal says that something was removed whose name begins like this.
+    pub(crate) fn has_removed(&self, prefix: &str) -> bool {
+        self.removed.range(prefix.to_owned()..).next().is_some_and(|name| name.starts_with(prefix))
     }
 
     /// True if a reader may use the object: it is live, or the journals are damaged and do not deny it.

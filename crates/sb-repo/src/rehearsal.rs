@@ -65,9 +65,8 @@ impl Storage for Untouched {
         Ok(())
     }
 
-    /// Nobody needs any.
     fn space(&self) -> Result<Option<Space>, StoreError> {
-        Ok(None)
+        self.0.space()
     }
 
     fn sweep(&self) -> Result<u64, StoreError> {

@@ -11,7 +11,7 @@ use crate::door::Door;
 use crate::error::{Flaw, RepoError};
 use crate::ids::{KeyId, RunId, TableId, UserId, VaultId};
 use crate::keys::{CompartmentKeys, Keyring};
-use crate::live::{Listing, list, read};
+use crate::live::{Listing, list, names_in, read};
 use crate::name::{ObjectKind, ParsedName, Stem};
 use crate::sessions::{KeyFinder, write_twice};
 use crate::state::{Head, Remembered, State};
@@ -204,8 +204,16 @@ impl Vault {
     /// writer must know.
     pub(crate) fn writer(&mut self) -> Result<SigningKey, RepoError> {
         refuse_unknown(&self.view.config.writer_only)?;
-        let known = self.around.state.log_key()?;
-        let Some(key) = known.filter(|key| self.knows_writer(key)) else { return self.enrol() };
+        let key = match self.around.state.log_key()? {
+            Some(key) if self.knows_writer(&key) => key,
+            Some(key) if self.has_lost_certificate(&key) => {
+                let added = write_writer(&self.around, self.id(), &self.keyring.signing, &key)?;
+                self.refresh()?;
+                self.append(&key, RunId::new([0; 8]), Change { operation: "enrol", added, removed: Vec::new() })?;
+                key
+            }
+            _ => return self.enrol(),
+        };
         let writer = key_id(&key.public());
         let remembered = self.view.remembered.heads.get(&writer).copied();
         match newest_entry(&self.view, writer, remembered) {
@@ -225,6 +233,13 @@ impl Vault {
     /// True if the vault has a certificate for this log key.
     pub(crate) fn knows_writer(&self, key: &SigningKey) -> bool {
         self.view.trust.writers.contains_key(&key_id(&key.public()))
+    }
+
+    /// True if this log key has written to the vault, and its certificate is gone without anybody having removed any.
+    fn has_lost_certificate(&self, key: &SigningKey) -> bool {
+        let journal = format!("journal/{}/", key_id(&key.public()));
+        let has_written = names_in(&self.view.listing, &journal).next().is_some();
+        has_written && !self.view.live.has_removed("writers/")
     }
 
     /// Makes this machine a new log key and certifies it.

@@ -86,18 +86,27 @@ fn of_a_chunk_in_two_packs_the_one_stays_whose_keys_can_be_read() {
 #[test]
 fn what_a_machine_stored_stays_when_its_certificate_is_lost() {
     for damage in [rot, |storage: &MemoryStorage, name: &str| drop(storage.remove_raw(name))] {
-        let (storage, [first, _], _, [certificate, _]) = two_machines(410);
+        let (storage, [first, second], id, [certificate, _]) = two_machines(410);
         assert_eq!(certificate.len(), 2);
         damage(&storage, &certificate[0]);
         collect_as(&first, &storage).unwrap();
         assert!(storage.list("snapshots").unwrap().len() == 2, "one copy of two is enough");
         damage(&storage, &certificate[1]);
-        for collector in [first, Machine::new(411)] {
+        for collector in [&first, &Machine::new(411)] {
             let storage = Arc::new(storage.snapshot());
             let before = stored(&storage);
-            let refused = collect_as(&collector, &storage);
+            let refused = collect_as(collector, &storage);
             assert!(matches!(refused, Err(RepoError::Undecided { .. })), "{refused:?}");
             assert!(stored(&storage) == before);
+        }
+        // The machine itself still has the key, and certifies it again.
+        second.backup(storage.clone(), &key(), &more()).unwrap();
+        let vault = second.open(storage.clone(), &key()).unwrap();
+        assert_holds(&vault, &id.to_string(), &expected(&more()));
+        if certificate.iter().all(|name| !storage.objects().contains_key(name)) {
+            collect_as(&first, &storage).unwrap();
+            let report = vault.verify(VerifyLevel::Restore, Progress::none()).unwrap();
+            assert!(report.findings.iter().all(|finding| certificate.contains(&finding.object)), "{report:?}");
         }
     }
 }
@@ -108,9 +117,15 @@ fn what_nobody_known_has_signed_is_not_what_a_dead_run_left() {
     certificate.iter().chain(&journal).for_each(|name| drop(storage.remove_raw(name)));
     let before = stored(&storage);
     let refused = collect_as(&Machine::new(413), &storage);
-    let report = refused.unwrap();
-    assert_eq!((report.deleted.count, report.others.count), (0, 0), "{report:?}");
+    assert!(
+        matches!(&refused, Err(RepoError::Undecided { name, flaw: Flaw::UnknownSigner }) if *name == format!("snapshots/{id}")),
+        "what vouched for it may be lost: {refused:?}"
+    );
     assert!(stored(&storage) == before && before.contains_key(&format!("snapshots/{id}")));
+    // Whoever is sure that it is nobody's gives it up.
+    let stranger = Machine::new(418);
+    stranger.open(storage.clone(), &key()).unwrap().forget(&[id], Progress::none()).unwrap();
+    collect_as(&stranger, &storage).unwrap();
 }
 
 #[test]

@@ -213,6 +213,10 @@ fn options_say_what_does_not_count() {
     // What is taken for the same file still has its metadata looked at: `run` compares them.
     let (report, opened) = office.run(&source, ignoring(true, true));
     assert_eq!((opened, report.changes.changed), (vec![], 2));
+    let (report, opened) = office.run(&source, ignoring(true, true));
+    assert_eq!((opened, report.changes.changed), (vec![], 0));
+    let (_, opened) = office.run(&source, nothing);
+    assert_eq!(opened, paths, "who looks at what the runs before did not look at sees it");
     source.edit(paths[0], |metadata| metadata.inode += 1);
     let (_, opened) = office.run(&source, ignoring(true, false));
     assert_eq!(opened, [paths[0]]);

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use common::place::{backed_up, names, restore, restore_as};
+use common::place::{backed_up, look, names, restore, restore_as};
 use sb_repo::{Counter, Deed, Monitor, Overwrite, Progress, RepoError, RestoreOptions, Vault};
 use sb_source::{EntryPath, Filter, MemorySource, Target};
 
@@ -200,6 +200,36 @@ fn a_restore_that_was_told_to_stop_leaves_no_doubt() {
     let stopped = reader.restore(&snapshot, b"/d", &target, RestoreOptions::default().with_threads(1), progress);
     assert!(matches!(stopped, Err(RepoError::Interrupted)), "{stopped:?}");
     assert!(folder.path().join("a").exists() && marks(folder.path()).is_empty());
+}
+
+#[test]
+fn whatever_stopped_a_restore_the_next_gives_folders_their_metadata() {
+    let mut source = source();
+    source.edit("/d", |metadata| metadata.mode = 0o755).edit("/d/sub", |metadata| metadata.mode = 0o750);
+    let vault = backed_up(68, &source);
+    let reader = vault.reader(Progress::none()).unwrap();
+    let snapshot = vault.find_snapshot("latest").unwrap();
+    let folders = |folder: &Path| ["into", "into/sub"].map(|name| look(folder)[Path::new(name)].clone());
+    let whole = tempfile::tempdir().unwrap();
+    restore(&vault, "/d", &whole.path().join("into"), RestoreOptions::default());
+    let policy = |policy| RestoreOptions::default().with_overwrite(policy);
+    let only = |name| RestoreOptions::default().with_filter(Filter::new([name], [""; 0]).unwrap());
+    for options in [policy(Overwrite::IfChanged), policy(Overwrite::Never), only("c")] {
+        let folder = tempfile::tempdir().unwrap();
+        let into = folder.path().join("into");
+        let stop = AtomicBool::new(false);
+        let progress = Progress { monitor: &Stopper(&stop), stop: &stop };
+        let target = Target::create(&into).unwrap();
+        let first = RestoreOptions::default().with_threads(1);
+        reader.restore(&snapshot, b"/d", &target, first, progress).unwrap_err();
+        assert_eq!(folders(folder.path()).map(|(mode, ..)| mode & 0o7777), [0o1700; 2]);
+        restore(&vault, "/d", &into, options);
+        assert_eq!(folders(folder.path()), folders(whole.path()));
+    }
+    let folder = tempfile::tempdir().unwrap();
+    restore(&vault, "/", &folder.path().join("into"), RestoreOptions::default());
+    let mode = folder.path().join("into").metadata().unwrap().mode() & 0o7777;
+    assert_eq!(mode, 0o700, "of the root of a file system nothing is known");
 }
 
 #[test]

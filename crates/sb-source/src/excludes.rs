@@ -18,18 +18,20 @@ impl Excludes {
     pub(crate) fn new(options: &SourceOptions) -> Result<Self, SelectionError> {
         let mut builder = GitignoreBuilder::new("");
         let mut patterns = Vec::new();
-        let mut add = |pattern: &str| {
+        let mut add = |pattern: &str, any_case: bool| {
             patterns.push(pattern.to_owned());
-            match builder.add_line(None, pattern) {
+            let added = builder.case_insensitive(any_case).and_then(|builder| builder.add_line(None, pattern));
+            match added {
                 Ok(_) => Ok(()),
                 Err(source) => Err(SelectionError::Pattern { pattern: pattern.to_owned(), source: Box::new(source) }),
             }
         };
-        options.excludes.iter().try_for_each(|pattern| add(pattern))?;
+        options.excludes.iter().try_for_each(|pattern| add(pattern, false))?;
+        options.iexcludes.iter().try_for_each(|pattern| add(pattern, true))?;
         for file in &options.exclude_files {
             let unreadable = |source| SelectionError::ExcludeFile { file: file.clone(), source };
             let lines = fs::read_to_string(file).map_err(unreadable)?;
-            lines.lines().try_for_each(&mut add)?;
+            lines.lines().try_for_each(|line| add(line, false))?;
         }
         let set = |source| SelectionError::Pattern { pattern: options.excludes.join("\n"), source: Box::new(source) };
         Ok(Self { compiled: builder.build().map_err(set)?, patterns })
@@ -120,6 +122,17 @@ mod tests {
         let excludes = excludes(&["/a/b", "/a/b/*.tmp", "!/a/b/c", "/a/bc", "/a", "b", "*/a/b"]);
         let found: Vec<&str> = excludes.beginning_with(b"/a/b").collect();
         assert_eq!(found, ["/a/b", "/a/b/*.tmp", "!/a/b/c"]);
+    }
+
+    #[test]
+    fn case_counts_unless_it_is_not_to() {
+        let options = SourceOptions::default().iexclude("*.TMP").exclude("*.bak").iexclude("!keep.tmp");
+        let excludes = Excludes::new(&options).unwrap();
+        for (name, left_out) in
+            [("a.tmp", true), ("A.Tmp", true), ("a.bak", true), ("a.BAK", false), ("KEEP.tmp", false)]
+        {
+            assert_eq!(excludes.leave_out(name.as_bytes(), false), left_out, "{name}");
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::vec;
 use crate::ahead::Slot;
 use crate::file_source::Selected;
 use crate::platform::{self, Child, Node, in_order};
+use crate::restore;
 use crate::selection::Plan;
 use crate::{Cause, Entry, EntryPath, Event, Kind, Metadata, Problem};
 
@@ -171,7 +172,9 @@ impl Selected {
             let below = &bytes[source + usize::from(*source > 1)..];
             !self.excludes.leave_out(below, child.folder)
         };
-        let is_visible = !folder.marked || *child.name == *CACHE_TAG || self.is_name_of_mark(&child.name);
+        let is_leftover = !child.folder && restore::is_leftover(&child.name);
+        let is_kept = !folder.marked || *child.name == *CACHE_TAG || self.is_name_of_mark(&child.name);
+        let is_visible = is_kept && !is_leftover;
         let mut scope = Scope { sources: Arc::clone(&above.sources), plan };
         let all_kept = is_visible && above.sources.iter().all(kept);
         if !all_kept || scope.is_source() {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 /// What a [`FileSource`](crate::FileSource) leaves out. The default leaves out nothing.
 ///
-/// **Patterns** have the syntax of `gitignore(5)`, are case sensitive and are matched against the path *below the
+/// **Patterns** have the syntax of `gitignore(5)`, are case sensitive unless given to [`iexclude`](Self::iexclude), and are matched against the path *below the
 /// source* an entry belongs to; each source is to its patterns what the folder of a `.gitignore` is to its lines:
 ///
 /// | pattern | leaves out |
@@ -31,6 +31,7 @@ use std::path::PathBuf;
 #[non_exhaustive]
 pub struct SourceOptions {
     pub(crate) excludes: Vec<String>,
+    pub(crate) iexcludes: Vec<String>,
     pub(crate) exclude_files: Vec<PathBuf>,
     pub(crate) one_file_system: bool,
     pub(crate) exclude_caches: bool,
@@ -56,7 +57,15 @@ impl SourceOptions {
         self
     }
 
-    /// Adds a file of patterns, one on each line, in UTF-8. They come after those given by [`exclude`](Self::exclude).
+    /// Adds a pattern that matches upper and lower case alike: `*.tmp` leaves out `A.TMP`, too. They come after those given by
+    /// [`exclude`](Self::exclude).
+    #[must_use]
+    pub fn iexclude(mut self, pattern: impl Into<String>) -> Self {
+        self.iexcludes.push(pattern.into());
+        self
+    }
+
+    /// Adds a file of patterns, one on each line, in UTF-8. They come after all others.
     #[must_use]
     pub fn exclude_file(mut self, file: impl Into<PathBuf>) -> Self {
         self.exclude_files.push(file.into());

@@ -31,6 +31,11 @@ pub trait Source: Debug + Send + Sync {
 
     /// The paths that were asked for: normalized, sorted, none inside another.
     fn roots(&self) -> Vec<EntryPath>;
+
+    /// False if the sizes that a walk tells are guesses.
+    fn knows_sizes(&self) -> bool {
+        true
+    }
 }
 
 /// A step of a walk.

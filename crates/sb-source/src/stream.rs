@@ -79,6 +79,10 @@ impl Source for StreamSource {
         }
     }
 
+    fn knows_sizes(&self) -> bool {
+        false
+    }
+
     fn roots(&self) -> Vec<EntryPath> {
         vec![self.path.clone()]
     }

@@ -169,7 +169,7 @@ pub(crate) const TOOLS: [Tool; 11] = [
         stored: None,
     },
     Tool {
-        name: "borg zstd,3",
+        name: "borg zstd",
         role: Role::Peer,
         at: "borg/bin/borg",
         version: VERSION,

@@ -74,7 +74,7 @@ struct Rules {
     /// Keep what is at most this much older than the newest: 30d, 8w, 1y6m
     #[arg(long, value_name = "SPAN")]
     keep_within: Option<Span>,
-    /// Keep the newest of each hour, as far back from the newest of all as this
+    /// Keep the newest of each hour, as far back from the newest as this
     #[arg(long, value_name = "SPAN")]
     keep_within_hourly: Option<Span>,
     /// Keep the newest of each day, as far back as this
@@ -92,6 +92,9 @@ struct Rules {
     /// Keep what has this tag, or all of several with commas between; may be given several times
     #[arg(long, value_name = "TAGS", value_parser = tags)]
     keep_tag: Vec<Tags>,
+    /// Take no offence at a --keep-tag that no snapshot has
+    #[arg(long, requires = "keep_tag")]
+    allow_unused_tags: bool,
 }
 
 /// Tags that are meant together.
@@ -194,6 +197,7 @@ fn options(args: &ForgetArgs) -> Result<ForgetOptions, Failure> {
     }
     let mut options = ForgetOptions::new(Selection::ByRules(rules));
     options.group_by = args.group_by;
+    options.unused_tags = keep.allow_unused_tags;
     options.among = args.among.options()?;
     Ok(options)
 }

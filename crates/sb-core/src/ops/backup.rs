@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
-use sb_repo::{BackupReport, Progress, SnapshotType};
+use sb_repo::{BackupReport, Progress, SnapshotId, SnapshotType};
 use sb_source::{FileSource, Source, SourceOptions};
 
 use crate::error::CoreError;
@@ -140,8 +140,12 @@ impl Session {
         progress: Progress<'_>,
     ) -> Result<BackupReport, CoreError> {
         let mut settings = options.settings();
-        let parent = options.parent.as_deref().map(|name| self.find(name, progress)).transpose()?;
-        settings.parent = parent.map(|snapshot| snapshot.id);
+        let find = |name: &str| match SnapshotId::from_hex(name) {
+            // Who may not read snapshots can name one.
+            Some(id) => Ok(id),
+            None => self.find(name, progress).map(|snapshot| snapshot.id),
+        };
+        settings.parent = options.parent.as_deref().map(find).transpose()?;
         Ok(self.vault.backup(source, &settings, progress)?)
     }
 }

@@ -1,5 +1,7 @@
 //! Forgetting snapshots.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, NaiveDateTime, Utc};
 use sb_repo::{Candidate, Choice, ForgetReport, GroupBy, KeepRules, Progress, RepoError, Snapshot, SnapshotId, choose};
 
@@ -26,12 +28,15 @@ pub struct ForgetOptions {
     pub among: SnapshotsOptions,
     /// What snapshots must have in common for rules to count them together. Default: machine and paths.
     pub group_by: GroupBy,
+    /// A tag to keep that no snapshot has is no mistake. Default: it is one, for a tag that is written wrong would let go what it is
+    /// to keep.
+    pub unused_tags: bool,
 }
 
 impl ForgetOptions {
     /// These snapshots.
     pub fn new(selection: Selection) -> Self {
-        Self { selection, among: SnapshotsOptions::default(), group_by: GroupBy::default() }
+        Self { selection, among: SnapshotsOptions::default(), group_by: GroupBy::default(), unused_tags: false }
     }
 }
 
@@ -66,7 +71,10 @@ impl Session {
             Selection::Named(names) => {
                 let damaged: Vec<&str> = all.flawed.iter().map(|(name, _)| name.as_str()).collect();
                 let found = names.iter().map(|name| self.named(name, &damaged, progress));
-                (found.collect::<Result<Vec<_>, _>>()?, Vec::new())
+                let mut found = found.collect::<Result<Vec<_>, _>>()?;
+                let mut seen = BTreeSet::new();
+                found.retain(|id| seen.insert(*id));
+                (found, Vec::new())
             }
             Selection::ByRules(rules) => {
                 for (object, flaw) in &all.flawed {
@@ -78,9 +86,8 @@ impl Session {
                     // Some snapshot has other tags than it seems to.
                     return Err(RepoError::Undecided { name: name.clone(), flaw: flaw.clone() }.into());
                 }
-                // A tag that is written wrong would let go what it is to keep.
                 let unused = rules.unused_tags(all.snapshots.iter().map(Snapshot::tags));
-                if let Some(tags) = unused.filter(|_| !all.snapshots.is_empty()) {
+                if let Some(tags) = unused.filter(|_| !options.unused_tags && !all.snapshots.is_empty()) {
                     return Err(RepoError::UnusedTags { tags: tags.join(",") }.into());
                 }
                 let among = all.snapshots.iter().filter(|snapshot| options.among.wants(snapshot));

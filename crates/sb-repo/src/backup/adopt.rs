@@ -7,7 +7,7 @@ use sb_store::{ObjectName, StoreError, create};
 
 use crate::chunks::ChunkReader;
 use crate::clock::{Counter, Progress};
-use crate::collect::{Leases, is_hopeless};
+use crate::collect::{Leases, condemned_lists, is_hopeless};
 use crate::error::{Flaw, RepoError};
 use crate::ids::{RunId, TableId};
 use crate::live::{names_in, read};
@@ -100,10 +100,13 @@ impl Vault {
         leavings: &Leavings,
         progress: Progress<'_>,
     ) -> Result<BTreeSet<String>, RepoError> {
-        let condemned = self.condemned()?;
+        let lists = condemned_lists(&self.view)?;
         self.as_if_live(&leavings.whole, |vault| {
             let mut hopeless = BTreeSet::new();
             for name in &leavings.incomplete {
+                // A list without the snapshot may have come after its run's last check, and never be carried out.
+                let lists = lists.iter().filter(|list| list.names.contains(name));
+                let condemned = lists.flat_map(|list| list.names.iter().cloned()).collect();
                 if is_hopeless(vault, name, &condemned, progress)? {
                     hopeless.insert(name.clone());
                 }
@@ -204,7 +207,9 @@ impl Vault {
         self.view.listing.keys().filter_map(|name| {
             let parsed = ParsedName::parse(name)?;
             let known = self.view.live.contains(name) || self.view.live.is_removed(name);
-            let comes_and_goes = parsed.kind.is_transient() || parsed.kind == ObjectKind::Journal;
+            // Tags are given to all snapshots or to none: a label that its run did not enter says nothing.
+            let counts_by_entry = matches!(parsed.kind, ObjectKind::Journal | ObjectKind::Label);
+            let comes_and_goes = parsed.kind.is_transient() || counts_by_entry;
             (!known && !comes_and_goes).then_some((name, parsed))
         })
     }

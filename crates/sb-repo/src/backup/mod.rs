@@ -165,7 +165,9 @@ impl Vault {
     ) -> Result<BackupReport, RepoError> {
         self.refresh()?;
         self.check_heads()?;
-        self.check_space(options.free_min)?;
+        if !options.dry_run {
+            self.check_space(options.free_min)?;
+        }
         let mut writer = self.writer()?;
         let adopted = self.adopt(&writer, progress)?;
         let mut attempt = 1;

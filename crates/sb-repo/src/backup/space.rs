@@ -24,6 +24,9 @@ impl Vault {
 
     /// Tells how much there is to read where all of it is to be stored, and warns if that is likely not to fit.
     pub(super) fn estimate(&self, source: &dyn Source, progress: Progress<'_>) -> Result<(), RepoError> {
+        if !source.knows_sizes() {
+            return Ok(());
+        }
         let mut bytes = 0;
         for event in source.walk() {
             progress.check()?;
@@ -38,8 +41,8 @@ impl Vault {
             && free < bytes / 100 * USUAL
         {
             progress.monitor.warning(&format!(
-                "there are {} MB to back up, and only {} MB are free where the vault is; if that does not suffice, make room and run \
-                 it again: it goes on from there",
+                "there are {} MB to back up, and only {} MB are free where the vault is; if what is new of them does not fit, make \
+                 room and run it again: it goes on from there",
                 bytes / 1_000_000,
                 free / 1_000_000
             ));

@@ -83,10 +83,16 @@ impl Lead<'_, '_> {
         self.count_entry();
         let item = Item::Folder { node, ancestor: found.ancestor };
         let encoded = match was.filter(|was| reusable_folder(&self.rule, was, &found)) {
-            Some(was) if was.node == node && was.ancestor == found.ancestor => was.encoded,
+            Some(was) if was.node == node && was.ancestor == found.ancestor => {
+                self.past.rely();
+                was.encoded
+            }
             was => {
                 let entry = match was.and_then(|was| decode(&was.encoded)) {
-                    Some(entry) => Entry { item, ..entry },
+                    Some(entry) => {
+                        self.past.rely();
+                        Entry { item, ..entry }
+                    }
                     None => self.with_details(&found, item)?,
                 };
                 entry.encode().encode()
@@ -136,8 +142,8 @@ impl Lead<'_, '_> {
         }
         if found.kind == Kind::File {
             self.compared(FileChange::Unchanged, &found.path);
-            self.past.rely();
         }
+        self.past.rely();
         self.count(&found.kind, found.metadata.size);
         if let Some(leaf) = was.leaf {
             self.documents.push(leaf);
@@ -172,7 +178,12 @@ impl Lead<'_, '_> {
             self.compared(change(before.as_ref(), &entry), &found.path);
         }
         let leaf = self.leaf(&found, &entry);
-        self.write(&found, &entry, leaf, self.problem_count > problems)
+        let mut stat = Stat::new(&found.kind, &found.metadata);
+        if let (Kind::File, Some(Was::Cached(was))) = (&found.kind, &was) {
+            // As of when the content was read: who looks at these the next time must see what was not looked at now.
+            (stat.ctime, stat.inode) = (was.stat.ctime, was.stat.inode);
+        }
+        self.write(&found, stat, &entry, leaf, self.problem_count > problems)
     }
 
     /// Writes a file that has been read.
@@ -201,7 +212,8 @@ impl Lead<'_, '_> {
         let entry = Entry { link_group, ..entry };
         self.compared(change(before.as_ref(), &entry), path);
         let leaf = self.leaf(&seen, &entry);
-        self.write(&seen, &entry, leaf, self.problem_count > problems)
+        let stat = Stat::new(&seen.kind, &seen.metadata);
+        self.write(&seen, stat, &entry, leaf, self.problem_count > problems)
     }
 
     fn file_item(&self, content: &FileContent, document: crate::ids::DocumentId, before: Option<&Entry>) -> FileItem {
@@ -253,13 +265,20 @@ impl Lead<'_, '_> {
     }
 
     /// Writes an entry into the tree and the cache.
-    fn write(&mut self, found: &Found, entry: &Entry, leaf: Option<Digest>, doubtful: bool) -> Result<(), RepoError> {
+    fn write(
+        &mut self,
+        found: &Found,
+        stat: Stat,
+        entry: &Entry,
+        leaf: Option<Digest>,
+        doubtful: bool,
+    ) -> Result<(), RepoError> {
         let encoded = entry.encode().encode();
         if let Some(leaf) = leaf {
             self.documents.push(leaf);
         }
         self.add(&entry.name, false, &encoded)?;
-        let (stat, racy) = (Stat::new(&found.kind, &found.metadata), doubtful || self.rule.is_racy(found));
+        let racy = doubtful || self.rule.is_racy(found);
         if let Some(cache) = &mut self.cache {
             cache.entry(EntryRecord { name: entry.name.clone(), stat, racy, leaf, encoded });
         }

@@ -122,8 +122,10 @@ impl<'s, 'a> Lead<'s, 'a> {
         for event in self.source.walk() {
             self.store.progress.check()?;
             let step = self.meet(event)?;
-            if !self.rule.exact {
-                self.previous.take_pages().into_iter().flatten().for_each(|node| self.past.expect(node));
+            for node in self.previous.take_pages().into_iter().flatten() {
+                if !self.rule.exact {
+                    self.past.expect(node);
+                }
             }
             if self.pending.is_empty() && !matches!(step, Step::Reading(..)) {
                 self.resolve(step)?;

@@ -157,7 +157,8 @@ pub(crate) fn is_hopeless(
     match marker.root(&vault.view, &vault.keys, name) {
         Ok(()) | Err(RepoError::NoReadingKey { .. }) => Ok(false),
         Err(RepoError::MissingChunk { packs, .. }) => Ok(packs.is_empty()),
-        Err(RepoError::Damaged { name: damaged, .. }) => Ok(damaged == name),
+        // That it can't be read, or not by this user, says nothing either.
+        Err(RepoError::Damaged { name: damaged, flaw }) => Ok(damaged == name && matches!(flaw, Flaw::Malformed(_))),
         Err(error) => Err(error),
     }
 }

@@ -88,7 +88,7 @@ pub struct CollectReport {
     pub snapshots: u64,
     /// Packs deleted because nothing needs anything in them, those of interrupted runs included.
     pub deleted: Tally,
-    /// Packs deleted after what is needed of them was written anew.
+    /// Packs deleted after what is needed of them was written anew: wasteful ones, and many small ones.
     pub rewritten: Tally,
     /// Packs with what was moved, their keys and their places. An estimate before the fact.
     pub written: Tally,
@@ -204,7 +204,7 @@ impl Vault {
             let (needed, unused) = marked.share_of(ordinal);
             let is_needed = !marked.uses_of(ordinal).is_empty();
             let can_move = self.can_move(pack) && leave.is_none_or(|leave| !leave.contains(&ordinal));
-            packs.push((ordinal, PackUse { is_needed, needed, unused, can_move }));
+            packs.push((ordinal, PackUse { kind: pack.kind, is_needed, needed, unused, can_move }));
         }
         let fates = decide(&packs.iter().map(|(_, pack)| *pack).collect::<Vec<_>>(), limit);
         for ((ordinal, pack), fate) in packs.iter().zip(fates) {

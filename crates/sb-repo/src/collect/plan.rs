@@ -1,5 +1,12 @@
 //! Which packs stay, which go, and of which only what is needed moves on. A pure function.
 
+use crate::name::ObjectKind;
+
+/// Packs of which less than this is needed are put together,
+const SMALL: u64 = 4 << 20;
+/// when there are so many of a kind. Each run adds two, and reading a vault and listing it takes time for each.
+const MANY: usize = 16;
+
 /// How much of what nothing needs may stay where it lies, rather than be taken out by writing what is needed anew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MaxUnused {
@@ -14,6 +21,7 @@ pub enum MaxUnused {
 /// A pack as the planner sees it. Bytes are as stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct PackUse {
+    pub(super) kind: ObjectKind,
     /// True if anything in it is needed.
     pub(super) is_needed: bool,
     /// Bytes that are needed.
@@ -33,8 +41,8 @@ pub(super) enum Fate {
     Rewrite,
 }
 
-/// What becomes of each pack. What nothing needs goes; then packs are rewritten, those of which the smallest share is needed
-/// first, until no more than `limit` is left of what nothing needs.
+/// What becomes of each pack. What nothing needs goes; then packs are rewritten: small ones if there are many, and those of which
+/// the smallest share is needed first, until no more than `limit` is left of what nothing needs.
 pub(super) fn decide(packs: &[PackUse], limit: MaxUnused) -> Vec<Fate> {
     let mut fates: Vec<Fate> =
         packs.iter().map(|pack| if pack.is_needed { Fate::Keep } else { Fate::Delete }).collect();
@@ -48,8 +56,16 @@ pub(super) fn decide(packs: &[PackUse], limit: MaxUnused) -> Vec<Fate> {
             u64::try_from(u128::from(all) * u128::from(percent) / 100).unwrap_or(u64::MAX)
         }
     };
-    let can_move = |(_, pack): &(usize, &PackUse)| pack.is_needed && pack.can_move && pack.unused > 0;
-    let mut wasteful: Vec<(usize, &PackUse)> = packs.iter().enumerate().filter(can_move).collect();
+    for kind in [ObjectKind::ContentPack, ObjectKind::MetaPack] {
+        let is_small = |(_, pack): &(usize, &PackUse)| pack.kind == kind && pack.is_small();
+        let small: Vec<(usize, &PackUse)> = packs.iter().enumerate().filter(is_small).collect();
+        for (at, pack) in small.iter().filter(|_| small.len() >= MANY) {
+            fates[*at] = Fate::Rewrite;
+            unused -= pack.unused;
+        }
+    }
+    let is_wasteful = |(at, pack): &(usize, &PackUse)| fates[*at] == Fate::Keep && pack.can_move && pack.unused > 0;
+    let mut wasteful: Vec<(usize, &PackUse)> = packs.iter().enumerate().filter(is_wasteful).collect();
     wasteful.sort_by_key(|(_, pack)| std::cmp::Reverse(share(pack)));
     for (at, pack) in wasteful {
         if unused <= limit {
@@ -59,6 +75,12 @@ pub(super) fn decide(packs: &[PackUse], limit: MaxUnused) -> Vec<Fate> {
         unused -= pack.unused;
     }
     fates
+}
+
+impl PackUse {
+    fn is_small(&self) -> bool {
+        self.is_needed && self.can_move && self.needed < SMALL
+    }
 }
 
 /// Of a million bytes of a pack those that nothing needs.
@@ -72,7 +94,21 @@ mod tests {
     use proptest::prelude::*;
 
     fn pack(needed: u64, unused: u64) -> PackUse {
-        PackUse { is_needed: needed > 0, needed, unused, can_move: true }
+        PackUse { kind: ObjectKind::ContentPack, is_needed: needed > 0, needed, unused, can_move: true }
+    }
+
+    #[test]
+    fn many_small_packs_of_a_kind_are_put_together() {
+        let few = vec![pack(SMALL - 1, 0); MANY - 1];
+        let keep = |packs: &[PackUse]| decide(packs, MaxUnused::Percent(5)) == vec![Fate::Keep; packs.len()];
+        let with = |one: PackUse| [&few[..], &[one]].concat();
+        assert!(keep(&few));
+        assert!(keep(&with(pack(SMALL, 0))), "none of the others is small");
+        assert!(keep(&with(PackUse { kind: ObjectKind::MetaPack, ..few[0] })), "it is of another kind");
+        assert!(keep(&with(PackUse { can_move: false, ..few[0] })), "it has to stay where it is");
+        let many = with(few[0]);
+        assert_eq!(decide(&many, MaxUnused::Percent(5)), vec![Fate::Rewrite; MANY]);
+        assert_eq!(decide(&many, MaxUnused::Unlimited), vec![Fate::Keep; MANY], "nothing is written anew");
     }
 
     #[test]
@@ -89,25 +125,28 @@ mod tests {
     }
 
     fn packs() -> impl Strategy<Value = Vec<PackUse>> {
-        let one =
-            (0..1000u64, 0..1000u64, any::<bool>(), any::<bool>()).prop_map(|(needed, unused, is_needed, can_move)| {
-                PackUse { is_needed, needed: if is_needed { needed } else { 0 }, unused, can_move }
-            });
-        proptest::collection::vec(one, 0..20)
+        let one = (0..1000u64, 0..1000u64, any::<bool>(), any::<bool>(), any::<bool>()).prop_map(
+            |(needed, unused, is_needed, can_move, is_content)| {
+                let kind = if is_content { ObjectKind::ContentPack } else { ObjectKind::MetaPack };
+                let needed = if is_needed { needed * SMALL / 500 } else { 0 };
+                PackUse { kind, is_needed, needed, unused, can_move }
+            },
+        );
+        proptest::collection::vec(one, 0..80)
     }
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(200))]
 
         #[test]
-        fn laws(packs in packs(), limit in 0..5000u64, more in 0..5000u64) {
+        fn laws(packs in packs(), limit in 0..20_000u64, more in 0..20_000u64) {
             let fates = decide(&packs, MaxUnused::Bytes(limit));
             let mut left = 0;
             let mut can_go_on = false;
             for (pack, fate) in packs.iter().zip(&fates) {
                 prop_assert_eq!(*fate == Fate::Delete, !pack.is_needed, "what is needed stays, what is not goes");
                 if *fate == Fate::Rewrite {
-                    prop_assert!(pack.can_move && pack.unused > 0);
+                    prop_assert!(pack.can_move && (pack.unused > 0 || pack.is_small()));
                 }
                 if *fate == Fate::Keep {
                     left += pack.unused;

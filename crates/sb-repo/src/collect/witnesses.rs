@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use crate::error::{Flaw, RepoError};
-use crate::live::read;
+use crate::live::{names_in, read};
 use crate::name::{ParsedName, Stem, TWIN};
-use crate::object::trailer_of;
+use crate::object::{check_object, trailer_of};
 use crate::vault::Vault;
 use crate::view::{View, with_twins};
 
@@ -15,7 +15,10 @@ impl Vault {
         let view = &self.view;
         let doubt = match view.live.flaws.first() {
             Some(flaw) => Some(flaw.clone()),
-            None => damaged_certificate(view).or(lost_certificate(view)?).or_else(|| lost_head(view)),
+            None => damaged_certificate(view)
+                .or(lost_certificate(view)?)
+                .or_else(|| foreign_snapshot(view))
+                .or_else(|| lost_head(view)),
         };
         match doubt {
             Some((name, flaw)) => Err(RepoError::Undecided { name, flaw }),
@@ -53,6 +56,16 @@ fn lost_certificate(view: &View) -> Result<Option<(String, Flaw)>, RepoError> {
         }
     }
     Ok(None)
+}
+
+/// A whole snapshot in no journal whose signer nothing vouches for: what vouched for it, and its entry, may be gone.
+fn foreign_snapshot(view: &View) -> Option<(String, Flaw)> {
+    let strays =
+        names_in(&view.listing, "snapshots/").filter(|name| !view.live.contains(name) && !view.live.is_removed(name));
+    strays.filter_map(|name| Some((name, ParsedName::parse(name)?))).find_map(|(name, parsed)| {
+        let flaw = check_object(view, &parsed, name).err()?;
+        (flaw == Flaw::UnknownSigner).then(|| (name.to_owned(), flaw))
+    })
 }
 
 /// A journal that this machine has seen longer than it counts now.

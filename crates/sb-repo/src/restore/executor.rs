@@ -2,9 +2,10 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use sb_crypto::{Digest, Sha256};
-use sb_source::{EntryPath, FolderId, IfTaken, Target, TargetError};
+use sb_source::{EntryPath, FolderId, IfTaken, Target, TargetError, TargetFolder};
 
 use super::aside::Aside;
 use super::plan::{Piece, rounds};
@@ -61,18 +62,18 @@ impl<'a> Executor<'a> {
     /// Restores a window: first its files, by all threads, then the rest in order, at last the metadata of folders.
     pub(super) fn run(&mut self, window: Window) -> Result<(), RepoError> {
         let steps = window.steps;
-        let mut files = if self.options.dry_run { HashMap::new() } else { self.files(&steps) };
+        let mut files = if self.options.dry_run { HashMap::new() } else { self.files(&steps)? };
         let mut leaves = Vec::new();
         for (number, step) in steps.into_iter().enumerate() {
             self.progress.check()?;
             match step {
                 Step::File(task) => {
-                    let attempt = files.remove(&number).unwrap_or_else(|| Ok(Outcome::there()));
-                    self.take_in(&task, attempt)?;
+                    let outcome = files.remove(&number).unwrap_or_else(Outcome::there);
+                    self.take_in(&task, outcome);
                 }
                 Step::Large(task) => {
-                    let attempt = if self.options.dry_run { Ok(Outcome::there()) } else { self.large(&task) };
-                    self.take_in(&task, attempt)?;
+                    let outcome = if self.options.dry_run { Outcome::there() } else { self.large(&task)? };
+                    self.take_in(&task, outcome);
                 }
                 Step::Other(task) => self.other(&task)?,
                 Step::Link(task) => self.link(&task)?,
@@ -85,8 +86,8 @@ impl<'a> Executor<'a> {
         self.leave(&leaves)
     }
 
-    /// Writes the files of a window; what became of each, by its number.
-    fn files(&mut self, steps: &[Step]) -> HashMap<usize, Attempt> {
+    /// Writes the files of a window; what became of each, by its number. After an error the rest is left undone.
+    fn files(&mut self, steps: &[Step]) -> Result<HashMap<usize, Outcome>, RepoError> {
         let files: Vec<(usize, &Task)> = steps.iter().enumerate().filter_map(Step::as_file).collect();
         let to_read = |task: &Task| task.pieces.iter().copied().filter(|piece| task.copy(*piece).is_none()).collect();
         let pieces: Vec<Vec<Piece>> = files.iter().map(|(_, task)| to_read(task)).collect();
@@ -100,6 +101,7 @@ impl<'a> Executor<'a> {
             segments.load(&first.needs, self.threads, |_| ());
         }
         for (number, round) in rounds.iter().enumerate() {
+            self.progress.check()?;
             for piece in &round.aside {
                 if let Some(bytes) = segments.bytes(*piece) {
                     aside.put(*piece, bytes);
@@ -110,10 +112,12 @@ impl<'a> Executor<'a> {
                 |file: &usize, at_hand: &Segments<'_>| (files[*file].0, this.small(files[*file].1, at_hand, aside));
             // While these files are written, what the next need is read.
             let next = rounds.get(number + 1).map(|next| &next.needs);
-            done.extend(segments.load_beside(next, self.threads, &round.files, &attempt));
+            for (number, attempt) in segments.load_beside(next, self.threads, &round.files, &attempt) {
+                done.insert(number, attempt?);
+            }
         }
         self.segments = segments;
-        done
+        Ok(done)
     }
 
     /// A file whose segments are at hand, or what it needs of them set aside.
@@ -213,8 +217,7 @@ impl<'a> Executor<'a> {
     }
 
     /// Counts a file that was tried.
-    fn take_in(&mut self, task: &Task, attempt: Attempt) -> Result<(), RepoError> {
-        let Outcome { is_there, problems } = attempt?;
+    fn take_in(&mut self, task: &Task, Outcome { is_there, problems }: Outcome) {
         self.report.problems.extend(problems);
         if let (true, Item::File(file)) = (is_there, &task.entry.item) {
             self.count_file(task, file.size);
@@ -223,7 +226,6 @@ impl<'a> Executor<'a> {
                 self.report.problems.push(RestoreProblem::Inconsistent { path: shown(&task.path) });
             }
         }
-        Ok(())
     }
 
     fn count_file(&mut self, task: &Task, bytes: u64) {
@@ -251,8 +253,8 @@ impl<'a> Executor<'a> {
             (Some(Err(error)), _) => self.report.problems.push(not_written(error)?),
             (None, Item::File(_)) if self.options.dry_run => self.count_file(task, 0),
             (None, Item::File(_)) => {
-                let attempt = self.large(task);
-                self.take_in(task, attempt)?;
+                let outcome = self.large(task)?;
+                self.take_in(task, outcome);
             }
             (None, _) => self.other(task)?,
         }
@@ -307,14 +309,7 @@ impl<'a> Executor<'a> {
 
     fn same(&mut self, task: &Task, metadata: bool) -> Result<(), RepoError> {
         if metadata && !self.options.dry_run {
-            let mut problems = Vec::new();
-            self.metadata(&task.path, &task.entry, &mut problems)?;
-            // Attributes that are lost in the vault may well be there.
-            if problems.is_empty() {
-                self.set_metadata(task)?;
-            } else {
-                self.report.problems.append(&mut problems);
-            }
+            self.set_metadata(task)?;
         }
         self.keep_link(task);
         Ok(())
@@ -322,10 +317,17 @@ impl<'a> Executor<'a> {
 
     fn set_metadata(&mut self, task: &Task) -> Result<(), RepoError> {
         let mut problems = Vec::new();
-        let metadata = self.metadata(&task.path, &task.entry, &mut problems)?;
+        let mut metadata = self.metadata(&task.path, &task.entry, &mut problems)?;
+        let are_lost = !problems.is_empty();
         let kind = task.entry.kind().expect("redacted entries do not come here");
-        let folder = task.folder.open(self.target);
-        match folder.and_then(|folder| folder.set_metadata(&task.entry.name, &kind, &metadata)) {
+        let set = |folder: Arc<TargetFolder>| {
+            if are_lost {
+                // Attributes that are lost in the vault may well be there.
+                metadata.xattrs = folder.xattrs(&task.entry.name);
+            }
+            folder.set_metadata(&task.entry.name, &kind, &metadata)
+        };
+        match task.folder.open(self.target).and_then(set) {
             Ok(unset) => problems.extend(unset.into_iter().map(RestoreProblem::Metadata)),
             Err(error) => problems.push(not_written(error)?),
         }

@@ -31,6 +31,8 @@ pub(super) struct Level {
     pub(super) place: Option<(u64, Place)>,
     pub(super) verdict: Verdict,
     pub(super) is_new: bool,
+    /// True if an earlier restore has made it, and did not come to give it its metadata.
+    pub(super) is_unfinished: bool,
     /// True if files in it may not be whole although their sizes and times are right.
     pub(super) careful: bool,
     /// When it was modified in the snapshot, if it is restored itself and does not only lead there.
@@ -57,6 +59,7 @@ impl Level {
             place: None,
             verdict,
             is_new: false,
+            is_unfinished: false,
             careful: false,
             modified: None,
             marks: Vec::new(),

@@ -15,11 +15,8 @@ use crate::snapshots::Snapshot;
 const WHAT: &str = "\
 A restore into this folder is at work, or was cut short. If the power failed meanwhile, files may be here that have the right
 size and time and not the right content. To be sure, restore again what is below, or all of it, with `--overwrite if-changed`:
-contents are compared as long as this file is here, and it goes when the same restore has come to its end.
+contents are compared as long as this file is here, and it goes when the same restore has come to its end and left nothing out.
 ";
-
-/// The last line of a mark that a restore left which had made the target's folder itself.
-const NEW: &str = "the folder is new, and gets its metadata at the end\n";
 
 /// The marks of this restore and of earlier ones, and the file systems that it writes to.
 pub(super) struct Marks {
@@ -31,8 +28,6 @@ pub(super) struct Marks {
     systems: HashMap<u64, Arc<TargetFolder>>,
     /// True if an earlier restore was cut short, or another is at work.
     pub(super) any: bool,
-    /// True if the target's folder was made by an earlier restore, which did not come to give it its metadata.
-    pub(super) is_new: bool,
 }
 
 impl Marks {
@@ -46,9 +41,7 @@ impl Marks {
             covered: Vec::new(),
             systems: HashMap::new(),
             any: target.is_below_mark(),
-            is_new: false,
         };
-        let text = format!("{}{}", marks.text, if options.root_metadata { NEW } else { "" });
         if !options.dry_run {
             let spared: Vec<_> = options.spared.iter().filter_map(|folder| Target::id_of(folder)).collect();
             let mut marked = HashSet::new();
@@ -56,7 +49,7 @@ impl Marks {
                 if let Some((id, folder)) = deepest(target, goal, &spared)
                     && marked.insert(id)
                 {
-                    marks.ours.extend(folder.mark(&text));
+                    marks.ours.extend(folder.mark(&marks.text));
                 }
             }
         }
@@ -72,9 +65,7 @@ impl Marks {
         self.any |= any;
         for mark in others.into_iter().filter(Mark::is_left_over) {
             let Some(text) = mark.text() else { continue };
-            let all = text.strip_suffix(NEW.as_bytes());
-            if self.covers(all.unwrap_or(&text)) {
-                self.is_new |= all.is_some();
+            if self.covers(&text) {
                 self.covered.push(mark);
             }
         }

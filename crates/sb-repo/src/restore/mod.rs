@@ -79,7 +79,10 @@ impl Reader<'_> {
         let resumed = marks.any;
         let settled = match &done {
             _ if options.dry_run => Ok(()),
-            Ok(report) => marks.settle(report.is_whole()),
+            Ok(report) => {
+                target.finish();
+                marks.settle(report.is_whole())
+            }
             // What has its name is whole, and is to stay so.
             Err(_) => marks.settle(false),
         };

@@ -85,8 +85,7 @@ impl Start {
             (found, Some(node)) => {
                 below(reader, walker, node, &self.path)?;
                 let level = walker.levels.way.pop().expect("the target's folder");
-                let metadata = self.root_metadata || walker.marks.is_new;
-                walker.end_first(&self.path, level, found, metadata)?;
+                walker.end_first(&self.path, level, found, self.root_metadata)?;
             }
             (Found::Entry(entry), None) => walker.only(&self.path, entry)?,
             (Found::Root(_), None) => unreachable!("the root is a folder"),

@@ -261,7 +261,7 @@ impl Walker<'_> {
         let Spot::Open(folder) = &level.spot else { return Ok(()) };
         let folder = Place::Open(folder.clone());
         match found {
-            Found::Entry(entry) if metadata => {
+            Found::Entry(entry) if metadata || level.is_unfinished => {
                 level.is_new = true;
                 self.end(path, entry, level, folder)
             }
@@ -278,7 +278,7 @@ impl Walker<'_> {
             self.add(Step::Prune(folder.clone(), names))?;
         }
         let stays = level.verdict != Verdict::In || self.options.overwrite == Overwrite::Never;
-        if self.options.dry_run || (stays && !level.is_new) {
+        if self.options.dry_run || (stays && !level.is_new && !level.is_unfinished) {
             return Ok(());
         }
         self.add(Step::Leave(Leave { path: path.to_vec(), folder, entry: entry.clone() }))

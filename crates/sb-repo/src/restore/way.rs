@@ -32,11 +32,12 @@ pub(super) fn first_level(
     Ok(level)
 }
 
-/// Clears up after restores that were cut short in a folder, and learns that there were any.
+/// Clears up after restores that were cut short in a folder, and learns what they left.
 fn meet(level: &mut Level, folder: &Arc<TargetFolder>, device: u64, options: &RestoreOptions, marks: &mut Marks) {
     let found = if options.dry_run { folder.marks() } else { folder.clear_unfinished() };
     level.marks = found.iter().map(|mark: &Mark| mark.name().to_vec()).collect();
     level.careful |= marks.meet(folder, device, found);
+    level.is_unfinished = folder.is_unfinished();
 }
 
 impl Walker<'_> {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use sb_crypto::{Digest, Sha256, TreeHasher, sha256};
 
@@ -97,6 +98,8 @@ fn lacks(reader: TreeReader<'_>, bad: &Bad, entry: &Entry) -> Result<Option<Chun
 struct Pass<'a> {
     reader: TreeReader<'a>,
     bad: &'a Bad,
+    /// Set when nobody needs the outcome any more.
+    in_vain: &'a AtomicBool,
     report: &'a mut VerifyReport,
     /// Folders seen at their paths, so that what snapshots share is gone through once where that is enough.
     seen: HashSet<(ChunkId, u64)>,
@@ -109,12 +112,13 @@ struct Pass<'a> {
 }
 
 impl Vault {
-    /// Goes through all snapshots, newest first.
+    /// Goes through all snapshots, newest first, unless that turns out to be in vain.
     pub(super) fn verify_documents(
         &self,
         reader: TreeReader<'_>,
         bad: &Bad,
         report: &mut VerifyReport,
+        in_vain: &AtomicBool,
         progress: Progress<'_>,
     ) -> Result<(), RepoError> {
         let snapshots = self.snapshots()?;
@@ -122,7 +126,7 @@ impl Vault {
             report.find(&name, flaw);
         }
         let (seen, rebuilt, told) = (HashSet::new(), HashSet::new(), HashSet::new());
-        let mut pass = Pass { reader, bad, report, seen, rebuilt, lost: 0, told };
+        let mut pass = Pass { reader, bad, in_vain, report, seen, rebuilt, lost: 0, told };
         for snapshot in snapshots.snapshots.iter().rev() {
             pass.snapshot(snapshot, progress)?;
         }
@@ -142,6 +146,9 @@ impl Pass<'_> {
         }
         walk(self.reader, snapshot.root(), b"/", &mut |path, step| {
             progress.check()?;
+            if self.in_vain.load(Ordering::Relaxed) {
+                return Err(RepoError::Interrupted);
+            }
             match step {
                 Step::Leave(_) => {}
                 Step::Unreadable(error) => {

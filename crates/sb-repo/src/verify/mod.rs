@@ -8,10 +8,11 @@ mod parallel;
 pub(crate) use documents::check_tree;
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use crate::chunks::ChunkReader;
-use crate::clock::{Counter, Progress, Silent};
+use crate::clock::Progress;
 use crate::error::{Flaw, RepoError};
 use crate::ids::SnapshotId;
 use crate::labels::Labels;
@@ -105,6 +106,13 @@ impl VerifyReport {
         &mut self.findings[place]
     }
 
+    /// Adds what another look has found.
+    fn add(&mut self, finding: Finding) {
+        let known = &mut self.find(&finding.object, finding.flaw).documents;
+        let new: Vec<_> = finding.documents.into_iter().filter(|document| !known.contains(document)).collect();
+        known.extend(new);
+    }
+
     /// What is wrong with an object.
     fn found(&mut self, object: &str) -> Option<&mut Finding> {
         self.places.get(object).map(|place| &mut self.findings[*place])
@@ -117,7 +125,7 @@ impl View {
     /// # Errors
     /// [`RepoError::Interrupted`], and [`RepoError::Store`] if the storage can't be listed. Damage is in the report.
     pub fn verify(&self, progress: Progress<'_>) -> Result<VerifyReport, RepoError> {
-        objects::verify(self, progress)
+        objects::verify(self, 0, progress)
     }
 }
 
@@ -128,12 +136,16 @@ impl Vault {
     /// [`RepoError::Interrupted`], [`RepoError::NoReadingKey`] for a level that this user's keys do not allow, and
     /// [`RepoError::Store`] if the storage can't be listed. Damage is in the report.
     pub fn verify(&self, level: VerifyLevel, progress: Progress<'_>) -> Result<VerifyReport, RepoError> {
-        let mut report = objects::verify(&self.view, progress)?;
+        let load = || Locator::load(&self.around, &self.view, &self.keys, progress.monitor, Scope::Checking);
+        let locator = if level == VerifyLevel::Objects { None } else { Some(load()?) };
+        let behind = locator.as_ref().map_or(Ok(0), |locator| self.bytes_behind(level, locator))?;
+        let mut report = objects::verify(&self.view, behind, progress)?;
         report.level = level;
-        if level == VerifyLevel::Objects && (report.is_good() || !self.keys.reads_meta()) {
-            return Ok(report);
-        }
-        let locator = Locator::load(&self.around, &self.view, &self.keys, progress.monitor, Scope::Checking)?;
+        let locator = match locator {
+            None if report.is_good() || !self.keys.reads_meta() => return Ok(report),
+            None => load()?,
+            Some(locator) => locator,
+        };
         let chunks = ChunkReader::new(&self.view, &self.keys, &self.finder);
         let redactions = match Redactions::load(&self.view, &self.keys) {
             Ok(redactions) => redactions,
@@ -151,26 +163,31 @@ impl Vault {
                 report.find(name, flaw.clone());
             }
         }
-        progress.monitor.expect(Counter::Bytes, report.bytes + self.bytes_behind(level, &locator)?);
         let reader = TreeReader { chunks: &chunks, locator: &locator, redactions: &redactions };
         if level == VerifyLevel::Objects {
             let bad = self.suspects(reader, &report);
-            self.verify_documents(reader, &bad, &mut report, progress)?;
+            self.verify_documents(reader, &bad, &mut report, &AtomicBool::new(false), progress)?;
             return Ok(report);
         }
-        // Documents are gone through meanwhile as if no data were bad; if anything is, then once more, knowing what.
+        // Documents are gone through meanwhile as if no data were bad; if any are, then once more, knowing which.
         let mut hopeful = VerifyReport { level, ..VerifyReport::new() };
+        let in_vain = AtomicBool::new(false);
         let (bad, went) = thread::scope(|scope| {
-            let documents = scope.spawn(|| self.verify_documents(reader, &Bad::new(), &mut hopeful, progress));
+            let documents =
+                scope.spawn(|| self.verify_documents(reader, &Bad::new(), &mut hopeful, &in_vain, progress));
             let bad = self.verify_data(reader, &mut report, progress);
+            in_vain.store(!bad.as_ref().is_ok_and(Bad::is_empty), Ordering::Relaxed);
             (bad, documents.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
         });
         let bad = bad?;
         if bad.is_empty() && went.is_ok() && hopeful.is_good() {
             (report.snapshots, report.documents) = (hopeful.snapshots, hopeful.documents);
-        } else {
-            let uncounted = Progress { monitor: &Silent, stop: progress.stop };
-            self.verify_documents(reader, &bad, &mut report, uncounted)?;
+            return Ok(report);
+        }
+        self.verify_documents(reader, &bad, &mut report, &AtomicBool::new(false), progress)?;
+        if bad.is_empty() {
+            // What was found once and not again is no less a finding.
+            hopeful.findings.into_iter().for_each(|finding| report.add(finding));
         }
         Ok(report)
     }

@@ -17,9 +17,10 @@ use crate::wire::frame::Frame;
 use crate::wire::lease::{Condemned, Fence, Lease};
 use crate::wire::slot::Slot;
 
-pub(super) fn verify(view: &View, progress: Progress<'_>) -> Result<VerifyReport, RepoError> {
+/// `behind` is how many bytes are checked after that.
+pub(super) fn verify(view: &View, behind: u64, progress: Progress<'_>) -> Result<VerifyReport, RepoError> {
     let mut report = VerifyReport::new();
-    progress.monitor.expect(Counter::Bytes, view.listing.values().sum());
+    progress.monitor.expect(Counter::Bytes, view.listing.values().sum::<u64>() + behind);
     for (name, flaw) in view.live.flaws.iter().chain(&view.live.forks).chain(&view.live.intruders) {
         report.find(name, flaw.clone());
     }

@@ -1,7 +1,5 @@
 //! Locator increments: chunk → place (docs/format.md §9).
 
-use sb_crypto::SEAL_OVERHEAD;
-
 use super::cbor::{Fields, Malformed, Value, array};
 use super::pack::{Codec, SEGMENT_MAX, SEGMENTS_MAX, SegmentPlace};
 use crate::ids::{BucketId, ChunkId, CompartmentId, PackId};
@@ -140,8 +138,5 @@ pub(crate) fn read_pack(value: Value) -> Result<PackPlaces, Malformed> {
 fn read_segment(value: Value) -> Result<SegmentPlace, Malformed> {
     let [offset, stored, raw, codec] = value.tuple()?;
     let (stored, raw) = (stored.uint32()?, raw.uint32()?);
-    if raw as usize > SEGMENT_MAX || stored as usize > SEGMENT_MAX + SEAL_OVERHEAD {
-        return Err(Malformed("a segment is too long"));
-    }
-    Ok(SegmentPlace { offset: offset.uint()?, stored, raw, codec: Codec::from_number(codec.uint()?)? })
+    SegmentPlace { offset: offset.uint()?, stored, raw, codec: Codec::from_number(codec.uint()?)? }.checked()
 }

@@ -1,5 +1,7 @@
 //! Footers of packs (docs/format.md §8).
 
+use sb_crypto::SEAL_OVERHEAD;
+
 use super::cbor::{Fields, Malformed, Value, array};
 use super::container::SEGMENTS_START;
 use crate::ids::{BucketId, ChunkId, CompartmentId};
@@ -36,6 +38,16 @@ pub(crate) struct SegmentPlace {
     /// Length of its chunks.
     pub(crate) raw: u32,
     pub(crate) codec: Codec,
+}
+
+impl SegmentPlace {
+    /// Refuses lengths that no segment has, before anybody makes room for them.
+    pub(super) fn checked(self) -> Result<Self, Malformed> {
+        if self.raw as usize > SEGMENT_MAX || self.stored as usize > SEGMENT_MAX + SEAL_OVERHEAD {
+            return Err(Malformed("a segment is too long"));
+        }
+        Ok(self)
+    }
 }
 
 /// A segment and the chunks in it, in order.
@@ -99,7 +111,8 @@ fn read_segment(value: Value, offset: u64) -> Result<SegmentContent, Malformed> 
         stored: stored.uint32()?,
         raw: raw.uint32()?,
         codec: Codec::from_number(codec.uint()?)?,
-    };
+    }
+    .checked()?;
     let (lengths, ids) = (lengths.list(Value::uint32)?, ids.bytes()?);
     if lengths.contains(&0) {
         return Err(Malformed("an empty chunk"));
@@ -108,7 +121,7 @@ fn read_segment(value: Value, offset: u64) -> Result<SegmentContent, Malformed> 
         return Err(Malformed("not as many chunk ids as lengths"));
     }
     let total: u64 = lengths.iter().copied().map(u64::from).sum();
-    if total != u64::from(place.raw) || place.raw as usize > SEGMENT_MAX {
+    if total != u64::from(place.raw) {
         return Err(Malformed("a segment's chunks are not as long as it is"));
     }
     let ids = ids.chunks_exact(32).map(|id| ChunkId::from_slice(id).expect("32 bytes"));

@@ -21,6 +21,10 @@ pub(crate) use portable::{Node, advise, holes, inspect_file, os_str, read_at, re
 /// As long as a path for Linux may be: `PATH_MAX` without the NUL byte.
 const LONGEST: usize = 4095;
 
+/// The permissions of a folder that a restore has made and not given its metadata yet: its owner's only, and the sticky bit, by which
+/// a later restore knows it.
+pub(crate) const UNFINISHED: u32 = 0o1700;
+
 /// Names and values of extended attributes, sorted by name.
 pub(crate) type Xattrs = Vec<(Vec<u8>, Vec<u8>)>;
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::temp::{self, PREFIX, make_temp};
 use super::{IfTaken, Mark, Scratch, metadata};
-use crate::platform::{self, Blocked, Node};
+use crate::platform::{self, Blocked, Node, UNFINISHED};
 use crate::{Entry, EntryPath, FileWriter, Kind, Metadata, MetadataProblem, TargetError};
 
 /// Tells a folder from all others of this machine.
@@ -71,8 +71,8 @@ impl TargetFolder {
         }
     }
 
-    /// Makes a folder, and opens it; true if it was not there yet. A new one can be used by its owner only, one that is there
-    /// stays as it is.
+    /// Makes a folder, and opens it; true if it was not there yet. A new one can be used by its owner only, and
+    /// [`is_unfinished`](Self::is_unfinished) until it is given metadata; one that is there stays as it is.
     ///
     /// # Errors
     /// [`TargetError::WouldEscape`] or [`TargetError::NotAFolder`] when something is in the way; a full or read-only file
@@ -196,6 +196,12 @@ impl TargetFolder {
         Ok((FolderId(self.node.identity(&metadata)), metadata.device))
     }
 
+    /// True if this folder was made by a restore that has not come, or did not come, to give it its metadata: it can be used by
+    /// its owner only, and has the sticky bit, which nobody else gives such a folder. Not told on every system.
+    pub fn is_unfinished(&self) -> bool {
+        self.node.inspect_self().is_ok_and(|(_, metadata)| metadata.mode & 0o7777 == UNFINISHED)
+    }
+
     /// Opens a regular file for reading, to compare what is in it.
     ///
     /// # Errors
@@ -218,6 +224,11 @@ impl TargetFolder {
         // Where an open file keeps its name, the next restore removes it.
         let _ = self.node.remove(&temp);
         Ok(Scratch(file))
+    }
+
+    /// The extended attributes of what is called `name`, as far as they can be read.
+    pub fn xattrs(&self, name: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
+        self.node.xattrs(name).0
     }
 
     /// True if what is called `name` has these extended attributes already: [`set_metadata`](Self::set_metadata) would neither

@@ -46,7 +46,8 @@ pub struct Target {
 
 impl Target {
     /// Opens `folder`, making it and its parents if need be. Only here symbolic links are followed. New folders can be
-    /// used by their owner only, until they are given other metadata; those that are there already stay as they are.
+    /// used by their owner only, until they are given other metadata or, in the case of `folder` itself, are
+    /// [`finish`](Self::finish)ed; those that are there already stay as they are.
     ///
     /// # Errors
     /// [`TargetError::Unusable`].
@@ -54,6 +55,14 @@ impl Target {
         let unusable = |source| TargetError::Unusable { folder: folder.to_path_buf(), source };
         let root = TargetFolder::new(Node::create(folder).map_err(unusable)?, EntryPath::root());
         Ok(Self { root, location: folder.canonicalize().unwrap_or_else(|_| folder.to_path_buf()) })
+    }
+
+    /// Takes away what tells that the folder is not finished yet. For folders that come to no metadata of their own.
+    pub fn finish(&self) {
+        if self.root.is_unfinished() {
+            // It can be used all the same.
+            let _ = self.root.node().set_mode(0o700);
+        }
     }
 
     /// Where the folder is on this machine; absolute and without symbolic links if that could be found out.

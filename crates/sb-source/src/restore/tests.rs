@@ -245,7 +245,9 @@ fn what_is_missing_or_wrong_is_named() {
     assert_eq!(error.to_string(), "`/a` is not what was restored there");
     assert!(target.exists(&path("/none/x")).unwrap().is_none());
     assert!(target.exists(&path("/a/none")).unwrap().is_none());
-    assert_eq!(target.exists(&path("/a/b")).unwrap().unwrap().metadata.mode, 0o700);
+    let folder = target.folder(&path("/a/b")).unwrap();
+    assert!(folder.is_unfinished() && target.exists(&path("/a/b")).unwrap().unwrap().metadata.mode == 0o1700);
+    assert!(folder.set_own_metadata(&plain(0o700)).is_empty() && !folder.is_unfinished());
     assert_eq!(target.exists(&EntryPath::root()).unwrap().unwrap().kind, Kind::Directory);
     fs::write(temp.path().join("file"), "").unwrap();
     let error = Target::create(&temp.path().join("file/target")).unwrap_err();
@@ -261,12 +263,14 @@ fn a_new_target_is_its_owners_alone() {
     let there = temp.path().join("there");
     fs::create_dir(&there).unwrap();
     fs::set_permissions(&there, fs::Permissions::from_mode(0o755)).unwrap();
-    for folder in ["there/new/target", "there"] {
-        Target::create(&temp.path().join(folder)).unwrap();
-    }
-    let modes =
-        ["there", "there/new", "there/new/target"].map(|name| temp.path().join(name).metadata().unwrap().mode());
-    assert_eq!(modes.map(|mode| mode & 0o777), [0o755, 0o700, 0o700]);
+    let targets = ["there/new/target", "there"].map(|folder| Target::create(&temp.path().join(folder)).unwrap());
+    let modes = || {
+        ["there", "there/new", "there/new/target"]
+            .map(|name| temp.path().join(name).metadata().unwrap().mode() & 0o7777)
+    };
+    assert_eq!(modes(), [0o755, 0o700, 0o1700]);
+    targets.iter().for_each(Target::finish);
+    assert_eq!(modes(), [0o755, 0o700, 0o700]);
 }
 
 #[test]

@@ -30,6 +30,18 @@ fn folders_enclose_their_children_in_byte_order() {
 }
 
 #[test]
+fn what_restores_have_not_finished_is_left_out() {
+    let folder = folder();
+    plant(
+        folder.0.path(),
+        &["a", ".sb-restore-0123456789abcdef", ".sb-restore-unfinished-0123456789abcdef", ".sb-restore-0123"],
+    );
+    assert_eq!(told(&folder, SourceOptions::default()), [".sb-restore-0123", "a"]);
+    let named = folder.0.path().join(".sb-restore-0123456789abcdef");
+    assert_eq!(entries(&source(&named)).last().unwrap().kind, Kind::File, "unless somebody names it");
+}
+
+#[test]
 fn ancestors_are_recorded_and_their_other_children_are_not() {
     let folder = folder();
     plant(folder.0.path(), &["a/b/file", "a/other", "other/file"]);

@@ -131,7 +131,16 @@ impl Read for CommandOutput {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self.stdout.read(buffer)? {
             0 if !buffer.is_empty() => {
-                let status = self.child.wait()?;
+                let status = loop {
+                    match self.child.try_wait()? {
+                        Some(status) => break status,
+                        // It prints no more, and works on.
+                        None if self.stdout.stop.load(Ordering::Relaxed) => {
+                            return Err(io::Error::other("interrupted"));
+                        }
+                        None => std::thread::sleep(std::time::Duration::from_millis(20)),
+                    }
+                };
                 if status.success() {
                     Ok(0)
                 } else {

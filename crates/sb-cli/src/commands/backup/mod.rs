@@ -45,6 +45,9 @@ pub(crate) struct BackupArgs {
     /// Leave out what matches this pattern; may be given more than once
     #[arg(short, long, value_name = "GLOB")]
     exclude: Vec<String>,
+    /// The same, where upper and lower case are alike
+    #[arg(long, value_name = "GLOB")]
+    iexclude: Vec<String>,
     /// Leave out what matches one of the patterns in this file
     #[arg(long, value_name = "FILE")]
     exclude_file: Vec<PathBuf>,
@@ -177,15 +180,17 @@ pub(crate) fn run(mut args: BackupArgs, context: &Context) -> Result<Exit, Failu
     Ok(if outcome?.is_partial() { Exit::Partial } else { Exit::Done })
 }
 
-fn back_up(args: BackupArgs, context: &Context) -> Result<BackupReport, Failure> {
+fn back_up(mut args: BackupArgs, context: &Context) -> Result<BackupReport, Failure> {
     let began = Instant::now();
     let is_rehearsal = args.dry_run;
     let (verb, open): (_, fn(&Context) -> _) =
         if is_rehearsal { ("rehearsing", Context::rehearse) } else { ("backing up", Context::open) };
-    let report = match stream_of(&args, context.stop)? {
-        Some(stream) => {
-            let options = options(BackupArgs { paths: Vec::new(), ..args }, context)?;
-            back_up_stream(&mut open(context)?, &stream, &options, verb, context)
+    let report = match Piped::of(&mut args)? {
+        Some(piped) => {
+            let options = options(args, context)?;
+            let mut session = open(context)?;
+            // Only now: a dump that nobody can take in is not begun.
+            back_up_stream(&mut session, &piped.open(context.stop)?, &options, verb, context)
         }
         None => {
             let options = options(args, context)?;
@@ -206,19 +211,33 @@ fn back_up(args: BackupArgs, context: &Context) -> Result<BackupReport, Failure>
     Ok(report)
 }
 
-/// The stream that is to be backed up, if it is one.
-fn stream_of(args: &BackupArgs, stop: &'static AtomicBool) -> Result<Option<sb_core::source::StreamSource>, Failure> {
-    let name = args.stdin_name.clone().unwrap_or_else(|| PathBuf::from("stdin"));
-    if args.stdin_from_command {
-        let command: Vec<OsString> = args.paths.iter().map(|word| word.clone().into_os_string()).collect();
-        return input::stream(&name, CommandOutput::start(&command, stop)?).map(Some);
+/// A stream that is to be backed up.
+struct Piped {
+    name: PathBuf,
+    /// What prints it, unless it comes in by itself.
+    command: Option<Vec<OsString>>,
+}
+
+impl Piped {
+    /// What the command line says of it, if it is to be one; then there are no paths.
+    fn of(args: &mut BackupArgs) -> Result<Option<Self>, Failure> {
+        let name = args.stdin_name.clone();
+        if !args.stdin && !args.stdin_from_command {
+            return match name {
+                Some(_) => Err(Failure::usage("--stdin-name names what --stdin or --stdin-from-command back up")),
+                None => Ok(None),
+            };
+        }
+        let words = std::mem::take(&mut args.paths).into_iter().map(PathBuf::into_os_string);
+        let command = args.stdin_from_command.then(|| words.collect());
+        Ok(Some(Self { name: name.unwrap_or_else(|| PathBuf::from("stdin")), command }))
     }
-    if args.stdin {
-        return input::stream(&name, UntilStopped { from: input::standard_input()?, stop }).map(Some);
-    }
-    match &args.stdin_name {
-        Some(_) => Err(Failure::usage("--stdin-name names what --stdin or --stdin-from-command back up")),
-        None => Ok(None),
+
+    fn open(&self, stop: &'static AtomicBool) -> Result<sb_core::source::StreamSource, Failure> {
+        match &self.command {
+            Some(command) => input::stream(&self.name, CommandOutput::start(command, stop)?),
+            None => input::stream(&self.name, UntilStopped { from: input::standard_input()?, stop }),
+        }
     }
 }
 
@@ -250,6 +269,7 @@ fn options(args: BackupArgs, context: &Context) -> Result<BackupOptions, Failure
     let section = &context.config.backup;
     let mut source = section.source_options();
     source = args.exclude.into_iter().fold(source, sb_core::SourceOptions::exclude);
+    source = args.iexclude.into_iter().fold(source, sb_core::SourceOptions::iexclude);
     source = args.exclude_file.into_iter().fold(source, sb_core::SourceOptions::exclude_file);
     source = args.exclude_if_present.into_iter().fold(source, sb_core::SourceOptions::exclude_if_present);
     source = source
