@@ -8,7 +8,7 @@ use sb_crypto::{Digest, Sha256};
 use sb_source::{EntryPath, FolderId, IfTaken, Target, TargetError, TargetFolder};
 
 use super::aside::Aside;
-use super::plan::{Piece, rounds};
+use super::plan::{Needs, Piece, rounds};
 use super::segments::{ROOM, Segments, place};
 use super::walker::is_fatal;
 use super::window::{Step, Task, Window};
@@ -96,9 +96,10 @@ impl<'a> Executor<'a> {
         let (mut done, mut aside) =
             (HashMap::new(), Aside::new(self.target, files.first().map(|(_, task)| &task.folder)));
         let rounds = rounds(&pieces, &raw, ROOM / 2);
+        let nothing = Needs::default();
         let mut segments = std::mem::replace(&mut self.segments, Segments::new(tree, ROOM));
         if let Some(first) = rounds.first() {
-            segments.load(&first.needs, self.threads, |_| ());
+            segments.load(&first.needs, self.threads);
         }
         for (number, round) in rounds.iter().enumerate() {
             self.progress.check()?;
@@ -111,7 +112,7 @@ impl<'a> Executor<'a> {
             let attempt =
                 |file: &usize, at_hand: &Segments<'_>| (files[*file].0, this.small(files[*file].1, at_hand, aside));
             // While these files are written, what the next need is read.
-            let next = rounds.get(number + 1).map(|next| &next.needs);
+            let next = rounds.get(number + 1).map_or(&nothing, |next| &next.needs);
             for (number, attempt) in segments.load_beside(next, self.threads, &round.files, &attempt) {
                 done.insert(number, attempt?);
             }

@@ -31,28 +31,40 @@ impl<'a> Segments<'a> {
         Self { reader, room, kept: HashMap::new(), bytes: 0, round: 0 }
     }
 
-    /// Reads what is needed and not at hand, while this thread does `first`, with what was needed the time before, and then
-    /// helps. What can't be read is not at hand afterwards; why, those find out who read it piece by piece.
-    pub(super) fn load<T>(&mut self, needs: &Needs, threads: usize, first: impl FnOnce(&Self) -> T) -> T {
-        self.read(needs, threads, 0, &|_, _| (), first)
+    /// Reads what is needed and not at hand. What can't be read is not at hand afterwards; why, those find out who read it piece by
+    /// piece.
+    pub(super) fn load(&mut self, needs: &Needs, threads: usize) {
+        self.load_beside(needs, threads, &[], &|(), _| ());
     }
 
-    /// The same, if anything is needed, while `work` is done with each of `all`; what came of it, in any order.
+    /// The same while `work` is done with each of `all`, of what was needed the time before; what came of it, in any order.
     pub(super) fn load_beside<T: Sync, R: Send>(
         &mut self,
-        needs: Option<&Needs>,
+        needs: &Needs,
         threads: usize,
         all: &[T],
         work: &(dyn Fn(&T, &Self) -> R + Sync),
     ) -> Vec<R> {
+        self.load_while(needs, threads, all, work, |_| ()).1
+    }
+
+    /// The same while this thread does `first`, after which it helps.
+    pub(super) fn load_while<T: Sync, R: Send, F>(
+        &mut self,
+        needs: &Needs,
+        threads: usize,
+        all: &[T],
+        work: &(dyn Fn(&T, &Self) -> R + Sync),
+        first: impl FnOnce(&Self) -> F,
+    ) -> (F, Vec<R>) {
         let done = Mutex::new(Vec::with_capacity(all.len()));
         let batches: Vec<&[T]> = all.chunks(BATCH).collect();
         let batch = |number: usize, at_hand: &Self| {
             let results: Vec<R> = batches[number].iter().map(|one| work(one, at_hand)).collect();
             done.lock().unwrap_or_else(PoisonError::into_inner).extend(results);
         };
-        self.read(needs.unwrap_or(&Needs::default()), threads, batches.len(), &batch, |_| ());
-        done.into_inner().unwrap_or_else(PoisonError::into_inner)
+        let first = self.read(needs, threads, batches.len(), &batch, first);
+        (first, done.into_inner().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Reads what is needed, then does `work` with every number below `count`, on all threads, of which this one does `first`

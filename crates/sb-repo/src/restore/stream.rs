@@ -1,4 +1,4 @@
-//! Large files, one at a time: some segments are written while the next are read.
+//! Large files, one at a time: some segments are hashed and written while the next are read.
 
 use sb_crypto::Sha256;
 use sb_source::FileWriter;
@@ -84,13 +84,27 @@ impl Stream<'_> {
         Ok(())
     }
 
-    /// Writes what is at hand while what comes next is read.
+    /// Hashes and writes what is at hand while what comes next is read.
     fn turn(&mut self) -> Result<(), RepoError> {
         self.executor.progress.check()?;
         let Self { executor, out, segments, ready, next, needs } = self;
         if out.is_right {
-            let written = segments.load(needs, executor.threads, |segments| out.write(ready, segments));
-            executor.progress.monitor.count(Counter::Bytes, written?);
+            let (writer, holes, before) = (out.writer, out.holes, out.offset);
+            let place = |at: &mut u64, piece: &Piece| {
+                let offset = *at;
+                *at += u64::from(piece.length);
+                Some((offset, *piece))
+            };
+            let placed: Vec<(u64, Piece)> = ready.iter().scan(before, place).collect();
+            let write = |(offset, piece): &(u64, Piece), segments: &Segments<'_>| match segments.bytes(*piece) {
+                Some(bytes) => content::write(writer, holes, *offset, bytes),
+                // Who hashes it says so.
+                None => Ok(()),
+            };
+            let hash = |segments: &Segments<'_>| out.hash(ready, segments);
+            let ((), written) = segments.load_while(needs, executor.threads, &placed, &write, hash);
+            written.into_iter().collect::<Result<(), RepoError>>()?;
+            executor.progress.monitor.count(Counter::Bytes, out.offset - before);
         }
         *ready = std::mem::take(next);
         *needs = Needs::default();
@@ -98,7 +112,7 @@ impl Stream<'_> {
     }
 }
 
-/// The file, as far as it has been written.
+/// The file, as far as it has been hashed.
 struct Out<'a> {
     writer: &'a FileWriter,
     holes: &'a [(u64, u64)],
@@ -108,18 +122,15 @@ struct Out<'a> {
 }
 
 impl Out<'_> {
-    /// Writes pieces in order; how many bytes.
-    fn write(&mut self, pieces: &[Piece], segments: &Segments<'_>) -> Result<u64, RepoError> {
-        let before = self.offset;
+    /// Takes pieces in, in order, unless one of them could not be read.
+    fn hash(&mut self, pieces: &[Piece], segments: &Segments<'_>) {
         for piece in pieces {
             let Some(bytes) = segments.bytes(*piece) else {
                 self.is_right = false;
                 break;
             };
             self.hash.update(bytes);
-            content::write(self.writer, self.holes, self.offset, bytes)?;
             self.offset += bytes.len() as u64;
         }
-        Ok(self.offset - before)
     }
 }
