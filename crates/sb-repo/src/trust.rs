@@ -51,11 +51,18 @@ impl Trust {
 
     /// A whole object whose name, vault, kind, signer and signature are all good.
     pub(crate) fn check<'a>(&self, name: &ParsedName, bytes: &'a [u8]) -> Result<Frame<'a>, Flaw> {
+        let frame = self.check_unsigned(name, bytes)?;
+        self.check_parts(name, &frame.header, &frame.trailer, &frame.signed)?;
+        Ok(frame)
+    }
+
+    /// The same without the signature, for what a signed object names by its hash.
+    pub(crate) fn check_unsigned<'a>(&self, name: &ParsedName, bytes: &'a [u8]) -> Result<Frame<'a>, Flaw> {
         if !name.fits(&sha256(bytes)) {
             return Err(Flaw::WrongHash);
         }
         let frame = Frame::parse(bytes)?;
-        self.check_parts(name, &frame.header, &frame.trailer, &frame.signed)?;
+        self.check_signer(name, &frame.header, &frame.trailer)?;
         Ok(frame)
     }
 
@@ -67,11 +74,16 @@ impl Trust {
         trailer: &Trailer,
         signed: &Digest,
     ) -> Result<RunId, Flaw> {
+        let key = self.check_signer(name, header, trailer)?;
+        if trailer.is_by(&key, signed, &name.stem) { Ok(trailer.run) } else { Err(Flaw::BadSignature) }
+    }
+
+    /// The key that signed an object of this vault, if it may sign what has such a name.
+    fn check_signer(&self, name: &ParsedName, header: &Header, trailer: &Trailer) -> Result<VerifyingKey, Flaw> {
         if header.vault != self.vault || header.kind.folder() != name.kind.folder() {
             return Err(Flaw::Foreign);
         }
-        let key = self.signer(header.kind, name, trailer.signer).ok_or(Flaw::UnknownSigner)?;
-        if trailer.is_by(&key, signed, &name.stem) { Ok(trailer.run) } else { Err(Flaw::BadSignature) }
+        self.signer(header.kind, name, trailer.signer).ok_or(Flaw::UnknownSigner)
     }
 
     /// True if a user or the root key answers for what this entry removes or redacts; the root key for the removal of keys,

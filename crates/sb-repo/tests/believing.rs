@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use common::faulty::{Act, Faulty};
 use common::meddler::*;
 use common::{Machine, assert_holds, expected, key, noise, options};
+use sb_repo::testing::condemn;
 use sb_repo::{CollectOptions, CollectReport, Flaw, MaxUnused, Progress, RepoError, SnapshotId, Vault, VerifyLevel};
 use sb_source::MemorySource;
 use sb_store::{MemoryStorage, Storage};
@@ -268,6 +269,42 @@ fn a_snapshot_that_is_damaged_may_have_been_promised_to_somebody() {
         let after = stored(&storage);
         assert!(before.iter().all(|(name, bytes)| after.get(name) == Some(bytes)), "{kind}");
     }
+}
+
+#[test]
+fn a_snapshot_that_cannot_be_reached_may_have_been_promised_to_somebody() {
+    let (storage, machine, mut vault) = begin(434);
+    vault.backup(&source(), &options(), Progress::none()).unwrap();
+    let left = dead_run(&storage, &machine);
+    for unreachable in left {
+        let storage = Arc::new(storage.snapshot());
+        let before = stored(&storage);
+        let cable = unreachable.clone();
+        let faulty = Faulty::new(&storage, move |act, name| act == Act::Read && name == cable);
+        let outcome = collect(&mut machine.clone().open(faulty, &key()).unwrap());
+        let after = stored(&storage);
+        let stays = before.iter().all(|(name, bytes)| after.get(name) == Some(bytes));
+        assert!(stays, "{unreachable}: {outcome:?}");
+    }
+}
+
+#[test]
+fn a_list_that_does_not_name_a_snapshot_makes_it_no_less_promised() {
+    let (storage, machine, mut vault) = begin(435);
+    vault.backup(&source(), &options(), Progress::none()).unwrap();
+    let left = dead_run(&storage, &machine);
+    let snapshot = left.iter().find(|name| name.starts_with("snapshots/")).unwrap();
+    let packs: Vec<String> = left.iter().filter(|name| name.starts_with("packs/")).cloned().collect();
+    // A collector that died before it deleted anything.
+    condemn(&mut Machine::new(436).open(storage.clone(), &key()).unwrap(), &packs).unwrap();
+    for hours in [0, 200] {
+        machine.clock.advance_hours(hours);
+        let outcome = collect_as(&machine, &storage);
+        let there = storage.objects();
+        assert!(left.iter().all(|name| there.contains_key(name)), "{outcome:?}");
+    }
+    let id = SnapshotId::from_hex(snapshot.strip_prefix("snapshots/").unwrap()).unwrap();
+    assert!(machine.open(storage, &key()).unwrap().can_forget(&id), "whoever knows better says so");
 }
 
 #[test]

@@ -6,7 +6,9 @@ mod common;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
+use common::faulty::{Act, Faulty};
 use common::small::*;
 use common::{Machine, key, new_vault, noise, options};
 use sb_repo::{Flaw, Progress, RepoError, VerifyLevel, View};
@@ -180,6 +182,30 @@ fn the_newest_journal_entry_is_missed_by_who_remembers_it_and_by_nobody_else() {
     // A stranger sees a vault as it was before; only what the entry listed looks like that of a run cut short.
     let report = verify_without_keys(&storage);
     assert!(report.is_good() && !report.unfinished.is_empty(), "{report:?}");
+}
+
+#[test]
+fn what_could_not_be_read_once_is_told() {
+    let small = small();
+    let storage = Arc::new(small.storage.clone());
+    let reads = Arc::new(AtomicUsize::new(0));
+    for level in [VerifyLevel::Data, VerifyLevel::Restore] {
+        for at in 0.. {
+            let (count, vault) = (Arc::clone(&reads), &small.machine);
+            count.store(usize::MAX / 2, Ordering::Relaxed);
+            let once = Arc::clone(&reads);
+            let faulty = Faulty::new(&storage, move |act, name| {
+                act == Act::Read && name.starts_with("packs/") && once.fetch_add(1, Ordering::Relaxed) == at
+            });
+            let vault = vault.clone().open(faulty, &key()).unwrap();
+            count.store(0, Ordering::Relaxed);
+            let report = vault.verify(level, Progress::none());
+            if count.load(Ordering::Relaxed) <= at {
+                break;
+            }
+            assert!(!report.is_ok_and(|report| report.is_good()), "{level:?}: read {at} failed and nobody was told");
+        }
+    }
 }
 
 #[test]

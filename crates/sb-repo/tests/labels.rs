@@ -6,6 +6,7 @@ mod common;
 
 use std::sync::Arc;
 
+use common::faulty::{Act, Faulty};
 use common::{Machine, firm, key, new_vault, options};
 use sb_repo::{Flaw, Progress, SnapshotId, Vault, VerifyLevel};
 use sb_store::MemoryStorage;
@@ -86,6 +87,23 @@ fn of_two_machines_at_once_the_later_wins_and_the_next_tidies_up() {
     set(&mut seen, id, &["last"]);
     assert_eq!((tags(&seen, id), labels(&storage).len()), (vec!["last".to_owned()], 2));
     assert!(is_good(&seen));
+}
+
+#[test]
+fn labels_that_were_cut_short_are_given_to_none() {
+    let (storage, machine, mut vault, first) = tagged(&["daily"]);
+    let second = vault.backup(&firm(), &options(), Progress::none()).unwrap().snapshot;
+    let broken = Faulty::new(&storage, |act, name| act == Act::Create && name.starts_with("journal/"));
+    let cut =
+        machine.open(broken, &key()).unwrap().set_tags([first, second].map(|id| (id, vec!["tax".to_owned()])).into());
+    assert!(cut.is_err());
+    assert_eq!(labels(&storage).len(), 4);
+    machine.backup(storage.clone(), &key(), &firm()).unwrap();
+    let mut vault = machine.open(storage.clone(), &key()).unwrap();
+    assert_eq!((tags(&vault, first), tags(&vault, second)), (vec!["daily".to_owned()], Vec::new()));
+    assert!(vault.verify(VerifyLevel::Restore, Progress::none()).unwrap().is_good());
+    set(&mut vault, first, &["tax"]);
+    assert_eq!((tags(&vault, first), tags(&vault, second)), (vec!["tax".to_owned()], Vec::new()));
 }
 
 #[test]

@@ -183,6 +183,18 @@ fn lost_attributes_and_wrong_holes_cost_no_content() {
     assert!(report.is_damaged());
     assert_eq!(std::fs::read(folder.path().join("one/a")).unwrap(), b"content");
     assert_eq!(std::fs::read(folder.path().join("two/b")).unwrap(), noise(3, 9000));
+    // What is there may be all that is left of them; everything else is put right.
+    let path = sb_source::EntryPath::new("/one/a").unwrap();
+    let there = target.exists(&path).unwrap().unwrap().metadata;
+    let kept = vec![(b"user.client".to_vec(), b"acme".to_vec())];
+    let changed = sb_source::Metadata { xattrs: kept.clone(), mode: there.mode ^ 0o111, ..there.clone() };
+    target.apply_metadata(&path, &sb_source::Kind::File, &changed).unwrap();
+    let if_changed = RestoreOptions::default().with_overwrite(sb_repo::Overwrite::IfChanged);
+    let report =
+        reader.restore(&vault.find_snapshot("latest").unwrap(), b"/d", &target, if_changed, Progress::none()).unwrap();
+    assert!(report.is_damaged());
+    let now = target.exists(&path).unwrap().unwrap().metadata;
+    assert_eq!((now.mode, now.xattrs), (there.mode, kept));
 }
 
 #[test]

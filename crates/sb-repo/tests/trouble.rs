@@ -4,6 +4,7 @@
 
 mod common;
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use common::faulty::{Act, Faulty};
@@ -11,7 +12,7 @@ use common::meddler::*;
 use common::{Machine, assert_holds, expected, key, new_vault, noise, options};
 use sb_repo::testing::{condemn, need_features};
 use sb_repo::{Flaw, Progress, RepoError, VerifyLevel};
-use sb_source::MemorySource;
+use sb_source::{Content, Entry, EntryPath, Event, MemorySource, Metadata, Problem, Source, SourceError};
 use sb_store::sim::SimDisk;
 use sb_store::{MemoryStorage, Storage};
 
@@ -53,6 +54,46 @@ fn a_first_backup_that_is_likely_not_to_fit_is_warned_of() {
     let listener = Listener::default();
     vault.backup(&source, &options(), Progress { monitor: &listener, ..Progress::none() }).unwrap();
     assert_eq!(*listener.expected.lock().unwrap(), [0; 0], "what later runs find is not known before");
+}
+
+/// A stream, which is walked once.
+#[derive(Debug)]
+struct Stream {
+    source: MemorySource,
+    walks: AtomicUsize,
+}
+
+impl Source for Stream {
+    fn walk(&self) -> Box<dyn Iterator<Item = Event> + Send + '_> {
+        self.walks.fetch_add(1, Ordering::Relaxed);
+        self.source.walk()
+    }
+
+    fn details(&self, entry: &Entry) -> (Metadata, Option<Problem>) {
+        self.source.details(entry)
+    }
+
+    fn open(&self, entry: &Entry) -> Result<Box<dyn Content + '_>, SourceError> {
+        self.source.open(entry)
+    }
+
+    fn roots(&self) -> Vec<EntryPath> {
+        self.source.roots()
+    }
+
+    fn knows_sizes(&self) -> bool {
+        false
+    }
+}
+
+#[test]
+fn how_much_a_stream_will_bring_is_not_guessed() {
+    let (_, _, mut vault) = begin(28);
+    let stream = Stream { source: source(), walks: AtomicUsize::new(0) };
+    let listener = Listener::default();
+    vault.backup(&stream, &options(), Progress { monitor: &listener, ..Progress::none() }).unwrap();
+    assert!(listener.expected.into_inner().unwrap().is_empty());
+    assert_eq!(stream.walks.into_inner(), 1);
 }
 
 #[test]

@@ -37,6 +37,11 @@ fn objects_are_read_as_written(storage: &dyn Storage) {
     assert!(done(storage.read_range(&object, 99_000, 1000)) == bytes[99_000..], "a range at the end");
     assert!(done(storage.read_range(&object, 7, 1)) == [7], "a range inside");
     assert!(done(storage.read_range(&object, 100_000, 0)).is_empty(), "an empty range at the end");
+    let mut buffer = b"what was there".to_vec();
+    for length in [300, 2, 0] {
+        done(storage.read_range_into(&object, 7, length, &mut buffer));
+        assert!(buffer == bytes[7..7 + length], "{length} bytes take the place of what was in the buffer");
+    }
     for (offset, length) in [(99_000, 1001), (100_001, 0), (0, usize::MAX), (u64::MAX, 1)] {
         let short = storage.read_range(&object, offset, length);
         assert!(matches!(short, Err(StoreError::Short { .. })), "range {offset}+{length} gave {short:?}");

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use sb_crypto::sha256;
 use sb_store::{ObjectName, StoreError};
 
 use crate::collect::condemned_lists;
@@ -101,11 +102,17 @@ impl Vault {
             if !tables.contains(&id) || usable.contains(&id) || condemned.contains(&name) {
                 continue;
             }
-            let counts = self.view.live.contains(&name) || own.contains(name.as_str());
-            let bytes = counts.then(|| read(&*self.around.storage, &name));
-            if bytes
-                .is_some_and(|bytes| bytes.and_then(|bytes| self.view.trust.check(&parsed, &bytes).map(drop)).is_ok())
-            {
+            let recorded = self.view.live.get(&name);
+            if recorded.is_none() && !own.contains(name.as_str()) {
+                continue;
+            }
+            let Ok(bytes) = read(&*self.around.storage, &name) else { continue };
+            let is_whole = match recorded.and_then(|recorded| recorded.digest) {
+                // A journal has signed that.
+                Some(digest) => sha256(&bytes) == digest,
+                None => self.view.trust.check(&parsed, &bytes).is_ok(),
+            };
+            if is_whole {
                 usable.insert(id);
             }
         }

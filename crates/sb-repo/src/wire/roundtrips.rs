@@ -475,6 +475,8 @@ fn footers_that_contradict_themselves_are_refused() {
     assert!(read(SegmentContent { place: raw(6), ..segment.clone() }).is_err(), "longer than its chunks");
     let large = u32::try_from(SEGMENT_MAX).unwrap() + 1;
     assert!(read(SegmentContent { place: raw(large), chunks: vec![(Id::new([1; 32]), large)] }).is_err());
+    let stored = SegmentPlace { stored: u32::MAX, ..place };
+    assert!(read(SegmentContent { place: stored, ..segment.clone() }).is_err(), "longer than any when sealed");
     assert!(PackFooter::decode(&footer(vec![segment.clone(); SEGMENTS_MAX]).encode()).is_ok());
     assert!(PackFooter::decode(&footer(vec![segment; SEGMENTS_MAX + 1]).encode()).is_err());
     let kind = |kind: u64| Fields::new().with(1, &[0; 16]).with(2, &[0; 16]).with(3, kind).with(4, Vec::<Value>::new());
