@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sb_crypto::{Key, SEAL_OVERHEAD};
 
+use crate::backup::CONTENT_LANES;
 use crate::error::RepoError;
 use crate::ids::ChunkId;
 use crate::keys::{ChunkIds, CompartmentKeys};
@@ -20,10 +21,10 @@ use crate::wire::container::{ContainerKeys, Messages, Opening};
 use crate::wire::node::Reference;
 use crate::wire::pack::{SEGMENT_MAX, SegmentPlace};
 
-/// Opened segments kept at hand, in bytes of memory: of metadata, which are read in their order, and of content, where eight are
-/// written at a time.
+/// Opened segments kept at hand, in bytes of memory: of metadata, which are read in their order, and of content, which a run fills
+/// several at a time.
 const META_CACHE: usize = 4 << 20;
-const CONTENT_CACHE: usize = 24 << 20;
+const CONTENT_CACHE: usize = (CONTENT_LANES + 1) * Buffers::ROOM;
 /// Opened packs kept at hand: their keys and beginnings.
 const OPEN_PACKS: usize = 64;
 
@@ -80,7 +81,7 @@ struct Buffers(Mutex<Vec<Vec<u8>>>);
 
 impl Buffers {
     /// Shorter ones are not worth keeping,
-    const LARGE: usize = 1 << 20;
+    const LARGE: usize = 2 << 20;
     /// and a large one has room for any segment, sealed or opened.
     const ROOM: usize = SEGMENT_MAX + SEAL_OVERHEAD;
 

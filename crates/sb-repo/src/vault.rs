@@ -90,13 +90,14 @@ impl Vault {
     /// # Errors
     /// As [`open`](Self::open).
     pub fn refresh(&mut self) -> Result<(), RepoError> {
+        let remembered = self.around.state.remembered()?;
         let listing = list(&*self.around.storage)?;
-        self.see(listing)
+        self.see(listing, remembered)
     }
 
-    /// Takes this for what the storage holds.
-    pub(crate) fn see(&mut self, listing: Listing) -> Result<(), RepoError> {
-        let remembered = self.around.state.remembered()?;
+    /// Takes this for what the storage holds. What was remembered before it was listed must be there; another process of this
+    /// machine may remember more by now.
+    pub(crate) fn see(&mut self, listing: Listing, remembered: Remembered) -> Result<(), RepoError> {
         let is_flawless = self.view.live.flaws.is_empty();
         if is_flawless && listing == self.view.listing && remembered == self.view.remembered {
             return self.remember();

@@ -263,6 +263,42 @@ fn where_ctime_does_not_count_it_is_not_waited_for_either() {
     later(&mut source, &*office.machine.clock);
     let (report, opened) = office.run(&source, ignoring);
     assert_eq!((opened, report.changes.unchanged, report.changes.changed), (vec![], 1, 0));
+    // Of the same size in the same second, by a time that had not passed when the content was read.
+    let now = sb_repo::Clock::now(&*office.machine.clock).timestamp() + 60;
+    let write = |source: &mut MemorySource, content: &[u8]| {
+        source.file("/share/old", content);
+        source.edit("/share/old", |metadata| {
+            metadata.mtime.seconds = 1_000_000;
+            (metadata.mtime.nanoseconds, metadata.ctime) = (0, Timestamp { seconds: now, nanoseconds: 0 });
+        });
+    };
+    write(&mut source, b"new");
+    let (_, opened) = office.run(&source, |options| (options.ignore_ctime, options.kind) = (true, SnapshotType::Full));
+    assert_eq!(opened, ["/share/old"]);
+    write(&mut source, b"NEW");
+    office.machine.clock.advance_hours(1);
+    let (_, opened) = office.run(&source, nothing);
+    assert_eq!(opened, ["/share/old"], "its ctime counts now, and says nothing");
+}
+
+#[test]
+fn a_ctime_that_comes_back_vouches_for_no_metadata_of_between() {
+    let mut office = Office::new(22);
+    let mut source = MemorySource::new(&["/share"]);
+    source.file("/share/a", b"a");
+    let attribute = |source: &mut MemorySource, value: &str, ctime: i64| {
+        source.edit("/share/a", |metadata| {
+            metadata.xattrs = vec![(b"user.a".to_vec(), value.as_bytes().to_vec())];
+            metadata.ctime.seconds = ctime;
+        });
+    };
+    attribute(&mut source, "1", 1_000_000);
+    office.run(&source, nothing);
+    attribute(&mut source, "2", 1_000_005);
+    office.run(&source, |options| options.ignore_ctime = true);
+    // The volume is put back; `run` compares what is stored with what there is.
+    attribute(&mut source, "1", 1_000_000);
+    office.run(&source, nothing);
 }
 
 #[test]

@@ -163,6 +163,7 @@ fn lost_attributes_and_wrong_holes_cost_no_content() {
     let latest = vault.find_snapshot("latest").unwrap();
     let nowhere = sb_repo::Reference { id: sb_repo::ChunkId::new([9; 32]), length: 5 };
     rewrite(&mut vault, &latest, b"/d/one", b"a", &mut |_, entry| entry.xattrs = Inline::At(nowhere)).unwrap();
+    rewrite(&mut vault, &latest, b"/d", b"one", &mut |_, entry| entry.xattrs = Inline::At(nowhere)).unwrap();
     rewrite(&mut vault, &latest, b"/d/two", b"b", &mut |_, entry| {
         let Item::File(file) = &mut entry.item else { panic!("not a file") };
         file.holes = Inline::Here(vec![(100, 4000)]);
@@ -184,17 +185,23 @@ fn lost_attributes_and_wrong_holes_cost_no_content() {
     assert_eq!(std::fs::read(folder.path().join("one/a")).unwrap(), b"content");
     assert_eq!(std::fs::read(folder.path().join("two/b")).unwrap(), noise(3, 9000));
     // What is there may be all that is left of them; everything else is put right.
-    let path = sb_source::EntryPath::new("/one/a").unwrap();
-    let there = target.exists(&path).unwrap().unwrap().metadata;
     let kept = vec![(b"user.client".to_vec(), b"acme".to_vec())];
-    let changed = sb_source::Metadata { xattrs: kept.clone(), mode: there.mode ^ 0o111, ..there.clone() };
-    target.apply_metadata(&path, &sb_source::Kind::File, &changed).unwrap();
+    let damaged = [("/one/a", sb_source::Kind::File), ("/one", sb_source::Kind::Directory)];
+    let found = |path: &str| target.exists(&sb_source::EntryPath::new(path).unwrap()).unwrap().unwrap().metadata;
+    let before = damaged.each_ref().map(|(path, kind)| {
+        let there = found(path);
+        let changed = sb_source::Metadata { xattrs: kept.clone(), mode: there.mode ^ 0o011, ..there.clone() };
+        target.apply_metadata(&sb_source::EntryPath::new(*path).unwrap(), kind, &changed).unwrap();
+        there.mode
+    });
     let if_changed = RestoreOptions::default().with_overwrite(sb_repo::Overwrite::IfChanged);
     let report =
         reader.restore(&vault.find_snapshot("latest").unwrap(), b"/d", &target, if_changed, Progress::none()).unwrap();
     assert!(report.is_damaged());
-    let now = target.exists(&path).unwrap().unwrap().metadata;
-    assert_eq!((now.mode, now.xattrs), (there.mode, kept));
+    for ((path, _), mode) in damaged.iter().zip(before) {
+        let now = found(path);
+        assert_eq!((now.mode, &now.xattrs), (mode, &kept), "{path}");
+    }
 }
 
 #[test]

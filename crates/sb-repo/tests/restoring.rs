@@ -8,12 +8,13 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use common::faulty::Faulty;
 use common::place::{Ear, backed_up, look, names, restore, restore_as};
 use common::{Machine, firm, key, new_vault, noise, options};
-use sb_repo::{Deed, Monitor, Overwrite, Progress, RestoreOptions, RestoreProblem};
-use sb_source::{Filter, MemorySource, TargetError, Timestamp};
+use sb_repo::{Counter, Deed, Monitor, Overwrite, Progress, RepoError, RestoreOptions, RestoreProblem};
+use sb_source::{Filter, MemorySource, Target, TargetError, Timestamp};
 use sb_store::{MemoryStorage, Storage};
 
 fn at(seconds: i64) -> Timestamp {
@@ -269,6 +270,34 @@ impl Monitor for Planter {
             fs::write(&self.0, "planted").unwrap();
         }
     }
+}
+
+/// Asks to stop when it hears of the first bytes.
+#[derive(Debug)]
+struct Impatient<'a>(&'a AtomicBool, AtomicU64);
+
+impl Monitor for Impatient<'_> {
+    fn count(&self, counter: Counter, n: u64) {
+        if counter == Counter::Bytes && n > 0 {
+            self.1.fetch_add(n, Ordering::Relaxed);
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+#[test]
+fn a_file_of_which_all_parts_are_the_same_can_be_stopped_in_the_middle() {
+    let mut source = MemorySource::new(&["/d"]);
+    source.file("/d/zeros", &vec![0; 300 << 20]);
+    let vault = backed_up(60, &source);
+    let (folder, stop) = (tempfile::tempdir().unwrap(), AtomicBool::new(false));
+    let impatient = Impatient(&stop, AtomicU64::new(0));
+    let (reader, snapshot) = (vault.reader(Progress::none()).unwrap(), vault.find_snapshot("latest").unwrap());
+    let target = Target::create(folder.path()).unwrap();
+    let progress = Progress { monitor: &impatient, stop: &stop };
+    let stopped = reader.restore(&snapshot, b"/d", &target, RestoreOptions::default(), progress);
+    assert!(matches!(stopped, Err(RepoError::Interrupted)), "{stopped:?}");
+    assert!(impatient.1.into_inner() < 100 << 20);
 }
 
 #[test]

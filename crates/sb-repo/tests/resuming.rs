@@ -5,7 +5,7 @@
 mod common;
 
 use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -222,7 +222,7 @@ fn whatever_stopped_a_restore_the_next_gives_folders_their_metadata() {
         let target = Target::create(&into).unwrap();
         let first = RestoreOptions::default().with_threads(1);
         reader.restore(&snapshot, b"/d", &target, first, progress).unwrap_err();
-        assert_eq!(folders(folder.path()).map(|(mode, ..)| mode & 0o7777), [0o1700; 2]);
+        assert_eq!(folders(folder.path()).map(|(mode, ..)| mode & 0o7777), [0o5700; 2]);
         restore(&vault, "/d", &into, options);
         assert_eq!(folders(folder.path()), folders(whole.path()));
     }
@@ -230,6 +230,78 @@ fn whatever_stopped_a_restore_the_next_gives_folders_their_metadata() {
     restore(&vault, "/", &folder.path().join("into"), RestoreOptions::default());
     let mode = folder.path().join("into").metadata().unwrap().mode() & 0o7777;
     assert_eq!(mode, 0o700, "of the root of a file system nothing is known");
+}
+
+/// Restores `/d` into a folder, which is stopped after the first file.
+fn stopped(vault: &Vault, into: &Path) {
+    let stop = AtomicBool::new(false);
+    let progress = Progress { monitor: &Stopper(&stop), stop: &stop };
+    let (reader, snapshot) = (vault.reader(Progress::none()).unwrap(), vault.find_snapshot("latest").unwrap());
+    let alone = RestoreOptions::default().with_threads(1);
+    reader.restore(&snapshot, b"/d", &Target::create(into).unwrap(), alone, progress).unwrap_err();
+}
+
+fn mode(folder: &Path) -> u32 {
+    folder.metadata().unwrap().mode() & 0o7777
+}
+
+fn set_mode(folder: &Path, mode: u32) {
+    fs::set_permissions(folder, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+#[test]
+fn where_folders_hand_their_group_on_unfinished_ones_are_known_too() {
+    let mut source = source();
+    source.edit("/d", |metadata| metadata.mode = 0o755).edit("/d/sub", |metadata| metadata.mode = 0o750);
+    let vault = backed_up(69, &source);
+    let shared = tempfile::tempdir().unwrap();
+    set_mode(shared.path(), 0o2775);
+    let into = shared.path().join("into");
+    stopped(&vault, &into);
+    assert_eq!((mode(&into), mode(&into.join("sub"))), (0o7700, 0o7700));
+    restore(&vault, "/d", &into, if_changed());
+    assert_eq!((mode(&into), mode(&into.join("sub"))), (0o755, 0o750));
+    let root = shared.path().join("root");
+    restore(&vault, "/", &root, RestoreOptions::default());
+    assert_eq!(mode(&root), 0o2700, "its own permissions are not known");
+}
+
+#[test]
+fn folders_that_somebody_wants_for_himself_alone_stay_so() {
+    let mut source = source();
+    source.edit("/d/sub", |metadata| metadata.mode = 0o755);
+    let vault = backed_up(70, &source);
+    for own in [0o700, 0o1700, 0o3700] {
+        let folder = tempfile::tempdir().unwrap();
+        let sub = folder.path().join("sub");
+        fs::create_dir(&sub).unwrap();
+        set_mode(&sub, own);
+        set_mode(folder.path(), own);
+        restore(&vault, "/d", folder.path(), RestoreOptions::default().with_overwrite(Overwrite::Never));
+        assert_eq!((mode(folder.path()), mode(&sub)), (own, own));
+    }
+    source.edit("/d", |metadata| metadata.mode = 0o1700);
+    let vault = backed_up(71, &source);
+    let folder = tempfile::tempdir().unwrap();
+    let into = folder.path().join("into");
+    restore(&vault, "/d", &into, RestoreOptions::default().with_root_metadata(true));
+    assert_eq!(mode(&into), 0o1700, "as it was backed up");
+}
+
+#[test]
+fn folders_of_a_restore_that_is_at_work_are_left_to_it() {
+    let mut source = source();
+    source.edit("/d/sub", |metadata| metadata.mode = 0o711);
+    let vault = backed_up(72, &source);
+    let folder = tempfile::tempdir().unwrap();
+    stopped(&vault, folder.path());
+    let sub = folder.path().join("sub");
+    let at_work = Target::create(folder.path()).unwrap().folder(&EntryPath::root()).unwrap().mark("another").unwrap();
+    restore(&vault, "/d", folder.path(), RestoreOptions::default().with_overwrite(Overwrite::Never));
+    assert_eq!(mode(&sub), 0o5700);
+    drop(at_work);
+    restore(&vault, "/d", folder.path(), RestoreOptions::default().with_overwrite(Overwrite::Never));
+    assert_eq!(mode(&sub), 0o711);
 }
 
 #[test]

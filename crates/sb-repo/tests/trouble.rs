@@ -87,6 +87,25 @@ impl Source for Stream {
 }
 
 #[test]
+fn what_lies_in_as_many_segments_as_a_run_fills_at_a_time_is_read_about_once() {
+    let (storage, machine, mut vault) = begin(29);
+    let mut source = MemorySource::new(&["/d"]);
+    for n in 0..640_u64 {
+        let ending = ["pdf", "csv", "xml", "tif", "doc", "zip"][usize::try_from(n % 6).unwrap()];
+        source.file(format!("/d/{n:03}.{ending}"), &noise(n, 64 << 10));
+    }
+    vault.backup(&source, &options(), Progress::none()).unwrap();
+    let counted = Faulty::new(&storage, |_, _| false);
+    let vault = machine.open(counted.clone(), &key()).unwrap();
+    let reader = vault.reader(Progress::none()).unwrap();
+    let snapshot = vault.find_snapshot("latest").unwrap();
+    counted.bytes_read.lock().unwrap().clear();
+    common::small::read_all(&reader, &snapshot);
+    let read = counted.bytes_read.lock().unwrap()["packs"];
+    assert!(read < 2 * (640 << 16), "{read} bytes were read for {}", 640 << 16);
+}
+
+#[test]
 fn how_much_a_stream_will_bring_is_not_guessed() {
     let (_, _, mut vault) = begin(28);
     let stream = Stream { source: source(), walks: AtomicUsize::new(0) };

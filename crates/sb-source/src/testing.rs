@@ -166,7 +166,7 @@ pub(crate) fn access_list() -> Vec<u8> {
 
 /// A chain of folders of long names below `folder`, until the path has more than 5,000 bytes.
 pub(crate) fn deep(folder: &Path) -> (Node, EntryPath) {
-    let mut node = Node::create(folder).unwrap();
+    let (mut node, _) = Node::create(folder).unwrap();
     let mut path = EntryPath::root();
     for level in 0..21 {
         let name = format!("{level:0240}");

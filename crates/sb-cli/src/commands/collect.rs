@@ -1,9 +1,10 @@
 //! `sb collect`.
 
 use clap::Args;
-use sb_core::{CollectOptions, CollectReport, MaxUnused, Session, Size, Tally};
+use sb_core::{CollectOptions, CollectReport, Compression, MaxUnused, Session, Size, Tally};
 use serde_json::{Value, json};
 
+use crate::commands::backup::How;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -33,12 +34,20 @@ pub(crate) struct Limits {
     /// How much of what nothing needs may stay among what is needed: `5%` of the vault, a size, or `unlimited`
     #[arg(long, value_name = "LIMIT", default_value = "5%", value_parser = max_unused)]
     max_unused: MaxUnused,
+    /// How hard to compress what moves to new packs [default: as backups of the configuration]
+    #[arg(long, value_name = "HOW", value_enum)]
+    compression: Option<How>,
 }
 
 impl Limits {
-    pub(crate) fn options(self, dry_run: bool) -> CollectOptions {
+    pub(crate) fn options(self, dry_run: bool, context: &Context) -> CollectOptions {
         let mut options = CollectOptions::default();
         options.max_unused = self.max_unused;
+        // What moves should not come out larger than backups have made it.
+        let level = self.compression.map(|how| Compression::from(how).level());
+        if let Some(level) = level.or(context.config.backup.compression_level) {
+            options.level = level;
+        }
         options.dry_run = dry_run;
         options
     }
@@ -59,7 +68,7 @@ fn max_unused(text: &str) -> Result<MaxUnused, String> {
 
 pub(crate) fn run(args: &CollectArgs, context: &Context) -> Result<Exit, Failure> {
     let mut session = context.open()?;
-    let report = collect(&mut session, &args.limits.options(args.dry_run), context)?;
+    let report = collect(&mut session, &args.limits.options(args.dry_run, context), context)?;
     context.output.event("summary", described(&report))?;
     Ok(Exit::Done)
 }

@@ -162,7 +162,7 @@ fn free(
     context: &Context,
 ) -> Result<Option<Value>, Failure> {
     if args.collect && !args.dry_run {
-        let report = collect::collect(session, &args.limits.options(false), context)?;
+        let report = collect::collect(session, &args.limits.options(false, context), context)?;
         return Ok(Some(collect::described(&report)));
     }
     if !plan.remove.is_empty() && !args.dry_run {

@@ -1,6 +1,6 @@
 //! What need not be read again.
 
-use sb_source::{Entry as Found, Kind};
+use sb_source::{Entry as Found, Kind, Timestamp};
 
 use super::cache::{EntryRecord, FolderRecord, Stat};
 use super::previous::decode;
@@ -57,7 +57,29 @@ impl Rule {
     pub(super) fn is_racy(&self, found: &Found) -> bool {
         let counts =
             if self.ignore_ctime && found.kind == Kind::File { found.metadata.mtime } else { found.metadata.ctime };
-        counts.seconds >= self.started - COARSEST
+        self.is_fresh(counts)
+    }
+
+    fn is_fresh(&self, time: Timestamp) -> bool {
+        time.seconds >= self.started - COARSEST
+    }
+
+    /// What later runs compare with of something that was looked at now, content and all.
+    pub(super) fn seen(&self, found: &Found) -> Stat {
+        let mut stat = Stat::new(&found.kind, &found.metadata);
+        // This run does not mind, but a later one may.
+        if self.ignore_ctime && found.kind == Kind::File && self.is_fresh(stat.ctime) {
+            stat.ctime = Stat::NO_CTIME;
+        }
+        stat
+    }
+
+    /// The same of a file whose content is taken over from when it was compared with `was`. Its metadata are those of now: a ctime
+    /// that is another than then vouches for neither both nor, should it come back, for these.
+    pub(super) fn taken_over(&self, was: &Stat, found: &Found) -> Stat {
+        let now = Stat::new(&found.kind, &found.metadata);
+        let ctime = if now.ctime == was.ctime { was.ctime } else { Stat::NO_CTIME };
+        Stat { ctime, inode: was.inode, ..now }
     }
 }
 

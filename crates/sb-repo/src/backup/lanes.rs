@@ -8,8 +8,8 @@ use crate::name::ObjectKind;
 use crate::pack::Sizes;
 use crate::wire::pack::SEGMENT_MAX;
 
-/// So many segments of content are open at once.
-const CONTENT_LANES: usize = 6;
+/// So many segments of content are open at once: what is read in the order of the tree lies in as many.
+pub(crate) const CONTENT_LANES: usize = 6;
 
 /// A class is hard to compress when a segment of it kept more of its size than this.
 const HARD_PERCENT: usize = 90;

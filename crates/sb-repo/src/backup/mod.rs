@@ -21,6 +21,7 @@ mod store;
 mod tree;
 mod walk;
 
+pub(crate) use lanes::CONTENT_LANES;
 pub(crate) use lease::Held;
 
 use chrono::{DateTime, Utc};

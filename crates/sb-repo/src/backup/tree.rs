@@ -133,7 +133,7 @@ impl Lead<'_, '_> {
     /// Takes over an entry that has not changed.
     fn reuse(&mut self, found: Found, mut was: EntryRecord) -> Result<(), RepoError> {
         if found.metadata.links > 1 {
-            let Some(entry) = decode(&was.encoded) else { return self.other(found, None) };
+            let entry = decode(&was.encoded).expect("entries of several names are reused only if they are understood");
             let document = self.store.tools.keys.document(found.path.as_bytes());
             let link_group = self.links.group(&found.metadata, document);
             if entry.link_group != link_group {
@@ -178,11 +178,10 @@ impl Lead<'_, '_> {
             self.compared(change(before.as_ref(), &entry), &found.path);
         }
         let leaf = self.leaf(&found, &entry);
-        let mut stat = Stat::new(&found.kind, &found.metadata);
-        if let (Kind::File, Some(Was::Cached(was))) = (&found.kind, &was) {
-            // As of when the content was read: who looks at these the next time must see what was not looked at now.
-            (stat.ctime, stat.inode) = (was.stat.ctime, was.stat.inode);
-        }
+        let stat = match (&found.kind, &was) {
+            (Kind::File, Some(Was::Cached(was))) => self.rule.taken_over(&was.stat, &found),
+            _ => Stat::new(&found.kind, &found.metadata),
+        };
         self.write(&found, stat, &entry, leaf, self.problem_count > problems)
     }
 
@@ -212,7 +211,7 @@ impl Lead<'_, '_> {
         let entry = Entry { link_group, ..entry };
         self.compared(change(before.as_ref(), &entry), path);
         let leaf = self.leaf(&seen, &entry);
-        let stat = Stat::new(&seen.kind, &seen.metadata);
+        let stat = self.rule.seen(&seen);
         self.write(&seen, stat, &entry, leaf, self.problem_count > problems)
     }
 

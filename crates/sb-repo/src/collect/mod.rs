@@ -176,15 +176,15 @@ impl Vault {
     ) -> Result<CollectReport, RepoError> {
         let scene = self.look(None, strays)?;
         let marked = Marked::mark(self, &scene, &BTreeSet::new(), progress, &mut || progress.check())?;
-        let plan = self.plan(&scene, &marked, options.max_unused, None);
+        let plan = self.plan(&scene, &marked, options.max_unused, None)?;
         let mut report = CollectReport { dry_run: true, ..plan.report.clone() };
-        let gone: BTreeSet<String> = plan.doomed.iter().cloned().chain(plan.names_to_rewrite(&marked)).collect();
+        let gone: BTreeSet<String> = plan.doomed.iter().cloned().chain(plan.names_to_move(&marked)).collect();
         for name in &plan.doomed {
             report.count_deleted(name, self.view.listing[name]);
         }
-        for ordinal in &plan.rewrite {
-            report.rewritten.add(marked.locator.pack(*ordinal).size);
-            report.written.add(marked.share_of(*ordinal).0);
+        for ordinal in plan.moving() {
+            report.rewritten.add(marked.locator.pack(ordinal).size);
+            report.written.add(marked.share_of(ordinal).0);
         }
         for name in self.unused_tables(&scene, &marked, &gone)? {
             report.others.add(self.view.listing[&name]);
@@ -193,8 +193,14 @@ impl Vault {
     }
 
     /// What is to be done about packs, and which objects without any use there are.
-    fn plan(&self, scene: &Scene, marked: &Marked, limit: MaxUnused, leave: Option<&BTreeSet<u32>>) -> Plan {
-        let mut plan = Plan { doomed: Vec::new(), rewrite: Vec::new(), report: CollectReport::default() };
+    fn plan(
+        &self,
+        scene: &Scene,
+        marked: &Marked,
+        limit: MaxUnused,
+        leave: Option<&BTreeSet<u32>>,
+    ) -> Result<Plan, RepoError> {
+        let mut plan = Plan::default();
         plan.report.snapshots = marked.roots.len() as u64;
         let mut packs: Vec<(u32, PackUse)> = Vec::new();
         for (ordinal, pack) in (0..).zip(marked.locator.packs()) {
@@ -206,12 +212,13 @@ impl Vault {
             let can_move = self.can_move(pack) && leave.is_none_or(|leave| !leave.contains(&ordinal));
             packs.push((ordinal, PackUse { kind: pack.kind, is_needed, needed, unused, can_move }));
         }
-        let fates = decide(&packs.iter().map(|(_, pack)| *pack).collect::<Vec<_>>(), limit);
+        let fates = decide(&packs.iter().map(|(_, pack)| *pack).collect::<Vec<_>>(), limit, self.room_to_move()?);
         for ((ordinal, pack), fate) in packs.iter().zip(fates) {
             let places = marked.locator.pack(*ordinal);
             match fate {
                 Fate::Delete => plan.doomed.push(name::pack(&places.id).to_string()),
                 Fate::Rewrite => plan.rewrite.push(*ordinal),
+                Fate::Merge => plan.merge.push(*ordinal),
                 Fate::Keep => {
                     plan.report.kept.add(places.size);
                     plan.report.unused += pack.unused;
@@ -222,22 +229,30 @@ impl Vault {
         plan.doomed.extend(scene.trash.iter().filter(|name| !is_table(name)).cloned());
         plan.doomed.sort();
         plan.doomed.dedup();
-        plan
+        Ok(plan)
     }
 }
 
 /// What is to be done.
+#[derive(Default)]
 struct Plan {
     /// Names of what goes at once.
     doomed: Vec<String>,
     /// Packs of which only what is needed stays.
     rewrite: Vec<u32>,
+    /// Small packs that are put together; there was room for all of them.
+    merge: Vec<u32>,
     report: CollectReport,
 }
 
 impl Plan {
-    fn names_to_rewrite(&self, marked: &Marked) -> Vec<String> {
-        self.rewrite.iter().map(|ordinal| name::pack(&marked.locator.pack(*ordinal).id).to_string()).collect()
+    /// Packs of which something moves, in the order in which room is given to them.
+    fn moving(&self) -> impl Iterator<Item = u32> {
+        self.merge.iter().chain(&self.rewrite).copied()
+    }
+
+    fn names_to_move(&self, marked: &Marked) -> Vec<String> {
+        self.moving().map(|ordinal| name::pack(&marked.locator.pack(ordinal).id).to_string()).collect()
     }
 }
 

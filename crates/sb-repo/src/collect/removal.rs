@@ -69,7 +69,7 @@ impl<'a> Collection<'a> {
         self.find_leftovers()?;
         let scene = self.look(None)?;
         let mut marked = self.mark(&scene, &BTreeSet::new())?;
-        let plan = self.vault.plan(&scene, &marked, self.options.max_unused, None);
+        let plan = self.vault.plan(&scene, &marked, self.options.max_unused, None)?;
         self.report = plan.report.clone();
         // Whole packs first: that makes room, and takes none but for the list and the entry.
         let gone: BTreeSet<String> = plan.doomed.iter().cloned().collect();

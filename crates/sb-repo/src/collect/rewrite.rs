@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::mark::{Marked, Use};
 use super::removal::Collection;
 use super::scene::Scene;
-use super::{OPERATION, Tally};
+use super::{OPERATION, Plan, Tally};
 use crate::chunks::ChunkReader;
 use crate::error::{Flaw, RepoError};
 use crate::locator::entries_of;
@@ -30,27 +30,32 @@ impl Vault {
             if pack.kind == ObjectKind::ContentPack { self.keys.reads_content() } else { self.keys.reads_meta() };
         opens && pack.bucket == self.keys.bucket(pack.kind)
     }
+
+    /// Bytes that may be written before anything is freed.
+    pub(super) fn room_to_move(&self) -> Result<u64, RepoError> {
+        let free = self.around.storage.space()?.map_or(u64::MAX, |space| space.free);
+        Ok(free / 100 * (100 - SPARE))
+    }
 }
 
 impl Collection<'_> {
     /// Rewrites packs until little enough is left of what nothing needs, as many at once as there is room for.
     pub(super) fn rewrite_all(&mut self, marked: &mut Marked) -> Result<(), RepoError> {
-        // Each is tried once, so that this ends whatever others do meanwhile.
+        // Each is tried once, and what is new not at all, so that this ends whatever others do meanwhile.
         let (mut tried, mut unreadable): (BTreeSet<String>, BTreeSet<String>) = Default::default();
         loop {
             let scene = self.look(Some(&BTreeSet::new()))?;
             let ordinals = tried.iter().filter_map(|name| marked.ordinal(name)).collect();
-            let plan = self.vault.plan(&scene, marked, self.options.max_unused, Some(&ordinals));
+            let plan = self.vault.plan(&scene, marked, self.options.max_unused, Some(&ordinals))?;
             (self.report.kept, self.report.unused) = (plan.report.kept, plan.report.unused);
-            let batch = self.that_fit(&plan.rewrite, marked)?;
+            let batch = self.that_fit(&plan, marked)?;
             if batch.is_empty() {
-                let left = plan.rewrite.iter().map(|pack| name::pack(&marked.locator.pack(*pack).id).to_string());
-                let left: BTreeSet<String> = left.chain(unreadable).collect();
-                return self.postpone(&left, marked);
+                return self.postpone(&plan.rewrite, unreadable, marked);
             }
             let pack_of = |pack: u32| name::pack(&marked.locator.pack(pack).id).to_string();
             tried.extend(batch.iter().map(|pack| pack_of(*pack)));
-            let moved = self.move_needed(&batch, marked, &scene, &mut unreadable)?;
+            let (moved, new) = self.move_needed(&batch, marked, &scene, &mut unreadable)?;
+            tried.extend(new);
             let mut names: Vec<String> = moved.iter().map(|pack| pack_of(*pack)).collect();
             names.sort();
             let tables: BTreeSet<String> = {
@@ -70,27 +75,33 @@ impl Collection<'_> {
         }
     }
 
-    /// Those of these packs whose needed part there is room for, in order.
-    fn that_fit(&self, packs: &[u32], marked: &Marked) -> Result<Vec<u32>, RepoError> {
-        let free = self.vault.around.storage.space()?.map_or(u64::MAX, |space| space.free);
-        let mut room = free / 100 * (100 - SPARE);
+    /// Those of the packs to move whose needed part there is room for, in order.
+    fn that_fit(&self, plan: &Plan, marked: &Marked) -> Result<Vec<u32>, RepoError> {
+        let mut room = self.vault.room_to_move()?;
         let mut batch = Vec::new();
-        for pack in packs {
-            let (needed, _) = marked.share_of(*pack);
+        for pack in plan.moving() {
+            let (needed, _) = marked.share_of(pack);
             match room.checked_sub(needed) {
                 Some(rest) => room = rest,
                 None => continue,
             }
-            batch.push(*pack);
+            batch.push(pack);
         }
         Ok(batch)
     }
 
-    fn postpone(&mut self, left: &BTreeSet<String>, marked: &Marked) -> Result<(), RepoError> {
+    /// Says what stays though it was to be rewritten: there was no room for these, and the others count among what stays.
+    fn postpone(&mut self, packs: &[u32], unreadable: BTreeSet<String>, marked: &Marked) -> Result<(), RepoError> {
+        let mut left: BTreeSet<u32> = unreadable.iter().filter_map(|name| marked.ordinal(name)).collect();
+        for pack in packs {
+            if left.insert(*pack) {
+                self.report.kept.add(marked.locator.pack(*pack).size);
+                self.report.unused += marked.share_of(*pack).1;
+            }
+        }
         let mut postponed = Tally::default();
-        for pack in left.iter().filter_map(|name| marked.ordinal(name)) {
-            let size = marked.locator.pack(pack).size;
-            postponed.add(size);
+        for pack in left {
+            postponed.add(marked.locator.pack(pack).size);
         }
         if postponed.count > 0 {
             let text = format!(
@@ -103,14 +114,15 @@ impl Collection<'_> {
         Ok(())
     }
 
-    /// Writes what is needed of these packs into new ones, and enters them into the journal. Which packs it could do that for.
+    /// Writes what is needed of these packs into new ones, and enters them into the journal. Which packs it could do that for, and
+    /// the names of the new ones.
     fn move_needed(
         &mut self,
         packs: &[u32],
         marked: &Marked,
         scene: &Scene,
         unreadable: &mut BTreeSet<String>,
-    ) -> Result<Vec<u32>, RepoError> {
+    ) -> Result<(Vec<u32>, Vec<String>), RepoError> {
         let (mut added, mut moved) = (Vec::new(), Vec::new());
         let Self { vault, author, lease, progress, options, .. } = self;
         let vault: &Vault = vault;
@@ -150,8 +162,10 @@ impl Collection<'_> {
             locate(&mut increments, &mut finished, &mut added)?;
         }
         added.extend(increments.finish()?);
+        let new = added.iter().filter(|object| object.name.starts_with("packs/"));
+        let new = new.map(|object| object.name.clone()).collect();
         self.enter(added)?;
-        Ok(moved)
+        Ok((moved, new))
     }
 
     /// Enters new packs into the journal, by the rules that every run keeps to.

@@ -71,6 +71,7 @@ impl Vault {
 
     fn look_once(&mut self, condemned: Option<&BTreeSet<String>>, strays: &mut Strays) -> Result<Scene, RepoError> {
         let leases = Leases::read(self)?;
+        let remembered = self.around.state.remembered()?;
         let mut early = Listing::new();
         for folder in ["snapshots", "journal"] {
             early.extend(self.around.storage.list(folder)?.into_iter().map(|listed| (listed.name, listed.size)));
@@ -81,7 +82,7 @@ impl Vault {
         early.retain(|name, _| listing.contains_key(name));
         listing.retain(|name, _| !is_early(name));
         listing.extend(early);
-        self.see(listing)?;
+        self.see(listing, remembered)?;
         self.check_witnesses()?;
         self.find_entered_since()?;
         let mut scene = self.sort_out(leases, condemned, strays)?;

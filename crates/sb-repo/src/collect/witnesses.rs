@@ -1,47 +1,26 @@
 //! Whether what vouches for the journals is all there: who can't be believed any more may have needed what seems to be nobody's.
 
-use std::collections::BTreeMap;
-
 use crate::error::{Flaw, RepoError};
-use crate::live::{names_in, read};
-use crate::name::{ParsedName, Stem, TWIN};
+use crate::live::names_in;
+use crate::name::{ParsedName, Stem};
 use crate::object::{check_object, trailer_of};
 use crate::vault::Vault;
-use crate::view::{View, with_twins};
+use crate::view::View;
 
 impl Vault {
-    /// Fails unless the journals say all that they ever said, as far as that can be told.
+    /// Fails unless the journals say all that they ever said, as far as that can be told. A certificate that is damaged matters if
+    /// somebody has written anything whom no other vouches for.
     pub(super) fn check_witnesses(&self) -> Result<(), RepoError> {
         let view = &self.view;
         let doubt = match view.live.flaws.first() {
             Some(flaw) => Some(flaw.clone()),
-            None => damaged_certificate(view)
-                .or(lost_certificate(view)?)
-                .or_else(|| foreign_snapshot(view))
-                .or_else(|| lost_head(view)),
+            None => lost_certificate(view)?.or_else(|| foreign_snapshot(view)).or_else(|| lost_head(view)),
         };
         match doubt {
             Some((name, flaw)) => Err(RepoError::Undecided { name, flaw }),
             None => Ok(()),
         }
     }
-}
-
-/// A certificate of which no copy is good, and one is not what it was.
-fn damaged_certificate(view: &View) -> Option<(String, Flaw)> {
-    let mut copies: BTreeMap<&str, Vec<Result<(), Flaw>>> = BTreeMap::new();
-    for folder in ["users/", "writers/"] {
-        for name in with_twins(&view.listing, folder) {
-            let Some(parsed) = ParsedName::parse(name) else { continue };
-            let checked = read(&*view.storage, name).and_then(|bytes| view.trust.check(&parsed, &bytes).map(drop));
-            copies.entry(name.strip_prefix(TWIN).unwrap_or(name)).or_default().push(checked);
-        }
-    }
-    copies.into_iter().filter(|(_, copies)| copies.iter().all(Result::is_err)).find_map(|(name, copies)| {
-        let mut flaws = copies.into_iter().filter_map(Result::err);
-        let flaw = flaws.find(|flaw| matches!(flaw, Flaw::WrongHash | Flaw::Unreadable(_)))?;
-        Some((name.to_owned(), flaw))
-    })
 }
 
 /// An entry whose writer nothing vouches for, though it says itself whose it is: the certificate is gone, or, which looks the

@@ -18,9 +18,13 @@ impl Executor<'_> {
             let this = &*self;
             let done = in_batches(self.threads, &leaves, &|leave: &&Leave| -> Result<_, RepoError> {
                 let mut problems = Vec::new();
-                let metadata = this.metadata(&leave.path, &leave.entry, &mut problems)?;
+                let mut metadata = this.metadata(&leave.path, &leave.entry, &mut problems)?;
+                let are_lost = !problems.is_empty();
                 match leave.folder.open(this.target) {
                     Ok(folder) => {
+                        if are_lost {
+                            metadata.xattrs = folder.xattrs(b".");
+                        }
                         problems.extend(folder.set_own_metadata(&metadata).into_iter().map(RestoreProblem::Metadata));
                     }
                     Err(error) => problems.push(not_written(error)?),

@@ -28,6 +28,8 @@ pub(super) struct Marks {
     systems: HashMap<u64, Arc<TargetFolder>>,
     /// True if an earlier restore was cut short, or another is at work.
     pub(super) any: bool,
+    /// True if another restore is at work here.
+    pub(super) is_rivalled: bool,
 }
 
 impl Marks {
@@ -41,6 +43,7 @@ impl Marks {
             covered: Vec::new(),
             systems: HashMap::new(),
             any: target.is_below_mark(),
+            is_rivalled: false,
         };
         if !options.dry_run {
             let spared: Vec<_> = options.spared.iter().filter_map(|folder| Target::id_of(folder)).collect();
@@ -63,7 +66,11 @@ impl Marks {
         others.retain(|mark| self.ours.iter().all(|our| our.name() != mark.name()));
         let any = !others.is_empty();
         self.any |= any;
-        for mark in others.into_iter().filter(Mark::is_left_over) {
+        for mark in others {
+            if !mark.is_left_over() {
+                self.is_rivalled = true;
+                continue;
+            }
             let Some(text) = mark.text() else { continue };
             if self.covers(&text) {
                 self.covered.push(mark);

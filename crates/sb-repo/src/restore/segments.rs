@@ -100,7 +100,7 @@ impl<'a> Segments<'a> {
         };
         let done = share(threads, runs.len() + count, &one, || first(self));
         for (at, segment) in read.into_inner().unwrap_or_else(PoisonError::into_inner) {
-            self.bytes += segment.len();
+            self.bytes += segment.capacity();
             self.kept.insert(at, (segment, self.round));
         }
         done
@@ -116,7 +116,7 @@ impl<'a> Segments<'a> {
                 break;
             }
             if let Some((segment, _)) = self.kept.remove(&at) {
-                self.bytes -= segment.len();
+                self.bytes -= segment.capacity();
                 self.reader.chunks.give(segment);
             }
         }

@@ -17,6 +17,9 @@ use crate::wire::node::Reference;
 /// Bytes of segments that are read at a time; as many are being written meanwhile.
 const GROUP: usize = 8 << 20;
 
+/// Bytes of the file that are written at a time: of one segment they can be any number.
+const TURN: u64 = 64 << 20;
+
 impl Executor<'_> {
     /// A file of any size, in memory that does not grow with it.
     pub(super) fn large(&mut self, task: &Task) -> Attempt {
@@ -44,8 +47,15 @@ impl Executor<'_> {
         let tree = self.reader.tree();
         let out = Out { writer, holes, hash: Sha256::new(), offset: 0, is_right: true };
         let segments = Segments::new(tree, GROUP);
-        let mut stream =
-            Stream { executor: self, out, segments, ready: Vec::new(), next: Vec::new(), needs: Needs::default() };
+        let mut stream = Stream {
+            executor: self,
+            out,
+            segments,
+            ready: Vec::new(),
+            next: Vec::new(),
+            bytes: 0,
+            needs: Needs::default(),
+        };
         let listed = tree.each_part(&file.parts, file.depth, &mut |reference| stream.push(reference));
         match listed {
             Ok(()) => {}
@@ -54,6 +64,7 @@ impl Executor<'_> {
         }
         stream.turn()?;
         stream.turn()?;
+        stream.segments.clear();
         let Out { hash, offset, is_right, .. } = stream.out;
         Ok(is_right && offset == file.size && hash.finish() == file.sha256)
     }
@@ -67,6 +78,8 @@ struct Stream<'a> {
     ready: Vec<Piece>,
     /// Pieces whose segments are not, and which those are.
     next: Vec<Piece>,
+    /// How long these are together.
+    bytes: u64,
     needs: Needs,
 }
 
@@ -76,10 +89,12 @@ impl Stream<'_> {
             self.out.is_right = false;
             return Ok(());
         };
-        if !self.needs.contains(piece.at) && self.needs.bytes() + raw as usize > GROUP {
+        let is_full = !self.needs.contains(piece.at) && self.needs.bytes() + raw as usize > GROUP;
+        if is_full || self.bytes >= TURN {
             self.turn()?;
         }
         self.needs.add(piece.at, raw);
+        self.bytes += u64::from(piece.length);
         append(&mut self.next, piece);
         Ok(())
     }
@@ -87,7 +102,7 @@ impl Stream<'_> {
     /// Hashes and writes what is at hand while what comes next is read.
     fn turn(&mut self) -> Result<(), RepoError> {
         self.executor.progress.check()?;
-        let Self { executor, out, segments, ready, next, needs } = self;
+        let Self { executor, out, segments, ready, next, bytes, needs } = self;
         if out.is_right {
             let (writer, holes, before) = (out.writer, out.holes, out.offset);
             let place = |at: &mut u64, piece: &Piece| {
@@ -107,6 +122,7 @@ impl Stream<'_> {
             executor.progress.monitor.count(Counter::Bytes, out.offset - before);
         }
         *ready = std::mem::take(next);
+        *bytes = 0;
         *needs = Needs::default();
         Ok(())
     }

@@ -37,7 +37,8 @@ fn meet(level: &mut Level, folder: &Arc<TargetFolder>, device: u64, options: &Re
     let found = if options.dry_run { folder.marks() } else { folder.clear_unfinished() };
     level.marks = found.iter().map(|mark: &Mark| mark.name().to_vec()).collect();
     level.careful |= marks.meet(folder, device, found);
-    level.is_unfinished = folder.is_unfinished();
+    // Another restore that is at work gives its folders their metadata itself.
+    level.is_unfinished = !marks.is_rivalled && folder.is_unfinished();
 }
 
 impl Walker<'_> {

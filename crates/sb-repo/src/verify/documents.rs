@@ -231,7 +231,9 @@ impl Pass<'_> {
             progress.monitor.count(Counter::Bytes, file.size);
             return Ok(None);
         }
-        match self.reader.content(file, progress, &mut |_| Ok(())) {
+        let in_vain = self.in_vain;
+        let go_on = &mut |_: &[u8]| if in_vain.load(Ordering::Relaxed) { Err(RepoError::Interrupted) } else { Ok(()) };
+        match self.reader.content(file, progress, go_on) {
             Ok(true) => {
                 self.rebuilt.insert(content);
                 Ok(None)

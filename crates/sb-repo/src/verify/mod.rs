@@ -7,12 +7,12 @@ mod parallel;
 
 pub(crate) use documents::check_tree;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use crate::chunks::ChunkReader;
-use crate::clock::Progress;
+use crate::clock::{Progress, Silent};
 use crate::error::{Flaw, RepoError};
 use crate::ids::SnapshotId;
 use crate::labels::Labels;
@@ -108,9 +108,9 @@ impl VerifyReport {
 
     /// Adds what another look has found.
     fn add(&mut self, finding: Finding) {
-        let known = &mut self.find(&finding.object, finding.flaw).documents;
-        let new: Vec<_> = finding.documents.into_iter().filter(|document| !known.contains(document)).collect();
-        known.extend(new);
+        let documents = &mut self.find(&finding.object, finding.flaw).documents;
+        let known: BTreeSet<DocumentRef> = documents.iter().cloned().collect();
+        documents.extend(finding.documents.into_iter().filter(|document| !known.contains(document)));
     }
 
     /// What is wrong with an object.
@@ -184,11 +184,12 @@ impl Vault {
             (report.snapshots, report.documents) = (hopeful.snapshots, hopeful.documents);
             return Ok(report);
         }
+        // Their bytes have been counted.
+        let progress = Progress { monitor: &Silent, ..progress };
         self.verify_documents(reader, &bad, &mut report, &AtomicBool::new(false), progress)?;
-        if bad.is_empty() {
-            // What was found once and not again is no less a finding.
-            hopeful.findings.into_iter().for_each(|finding| report.add(finding));
-        }
+        // What was found once and not again is no less a finding; what lacks something bad was found again, under that.
+        let is_of_its_own = |finding: &Finding| bad.is_empty() || !matches!(finding.flaw, Flaw::NeedsChunk(_));
+        hopeful.findings.into_iter().filter(is_of_its_own).for_each(|finding| report.add(finding));
         Ok(report)
     }
 

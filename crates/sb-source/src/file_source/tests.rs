@@ -124,7 +124,7 @@ fn who_waits_for_a_lease_waits_for_nothing_else() {
     let folder = folder();
     plant(folder.0.path(), &["file"]);
     symlink("file", folder.0.path().join("link")).unwrap();
-    let node = Node::create(folder.0.path()).unwrap();
+    let (node, _) = Node::create(folder.0.path()).unwrap();
     node.make_special(b"fifo", &Kind::Fifo).unwrap();
     let mut text = String::new();
     node.open_leased(b"file").unwrap().read_to_string(&mut text).unwrap();
@@ -152,10 +152,10 @@ fn what_is_no_file_any_more_is_not_opened() {
     fs::create_dir(&file).unwrap();
     assert_eq!(open(), Cause::Changed);
     fs::remove_dir(&file).unwrap();
-    Node::create(&temp.join("a")).unwrap().make_special(b"file", &Kind::Fifo).unwrap();
+    Node::create(&temp.join("a")).unwrap().0.make_special(b"file", &Kind::Fifo).unwrap();
     assert_eq!(open(), Cause::Changed, "and nobody waits for the other end of a pipe");
     fs::remove_file(&file).unwrap();
-    Node::create(&temp.join("a")).unwrap().make_special(b"file", &Kind::Socket).unwrap();
+    Node::create(&temp.join("a")).unwrap().0.make_special(b"file", &Kind::Socket).unwrap();
     assert_eq!(open(), Cause::Changed);
     fs::remove_dir_all(temp.join("a")).unwrap();
     assert_eq!(open(), Cause::Vanished);
@@ -210,7 +210,7 @@ fn reading_leaves_no_trace_in_access_times() {
 fn every_kind_has_its_metadata() {
     let folder = folder();
     let temp = folder.0.path();
-    let node = Node::create(temp).unwrap();
+    let (node, _) = Node::create(temp).unwrap();
     let kinds = [
         ("b", Kind::BlockDevice { major: 7, minor: 300 }),
         ("c", Kind::CharDevice { major: 1, minor: 3 }),
@@ -246,7 +246,7 @@ fn odd_metadata_are_seen() {
     let temp = folder.0.path();
     plant(temp, &["a", "folder/"]);
     fs::hard_link(temp.join("a"), temp.join("folder/b")).unwrap();
-    let node = Node::create(temp).unwrap();
+    let (node, _) = Node::create(temp).unwrap();
     let a = node.entry(b"a").unwrap();
     a.set_owner(4_000_000_000, 54_321).unwrap();
     a.set_mode(0o6751).unwrap();

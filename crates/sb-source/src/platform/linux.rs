@@ -18,7 +18,7 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
-use super::{Child, Partial, UNFINISHED, Xattrs};
+use super::{Child, Partial, Xattrs};
 use crate::{EntryPath, Kind, Metadata, Timestamp};
 
 /// Bytes of a listing that are taken from the system at once.
@@ -37,21 +37,24 @@ impl Node {
         pin(CWD, b"/", OFlags::DIRECTORY)
     }
 
-    /// The folder `path`, made [`UNFINISHED`] if need be, with those it is in, which can be used by their owner only. Here alone
+    /// The folder `path`, made if need be with those it is in, which can be used by their owner only; true if it was. Here alone
     /// symbolic links are followed.
-    pub(crate) fn create(path: &Path) -> io::Result<Self> {
+    pub(crate) fn create(path: &Path) -> io::Result<(Self, bool)> {
         if let Some(above) = path.parent() {
             std::fs::DirBuilder::new().recursive(true).mode(0o700).create(above)?;
         }
-        match std::fs::DirBuilder::new().mode(UNFINISHED).create(path) {
-            Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
-            _ => {}
-        }
+        let is_new = match std::fs::DirBuilder::new().mode(0o700).create(path) {
+            Ok(()) => true,
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => false,
+            Err(error) => return Err(error),
+        };
         let flags = OFlags::DIRECTORY | OFlags::CLOEXEC;
         // Open for reading, which `sync` needs: once the folder has its metadata it may be too late to ask for that.
         match rustix::fs::openat(CWD, path, flags | OFlags::RDONLY, Mode::empty()) {
-            Err(Errno::ACCESS) => Ok(Self(rustix::fs::openat(CWD, path, flags | OFlags::PATH, Mode::empty())?)),
-            result => Ok(Self(result?)),
+            Err(Errno::ACCESS) => {
+                Ok((Self(rustix::fs::openat(CWD, path, flags | OFlags::PATH, Mode::empty())?), is_new))
+            }
+            result => Ok((Self(result?), is_new)),
         }
     }
 
@@ -204,7 +207,7 @@ impl Node {
 impl Node {
     /// Makes a folder that only its owner can use.
     pub(crate) fn make_folder(&self, name: &[u8]) -> io::Result<()> {
-        Ok(rustix::fs::mkdirat(&self.0, name, Mode::from_raw_mode(UNFINISHED))?)
+        Ok(rustix::fs::mkdirat(&self.0, name, Mode::RWXU)?)
     }
 
     /// Makes an empty file that only its owner can use; fails if anything has the name.

@@ -21,9 +21,11 @@ pub(crate) use portable::{Node, advise, holes, inspect_file, os_str, read_at, re
 /// As long as a path for Linux may be: `PATH_MAX` without the NUL byte.
 const LONGEST: usize = 4095;
 
-/// The permissions of a folder that a restore has made and not given its metadata yet: its owner's only, and the sticky bit, by which
-/// a later restore knows it.
-pub(crate) const UNFINISHED: u32 = 0o1700;
+/// The permissions of a folder that a restore has made and not given its metadata yet: its owner's only, and set-user-id and sticky
+/// bit together, which say nothing of a folder, so that nobody else gives it both. A later restore knows it by them.
+pub(crate) const UNFINISHED: u32 = 0o5700;
+/// Of its permissions all but what it may have from the folder that it was made in.
+pub(crate) const NOT_INHERITED: u32 = 0o5777;
 
 /// Names and values of extended attributes, sorted by name.
 pub(crate) type Xattrs = Vec<(Vec<u8>, Vec<u8>)>;
@@ -113,7 +115,7 @@ mod tests {
         fs::create_dir_all(temp.path().join("a/b")).unwrap();
         fs::write(temp.path().join("a/file"), "").unwrap();
         std::os::unix::fs::symlink("b", temp.path().join("a/link")).unwrap();
-        let start = Node::create(temp.path()).unwrap();
+        let (start, _) = Node::create(temp.path()).unwrap();
         let path = |text: &str| EntryPath::new(text).unwrap();
 
         let by_steps: fn(&Node, &EntryPath) -> Result<Node, Blocked> =
@@ -141,7 +143,7 @@ mod tests {
         let (node, long) = crate::testing::deep(temp.path());
         node.make_file(b"file").unwrap();
         node.make_special(b"link", &Kind::Symlink { target: b".".to_vec() }).unwrap();
-        let start = Node::create(temp.path()).unwrap();
+        let (start, _) = Node::create(temp.path()).unwrap();
         let there = descend(&start, &long).unwrap().inspect_self().unwrap().1;
         assert_eq!(there.inode, node.inspect_self().unwrap().1.inode);
         for (name, symlink, kind) in [

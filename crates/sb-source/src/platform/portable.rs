@@ -24,9 +24,10 @@ impl Node {
     }
 
     /// The folder `path`, made if need be. Here alone symbolic links are followed.
-    pub(crate) fn create(path: &Path) -> io::Result<Self> {
+    pub(crate) fn create(path: &Path) -> io::Result<(Self, bool)> {
+        let is_new = !path.exists();
         fs::create_dir_all(path)?;
-        Ok(Self(path.canonicalize()?))
+        Ok((Self(path.canonicalize()?), is_new))
     }
 
     /// An open file, which lies in `folder` as `name`.
@@ -352,7 +353,7 @@ mod tests {
     fn looking() {
         let temp = tempfile::tempdir().unwrap();
         Node::create(&temp.path().join("a/b")).unwrap();
-        let node = Node::create(&temp.path().join("a")).unwrap();
+        let (node, _) = Node::create(&temp.path().join("a")).unwrap();
         fs::write(temp.path().join("a/file"), "content").unwrap();
         std::os::unix::fs::symlink("file", temp.path().join("a/link")).unwrap();
 
@@ -392,7 +393,7 @@ mod tests {
     #[test]
     fn changing() {
         let temp = tempfile::tempdir().unwrap();
-        let node = Node::create(temp.path()).unwrap();
+        let (node, _) = Node::create(temp.path()).unwrap();
         node.make_folder(b"folder").unwrap();
         let file = node.make_file(b"new").unwrap();
         write_all_at(&file, b"late", 4).unwrap();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::temp::{self, PREFIX, make_temp};
 use super::{IfTaken, Mark, Scratch, metadata};
-use crate::platform::{self, Blocked, Node, UNFINISHED};
+use crate::platform::{self, Blocked, NOT_INHERITED, Node, UNFINISHED};
 use crate::{Entry, EntryPath, FileWriter, Kind, Metadata, MetadataProblem, TargetError};
 
 /// Tells a folder from all others of this machine.
@@ -85,7 +85,13 @@ impl TargetFolder {
             Err(error) => return Err(failed(error)),
         };
         match self.node.open_folder(name) {
-            Ok(node) => Ok((Self::new(node, self.path_of(name)), is_new)),
+            Ok(node) => {
+                let folder = Self::new(node, self.path_of(name));
+                if is_new {
+                    folder.begin();
+                }
+                Ok((folder, is_new))
+            }
             Err(error) => match self.node.inspect(name) {
                 Ok((Kind::Symlink { .. }, _)) => Err(TargetError::WouldEscape { path: self.path_of(name) }),
                 Ok((kind, _)) if kind != Kind::Directory => Err(TargetError::NotAFolder { path: self.path_of(name) }),
@@ -197,9 +203,28 @@ impl TargetFolder {
     }
 
     /// True if this folder was made by a restore that has not come, or did not come, to give it its metadata: it can be used by
-    /// its owner only, and has the sticky bit, which nobody else gives such a folder. Not told on every system.
+    /// its owner only, and has set-user-id and sticky bit, which nobody else gives a folder. Not told on every system.
     pub fn is_unfinished(&self) -> bool {
-        self.node.inspect_self().is_ok_and(|(_, metadata)| metadata.mode & 0o7777 == UNFINISHED)
+        self.mode().is_some_and(|mode| mode & NOT_INHERITED == UNFINISHED)
+    }
+
+    /// Says that it has not been given its metadata yet, if that can be said here.
+    pub(crate) fn begin(&self) {
+        if let Some(mode) = self.mode() {
+            let _ = self.node.set_mode(UNFINISHED | mode & !NOT_INHERITED & 0o7777);
+        }
+    }
+
+    /// Takes that back.
+    pub(crate) fn finish(&self) {
+        if let Some(mode) = self.mode().filter(|mode| mode & NOT_INHERITED == UNFINISHED) {
+            // It can be used all the same.
+            let _ = self.node.set_mode(mode & 0o2700);
+        }
+    }
+
+    fn mode(&self) -> Option<u32> {
+        self.node.inspect_self().ok().map(|(_, metadata)| metadata.mode)
     }
 
     /// Opens a regular file for reading, to compare what is in it.

@@ -53,16 +53,17 @@ impl Target {
     /// [`TargetError::Unusable`].
     pub fn create(folder: &Path) -> Result<Self, TargetError> {
         let unusable = |source| TargetError::Unusable { folder: folder.to_path_buf(), source };
-        let root = TargetFolder::new(Node::create(folder).map_err(unusable)?, EntryPath::root());
+        let (node, is_new) = Node::create(folder).map_err(unusable)?;
+        let root = TargetFolder::new(node, EntryPath::root());
+        if is_new {
+            root.begin();
+        }
         Ok(Self { root, location: folder.canonicalize().unwrap_or_else(|_| folder.to_path_buf()) })
     }
 
     /// Takes away what tells that the folder is not finished yet. For folders that come to no metadata of their own.
     pub fn finish(&self) {
-        if self.root.is_unfinished() {
-            // It can be used all the same.
-            let _ = self.root.node().set_mode(0o700);
-        }
+        self.root.finish();
     }
 
     /// Where the folder is on this machine; absolute and without symbolic links if that could be found out.
@@ -92,8 +93,8 @@ impl Target {
         Some(FolderId(node.identity(&metadata)))
     }
 
-    /// Makes the folder `path` and those it is in; a new folder can be used by its owner only. One that is there
-    /// already stays as it is.
+    /// Makes the folder `path` and those it is in; a new folder can be used by its owner only, and
+    /// [`is_unfinished`](TargetFolder::is_unfinished) until it is given metadata. One that is there already stays as it is.
     ///
     /// # Errors
     /// [`TargetError::WouldEscape`] or [`TargetError::NotAFolder`] when something is in the way; a full or read-only

@@ -41,7 +41,7 @@ fn names(folder: &Path) -> Vec<String> {
 /// Everything a file system can keep, as root.
 fn plant_everything(folder: &Path) {
     plant(folder, &["docs/a", "docs/b", "docs/empty", "empty/", "shared/inner/"]);
-    let node = Node::create(folder).unwrap();
+    let (node, _) = Node::create(folder).unwrap();
     node.make_file(b"\xff\xfe not text").unwrap();
     for (name, kind) in [
         (&b"block"[..], Kind::BlockDevice { major: 7, minor: 300 }),
@@ -246,7 +246,7 @@ fn what_is_missing_or_wrong_is_named() {
     assert!(target.exists(&path("/none/x")).unwrap().is_none());
     assert!(target.exists(&path("/a/none")).unwrap().is_none());
     let folder = target.folder(&path("/a/b")).unwrap();
-    assert!(folder.is_unfinished() && target.exists(&path("/a/b")).unwrap().unwrap().metadata.mode == 0o1700);
+    assert!(folder.is_unfinished() && target.exists(&path("/a/b")).unwrap().unwrap().metadata.mode == 0o5700);
     assert!(folder.set_own_metadata(&plain(0o700)).is_empty() && !folder.is_unfinished());
     assert_eq!(target.exists(&EntryPath::root()).unwrap().unwrap().kind, Kind::Directory);
     fs::write(temp.path().join("file"), "").unwrap();
@@ -268,7 +268,7 @@ fn a_new_target_is_its_owners_alone() {
         ["there", "there/new", "there/new/target"]
             .map(|name| temp.path().join(name).metadata().unwrap().mode() & 0o7777)
     };
-    assert_eq!(modes(), [0o755, 0o700, 0o1700]);
+    assert_eq!(modes(), [0o755, 0o700, 0o5700]);
     targets.iter().for_each(Target::finish);
     assert_eq!(modes(), [0o755, 0o700, 0o700]);
 }

@@ -136,7 +136,7 @@ enum Type {
 
 /// How hard to compress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum How {
+pub(crate) enum How {
     /// Larger, and sooner done.
     Fast,
     /// As a rule the best.

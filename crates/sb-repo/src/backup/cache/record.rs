@@ -21,6 +21,9 @@ pub(crate) struct Stat {
 }
 
 impl Stat {
+    /// In place of a ctime that would not tell whether the file has changed since. No file has it.
+    pub(crate) const NO_CTIME: Timestamp = Timestamp { seconds: i64::MIN, nanoseconds: 0 };
+
     pub(crate) fn new(kind: &Kind, metadata: &Metadata) -> Self {
         let kind = match kind {
             Kind::File => 1,
