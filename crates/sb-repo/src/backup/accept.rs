@@ -15,7 +15,7 @@ impl Vault {
     pub(crate) fn accept_lost_entries(&mut self, writer: &SigningKey, progress: Progress<'_>) -> Result<(), RepoError> {
         let live = &self.view.live;
         if live.is_incomplete() && !live.lacks_whole_journals_only() {
-            let text = "journals are damaged, so nothing is taken over that none of them names; `verify` names them";
+            let text = "journals are damaged, so nothing is taken over that no journal names; `verify` tells which";
             progress.monitor.warning(text);
             return Ok(());
         }
