@@ -28,6 +28,10 @@ pub(crate) fn message(error: &CoreError) -> String {
     }
 }
 
+/// What to do about entries of journals that nobody known has signed.
+pub(crate) const LOST_CERTIFICATE: &str = "Journal entries that nobody known has signed may be those of a machine whose \
+    certificate is gone: run a backup on that machine, which certifies itself again";
+
 /// The next step, a sentence without its full stop.
 pub(crate) fn hint(error: &CoreError) -> Option<String> {
     let text = match error {
@@ -111,9 +115,7 @@ fn repo(error: &RepoError) -> Option<&'static str> {
             "`sb verify` shows what is damaged; if that cannot be mended, `sb forget` with the snapshot's id gives it up, and \
              then collecting goes on"
         }
-        RepoError::Undecided { name, flaw: Flaw::UnknownSigner } if name.starts_with("journal/") => {
-            "The certificate of a machine is gone: run a backup on that machine, which certifies itself again"
-        }
+        RepoError::Undecided { name, flaw: Flaw::UnknownSigner } if name.starts_with("journal/") => LOST_CERTIFICATE,
         RepoError::Undecided { .. } => "`sb verify` shows what is damaged",
         RepoError::Busy { .. } => {
             "Wait until it is over; if it died, it can be run again on its own machine at once, and elsewhere two days later"
@@ -155,4 +157,20 @@ fn target(error: &TargetError) -> Option<&'static str> {
         TargetError::Unusable { .. } => "Choose a folder that you may write to",
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_hides_behind_a_lost_certificate_is_told_from_other_losses() {
+        let undecided = |name: &str, flaw| hint(&CoreError::Repo(RepoError::Undecided { name: name.to_owned(), flaw }));
+        assert_eq!(undecided("journal/a/0.b", Flaw::UnknownSigner).as_deref(), Some(LOST_CERTIFICATE));
+        let damaged = Some("`sb verify` shows what is damaged");
+        assert_eq!(undecided("journal/a/0.b", Flaw::Missing).as_deref(), damaged);
+        assert_eq!(undecided("writers/a", Flaw::UnknownSigner).as_deref(), damaged);
+        let snapshot = undecided("snapshots/a", Flaw::UnknownSigner).unwrap();
+        assert!(snapshot.contains("`sb forget` with the snapshot's id"), "{snapshot}");
+    }
 }

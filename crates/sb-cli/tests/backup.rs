@@ -158,9 +158,48 @@ fn streams_are_backed_up_as_one_file() {
         1,
         "sb: cannot run `no-such-program`: No such file or directory. Nothing has been backed up.",
     );
-    assert_eq!(world.run(&["backup", "firm", "--stdin-name", "x"]).code, 2);
-    assert_eq!(world.run(&["backup", "--stdin-from-command"]).code, 2);
     assert_eq!(json(&world.ok(&["snapshots", "--json"])).len(), 4);
+}
+
+#[test]
+fn a_dump_that_nobody_can_take_in_is_not_begun() {
+    let world = World::new();
+    let refused = |more: &[&str], code: i32| {
+        let dump = ["--", "sh", "-c", "touch begun; echo dump"];
+        let ran = world.run(&[&["backup", "--stdin-from-command"], more, &dump[..]].concat());
+        assert_eq!(ran.code, code, "{ran:?}");
+        assert!(!world.path("begun").exists(), "{ran:?}");
+        ran.err
+    };
+    refused(&["--parent", "ffff"], 1);
+    refused(&["--parent", &"f".repeat(64)], 1);
+    assert!(refused(&["--free-minimum", "1000000T"], 1).contains("are free where the vault is"));
+    refused(&["--vault", "nowhere"], 10);
+    refused(&["--key-file", "nowhere.key"], 1);
+    sh(&world.root, "cp -a vault old");
+    world.ok(&["backup", "firm", "-q"]);
+    sh(&world.root, "mv vault newer && mv old vault");
+    assert!(refused(&[], 4).contains("rolled back"));
+    sh(&world.root, "rm -r vault && mv newer vault");
+    world.ok(&["backup", "-q", "--stdin-from-command", "--", "sh", "-c", "touch begun; echo dump"]);
+    assert!(world.path("begun").exists() && world.ok(&["cat", "latest:/stdin"]) == "dump\n");
+}
+
+#[test]
+fn a_stream_without_a_name_or_a_command_is_refused_before_anything_is_done() {
+    let world = World::new();
+    let refused = |arguments: &[&str], message: &str| {
+        let before = ["--pre-command", "touch asked", "--post-command", "touch asked"];
+        // Whoever were asked for a passphrase would be told that nobody can be.
+        let mut command = world.command(&[&["backup"], &before[..], arguments].concat());
+        let ran = ran(command.env_remove("SB_KEY_FILE").env("SB_PASSPHRASE_COMMAND", "touch asked"));
+        assert!(ran.code == 2 && ran.err.contains(message) && !world.path("asked").exists(), "{ran:?}");
+    };
+    refused(&["--stdin-from-command"], "no command is given");
+    refused(&["--stdin-from-command", "--dry-run"], "no command is given");
+    refused(&["--stdin-from-command", "--stdin-name", "/", "--", "true"], "`/` is no name");
+    refused(&["--stdin", "--stdin-name", "a/../b"], "`a/../b` is no name");
+    refused(&["firm", "--stdin-name", "x"], "--stdin-name names what");
 }
 
 #[test]

@@ -141,13 +141,15 @@ fn what_is_excluded_is_not_in_the_snapshot() {
     let world = World::new();
     sh(
         &world.root,
-        "mkdir -p firm/cache firm/skip && printf 'Signature: 8a477f597d28d172789f06886806bc55' > firm/cache/CACHEDIR.TAG && touch firm/cache/x firm/skip/.nobackup firm/skip/y firm/a.tmp firm/b.bak && truncate -s 3M firm/large && echo '*.bak' > patterns",
+        "mkdir -p firm/cache firm/skip && printf 'Signature: 8a477f597d28d172789f06886806bc55' > firm/cache/CACHEDIR.TAG && touch firm/cache/x firm/skip/.nobackup firm/skip/y firm/a.tmp firm/b.bak firm/THUMBS.db firm/.sb-restore-0123456789abcdef && truncate -s 3M firm/large && echo '*.bak' > patterns",
     );
     world.ok(&[
         "backup",
         "firm",
         "--exclude",
         "*.tmp",
+        "--iexclude",
+        "Thumbs.DB",
         "--exclude-file",
         "patterns",
         "--exclude-caches",

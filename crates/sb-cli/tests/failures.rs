@@ -521,6 +521,20 @@ fn a_rolled_back_vault_is_read_with_a_warning_and_not_written_to() {
 }
 
 #[test]
+fn whose_certificate_is_lost_is_told_how_to_get_another() {
+    let world = World::backed_up();
+    sh(&world.root, "rm vault/writers/* vault/twin/writers/*");
+    for arguments in [&["verify"][..], &["verify", "--level", "objects"], &["verify", "--public"]] {
+        let verify = world.run(arguments);
+        assert_eq!(verify.code, 4, "{verify:?}");
+        assert!(verify.out.ends_with("run a backup on that machine, which certifies itself again\n"), "{verify:?}");
+    }
+    world.ok(&["backup", "firm"]);
+    let verify = world.run(&["verify"]);
+    assert!(!verify.out.contains("certifies itself"), "{verify:?}");
+}
+
+#[test]
 fn packs_that_are_gone_are_told_by_rebuild() {
     let world = World::backed_up();
     flip(&world.content_packs()[0], 20);

@@ -127,13 +127,17 @@ fn tags_are_changed_afterwards() {
     let said = world.ok(&["tag", "latest", "--add", "tax return", "--add", "2025"]);
     assert_eq!(said, format!("{}  no tags  ->  [tax return, 2025]\nchanged 1 snapshot\n", ids[1]));
     assert!(world.ok(&["list", "--tag", "tax return"]).contains(&ids[1]));
-    assert_eq!(world.ok(&["tag", "latest", "--add", "2025"]), "1 snapshot had these tags already\n");
+    for change in [["--add", "2025"], ["--remove", "nosuch"], ["--set", "tax return,2025"]] {
+        assert_eq!(world.ok(&[&["tag", "latest"], &change[..]].concat()), "1 snapshot needed no change\n");
+    }
     let dry = world.ok(&["tag", "--tag", "daily", "--set", "kept", "--dry-run"]);
     assert_eq!(dry, format!("{}  [daily]  ->  [kept]\nwould change 1 snapshot\n", ids[0]));
     world.ok(&["tag", &ids[0], &ids[1], "--remove", "2025", "--remove", "daily", "--quiet"]);
     let list = world.ok(&["snapshots"]);
     assert!(list.contains("firm  [tax return]\n") && !list.contains("daily"), "{list}");
     assert_eq!(world.ok(&["tag", "--path", "/none", "--add", "x"]), "there is no such snapshot\n");
+    let some = world.ok(&["tag", &ids[0], &ids[1], "--remove", "tax return"]);
+    assert!(some.ends_with("changed 1 snapshot; 1 needed no change\n"), "{some}");
     world.ok(&["tag", "latest", "--set", ""]);
     assert!(!world.ok(&["snapshots"]).contains('['));
     world.ok(&["verify", "--level", "restore"]);
@@ -145,6 +149,31 @@ fn tags_are_changed_afterwards() {
         "sb: no snapshot is named. Write `latest` or the beginning of an id, or choose several with --host, --path or --tag.",
     );
     assert_eq!(world.run(&["tag", "latest"]).code, 2, "nothing is to be changed");
+}
+
+#[test]
+fn tags_are_kept_when_the_vault_is_taken_as_it_is() {
+    let world = World::backed_up();
+    world.ok(&["tag", "latest", "--add", "audit", "-q"]);
+    let newest = "rm \"$(ls vault/journal/*/* | tail -n 1)\"";
+    for loss in [newest, "rm -r vault/journal"] {
+        assert_eq!(sh(&world.root, loss).code, 0);
+        assert_eq!(world.run(&["backup", "firm"]).code, 4);
+        world.ok(&["db", "rebuild", "--accept-rollback"]);
+        assert!(world.ok(&["snapshots"]).contains("[audit]"), "{loss}");
+        let verified = world.ok(&["verify", "--level", "restore"]);
+        assert!(verified.contains("nothing is wrong"), "{verified}");
+    }
+}
+
+#[test]
+fn what_a_cut_tag_left_is_not_said_to_be_taken_over() {
+    let world = World::backed_up();
+    sh(&world.root, "cp -a vault/journal before");
+    world.ok(&["tag", "latest", "--add", "audit", "-q"]);
+    sh(&world.root, "rm -r vault/journal && mv before vault/journal");
+    let public = ran(world.command(&["verify", "--public"]).env("SB_STATE_DIR", world.path("stranger")));
+    assert!(public.code == 0 && !public.out.contains("in no journal yet"), "{public:?}");
 }
 
 #[test]

@@ -91,13 +91,19 @@ impl Labels {
 /// Reads a label, or else its twin.
 fn open(view: &View, keys: &CompartmentKeys, parsed: &ParsedName, name: &str) -> Result<Label, RepoError> {
     let twin = format!("{TWIN}{name}");
-    match open_copy(view, keys, parsed, name) {
-        Err(error @ RepoError::Damaged { .. }) => open_copy(view, keys, parsed, &twin).map_err(|_| error),
+    match read_label(view, keys, parsed, name) {
+        Err(error @ RepoError::Damaged { .. }) => read_label(view, keys, parsed, &twin).map_err(|_| error),
         other => other,
     }
 }
 
-fn open_copy(view: &View, keys: &CompartmentKeys, parsed: &ParsedName, name: &str) -> Result<Label, RepoError> {
+/// Reads one copy of a label.
+pub(crate) fn read_label(
+    view: &View,
+    keys: &CompartmentKeys,
+    parsed: &ParsedName,
+    name: &str,
+) -> Result<Label, RepoError> {
     let damaged = |flaw: Flaw| RepoError::Damaged { name: name.to_owned(), flaw };
     if !view.listing.contains_key(name) || view.live.is_removed(name) {
         return Err(damaged(Flaw::Missing));

@@ -41,7 +41,8 @@ pub struct RebuildReport {
 impl Vault {
     /// Writes the locator anew from the footers of all packs, and takes away the increments before. Enrols this machine if the
     /// vault does not know it. With `accept_rollback`, the vault is believed even where this machine remembers more than it
-    /// has, and where whole journals are gone, of which it takes over what is left; without, the first is an error.
+    /// has, and where whole journals are gone; what is whole and in no journal is taken over, tags too. Without, the first is an
+    /// error.
     ///
     /// # Errors
     /// [`RepoError::RolledBack`], and errors of storage and state. Packs that can't be read are in the report.
@@ -62,7 +63,7 @@ impl Vault {
         let writer = self.writer()?;
         report.enrolled |= known != Some(writer.public());
         if accept_rollback {
-            self.accept_lost_journals(&writer, progress)?;
+            self.accept_lost_entries(&writer, progress)?;
         }
         let run = RunId::random(&*self.around.random);
         let state = self.around.state.clone();

@@ -705,6 +705,25 @@ fn a_parent_is_what_a_run_is_compared_with() {
 }
 
 #[test]
+fn a_snapshot_that_was_forgotten_is_no_parent_though_its_cache_is_there() {
+    let mut office = Office::new(23);
+    let (forgotten, _) = office.run(&firm(), nothing);
+    office.vault.forget(&[forgotten.snapshot], Progress::none()).unwrap();
+    let mut options = options();
+    options.parent = Some(forgotten.snapshot);
+    let objects = office.storage.objects();
+    let is_refused = |vault: &mut Vault| {
+        let outcome = vault.backup(&firm(), &options, Progress::none());
+        let id = forgotten.snapshot.to_string();
+        matches!(&outcome, Err(RepoError::NoSuchSnapshot { name }) if *name == id)
+    };
+    assert!(is_refused(&mut office.vault));
+    lose_reading_keys(&mut office.vault);
+    assert!(is_refused(&mut office.vault), "also for who knows snapshots by their caches only");
+    assert_eq!(office.storage.objects(), objects);
+}
+
+#[test]
 fn a_parent_of_other_paths_or_of_another_machine_will_do() {
     let mut office = Office::new(20);
     let (parent, _) = office.run(&firm(), |options| options.host = b"old server".to_vec());

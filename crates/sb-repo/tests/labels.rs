@@ -4,11 +4,12 @@
 
 mod common;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use common::faulty::{Act, Faulty};
 use common::{Machine, firm, key, new_vault, options};
-use sb_repo::{Flaw, Progress, SnapshotId, Vault, VerifyLevel};
+use sb_repo::testing::lose_reading_keys;
+use sb_repo::{Flaw, Monitor, Progress, SnapshotId, State, Vault, VerifyLevel, View};
 use sb_store::MemoryStorage;
 
 fn tagged(tags: &[&str]) -> (Arc<MemoryStorage>, Machine, Vault, SnapshotId) {
@@ -101,9 +102,135 @@ fn labels_that_were_cut_short_are_given_to_none() {
     machine.backup(storage.clone(), &key(), &firm()).unwrap();
     let mut vault = machine.open(storage.clone(), &key()).unwrap();
     assert_eq!((tags(&vault, first), tags(&vault, second)), (vec!["daily".to_owned()], Vec::new()));
-    assert!(vault.verify(VerifyLevel::Restore, Progress::none()).unwrap().is_good());
+    assert!(is_good(&vault), "nobody is told that a backup takes them over, for none does");
     set(&mut vault, first, &["tax"]);
     assert_eq!((tags(&vault, first), tags(&vault, second)), (vec!["tax".to_owned()], Vec::new()));
+}
+
+/// What a command was warned of, line by line.
+#[derive(Debug, Default)]
+struct Heard(Mutex<String>);
+
+impl Monitor for Heard {
+    fn warning(&self, text: &str) {
+        self.0.lock().unwrap().extend([text, "\n"]);
+    }
+}
+
+/// The journal entries of one writer, the oldest first.
+fn entries(storage: &MemoryStorage) -> Vec<String> {
+    storage.objects().into_keys().filter(|name| name.starts_with("journal/")).collect()
+}
+
+/// The user takes the vault as it is; what a machine that has never seen it says of it then.
+fn accepted(machine: &Machine, storage: &Arc<MemoryStorage>) -> Vault {
+    machine.open(storage.clone(), &key()).unwrap().rebuild(true, Progress::none()).unwrap();
+    Machine::new(67).open(storage.clone(), &key()).unwrap()
+}
+
+#[test]
+fn tags_whose_entry_is_lost_are_kept_when_the_vault_is_taken_as_it_is() {
+    for lost in 1..=4 {
+        let (storage, machine, mut vault, id) = tagged(&["daily"]);
+        // The second replaces the first, which is gone from the storage then.
+        set(&mut vault, id, &["draft"]);
+        set(&mut vault, id, &["audit", "2025"]);
+        let entries = entries(&storage);
+        assert_eq!(entries.len(), 4, "init, backup, and two of tags");
+        entries[4 - lost..].iter().for_each(|name| drop(storage.remove_raw(name)));
+        let vault = accepted(&machine, &storage);
+        assert_eq!(tags(&vault, id), ["audit", "2025"], "{lost} entries lost");
+        assert!(is_good(&vault), "{lost}: {:?}", vault.verify(VerifyLevel::Data, Progress::none()));
+        set(&mut machine.open(storage.clone(), &key()).unwrap(), id, &["next"]);
+        assert_eq!((tags(&accepted(&machine, &storage), id), labels(&storage).len()), (vec!["next".to_owned()], 2));
+    }
+}
+
+#[test]
+fn a_machine_that_never_saw_the_lost_entry_can_take_the_vault_as_it_is_too() {
+    let (storage, _, mut vault, id) = tagged(&["daily"]);
+    set(&mut vault, id, &["audit"]);
+    storage.remove_raw(entries(&storage).last().unwrap());
+    let vault = accepted(&Machine::new(68), &storage);
+    assert_eq!(tags(&vault, id), ["audit"]);
+    assert!(is_good(&vault));
+}
+
+#[test]
+fn one_copy_of_a_lost_label_is_enough_and_none_is_told_of() {
+    let (storage, machine, mut vault, id) = tagged(&["daily"]);
+    set(&mut vault, id, &["audit"]);
+    storage.remove_raw(entries(&storage).last().unwrap());
+    let names = labels(&storage);
+    let damage = |storage: &MemoryStorage, name: &str| {
+        let mut bytes = storage.objects()[name].clone();
+        bytes[60] ^= 1;
+        storage.put_raw(name, bytes);
+    };
+    for damaged in [&names[..1], &names[1..], &names[..]] {
+        let storage = Arc::new(storage.snapshot());
+        damaged.iter().for_each(|name| damage(&storage, name));
+        let machine = Machine { state: State::in_memory(), ..machine.clone() };
+        let heard = Heard::default();
+        let progress = Progress { monitor: &heard, ..Progress::none() };
+        machine.open(storage.clone(), &key()).unwrap().rebuild(true, progress).unwrap();
+        let told = heard.0.into_inner().unwrap();
+        assert!(damaged.iter().all(|name| told.contains(&format!("`{name}` is in no journal and not used"))), "{told}");
+        let vault = machine.open(storage, &key()).unwrap();
+        assert_eq!(tags(&vault, id), if damaged.len() == 2 { ["daily"] } else { ["audit"] });
+    }
+}
+
+#[test]
+fn labels_of_snapshots_that_are_not_there_are_not_taken_over() {
+    let (storage, machine, mut vault, id) = tagged(&["daily"]);
+    let mut source = firm();
+    source.file("/firm/later", b"later");
+    let second = vault.backup(&source, &options(), Progress::none()).unwrap().snapshot;
+    set(&mut vault, second, &["audit"]);
+    let entries = entries(&storage);
+    entries[entries.len() - 2..].iter().for_each(|name| drop(storage.remove_raw(name)));
+    let (whole, gone) = (Arc::new(storage.snapshot()), Arc::new(storage.snapshot()));
+    gone.remove_raw(&format!("snapshots/{second}"));
+    let others = [machine.clone(), Machine { state: State::in_memory(), ..machine }];
+    let vault = accepted(&others[0], &whole);
+    assert_eq!(tags(&vault, second), ["audit"], "a snapshot that is taken over brings its tags");
+    assert!(is_good(&vault));
+    let vault = accepted(&others[1], &gone);
+    let live = View::open(gone.clone(), &State::in_memory(), Some(vault.view().root_fingerprint())).unwrap();
+    assert_eq!((tags(&vault, id), vault.snapshots().unwrap().snapshots.len()), (vec!["daily".to_owned()], 1));
+    assert!(live.verify(Progress::none()).unwrap().is_good());
+}
+
+#[test]
+fn who_may_not_read_tags_is_told_that_they_are_not_taken_over() {
+    let (storage, machine, mut vault, id) = tagged(&["daily"]);
+    set(&mut vault, id, &["audit"]);
+    storage.remove_raw(entries(&storage).last().unwrap());
+    let mut operator = machine.open(storage.clone(), &key()).unwrap();
+    lose_reading_keys(&mut operator);
+    let heard = Heard::default();
+    operator.rebuild(true, Progress { monitor: &heard, ..Progress::none() }).unwrap();
+    let told = heard.0.into_inner().unwrap();
+    assert!(told.contains("the tags in `labels/") && told.contains("are not taken over"), "{told}");
+    // Who may read takes them over afterwards.
+    assert_eq!(tags(&accepted(&machine, &storage), id), ["audit"]);
+}
+
+#[test]
+fn where_an_entry_is_damaged_nothing_is_taken_over_and_that_is_said() {
+    let (storage, machine, mut vault, id) = tagged(&["daily"]);
+    set(&mut vault, id, &["audit"]);
+    let entries = entries(&storage);
+    storage.remove_raw(&entries[1]);
+    let before = labels(&storage);
+    let heard = Heard::default();
+    let outcome =
+        machine.open(storage.clone(), &key()).unwrap().rebuild(true, Progress { monitor: &heard, ..Progress::none() });
+    assert!(outcome.is_ok(), "{outcome:?}");
+    let told = heard.0.into_inner().unwrap();
+    assert!(told.contains("journals are damaged, so nothing is taken over"), "{told}");
+    assert_eq!(labels(&storage), before);
 }
 
 #[test]

@@ -3,7 +3,9 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-/// What a [`FileSource`](crate::FileSource) leaves out. The default leaves out nothing.
+/// What a [`FileSource`](crate::FileSource) leaves out. The default leaves out what restores at work or cut short have among the
+/// files: whatever is no folder, no source itself, and called `.sb-restore-` or `.sb-restore-unfinished-` and 16 hexadecimal
+/// digits. Nothing brings that back.
 ///
 /// **Patterns** have the syntax of `gitignore(5)`, are case sensitive unless given to [`iexclude`](Self::iexclude), and are matched against the path *below the
 /// source* an entry belongs to; each source is to its patterns what the folder of a `.gitignore` is to its lines:

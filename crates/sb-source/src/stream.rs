@@ -169,6 +169,7 @@ mod tests {
             .collect();
         assert_eq!(told, ["+/", "+/db", "+/db/today", "/db/today/dump.sql", "-", "-", "-"]);
         assert_eq!(source.roots(), [path("/db/today/dump.sql")]);
+        assert!(!source.knows_sizes(), "what a walk says of its size is a guess");
         let Some(Event::Entry(entry)) = source.walk().nth(3) else { panic!("a file") };
         assert_eq!((source.details(&entry).0.mtime, entry.metadata.mode), (NOW, 0o600));
     }

@@ -31,7 +31,9 @@ pub(crate) struct VerifyArgs {}
 #[command(after_help = "\
 Examples:
   sb db rebuild                        after the local state was lost, or a locator was damaged
-  sb db rebuild --accept-rollback      after an older copy of the vault was put back on purpose")]
+  sb db rebuild --accept-rollback      after an older copy of the vault was put back on purpose
+
+With --accept-rollback, what the vault holds whole and no journal names is entered anew: snapshots, and tags with them.")]
 pub(crate) struct RebuildArgs {
     /// Take the vault as it is, even if this machine remembers more than it has
     #[arg(long)]

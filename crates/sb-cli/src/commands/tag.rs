@@ -82,10 +82,10 @@ fn tell(context: &Context, report: &TagReport, dry_run: bool) -> Result<(), Fail
     let changed = count(report.changed.len() as u64, "snapshot");
     match (report.changed.is_empty(), report.unchanged) {
         (true, 0) => output.say("there is no such snapshot")?,
-        (true, n) => output.say(&format!("{} had these tags already", count(n, "snapshot")))?,
+        (true, n) => output.say(&format!("{} needed no change", count(n, "snapshot")))?,
         (false, _) if dry_run => output.say(&format!("would change {changed}"))?,
         (false, 0) => output.say(&format!("changed {changed}"))?,
-        (false, n) => output.say(&format!("changed {changed}; {n} had these tags already"))?,
+        (false, n) => output.say(&format!("changed {changed}; {n} needed no change"))?,
     }
     let summary = json!({ "changed": report.changed.len(), "unchanged": report.unchanged, "dry_run": dry_run });
     Ok(output.event("summary", summary)?)

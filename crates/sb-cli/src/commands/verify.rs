@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::hint::LOST_CERTIFICATE;
 use crate::output::with_path;
 use crate::text::{count, duration, harmless_line, shown};
 
@@ -126,6 +127,9 @@ fn tell(
         let objects = count(report.findings.len() as u64, "object");
         let unknown = || "without a key it cannot be said which documents that touches".to_owned();
         output.result(&format!("DAMAGE FOUND in {objects}: {}", loss.as_ref().map_or_else(unknown, Loss::told)))?;
+        if report.findings.iter().any(lacks_certificate) {
+            output.result(LOST_CERTIFICATE)?;
+        }
     }
     Ok(output.event(
         "summary",
@@ -158,6 +162,11 @@ fn seen(report: &VerifyReport) -> String {
         }
     }
     seen
+}
+
+/// True for an entry of a journal that may be good: its writer's certificate is missing.
+fn lacks_certificate(finding: &Finding) -> bool {
+    finding.flaw == Flaw::UnknownSigner && finding.object.starts_with("journal/")
 }
 
 /// What is known to be lost.

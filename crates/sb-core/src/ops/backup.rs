@@ -40,7 +40,8 @@ pub struct BackupOptions {
     /// Folders and files. Of a symbolic link the link alone is backed up, unless a slash at its end says that what it points
     /// to is meant. Default: none, which is an error.
     pub paths: Vec<PathBuf>,
-    /// What to leave out. The vault itself and the state folder are never backed up. Default: nothing.
+    /// What to leave out. The vault itself and the state folder are never backed up, nor is what restores at work or cut short
+    /// have among the files (see [`SourceOptions`]). Default: nothing else.
     pub source: SourceOptions,
     /// Name of the machine, as people know it. Default: empty.
     pub host: Vec<u8>,

@@ -9,7 +9,8 @@ use crate::session::Session;
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub struct RebuildOptions {
-    /// Take the vault as it is for the truth even where this machine remembers more than it has. Default: no.
+    /// Take the vault as it is for the truth even where this machine remembers more than it has. What it holds whole and no
+    /// journal names is taken over then: snapshots, and tags with them. Default: no.
     pub accept_rollback: bool,
 }
 

@@ -30,7 +30,7 @@ pub struct TagOptions {
 pub struct TagReport {
     /// Snapshots that have other tags now, oldest first.
     pub changed: Vec<Tagged>,
-    /// Snapshots that had these tags already.
+    /// Snapshots whose tags are as they should be already.
     pub unchanged: u64,
 }
 

@@ -22,9 +22,9 @@ use crate::verify::check_tree;
 use crate::wire::journal::Added;
 
 /// An object that no journal knows, whole and well signed.
-struct Orphan {
-    name: String,
-    parsed: ParsedName,
+pub(super) struct Orphan {
+    pub(super) name: String,
+    pub(super) parsed: ParsedName,
     checked: Checked,
 }
 
@@ -115,28 +115,21 @@ impl Vault {
         })
     }
 
-    /// Enters what is whole of what writers have signed whose journals are gone altogether: the user takes the vault as it is.
-    /// Something that had been removed and was not deleted yet may come back.
-    pub(crate) fn accept_lost_journals(
-        &mut self,
-        writer: &SigningKey,
-        progress: Progress<'_>,
-    ) -> Result<(), RepoError> {
-        if !self.view.live.lacks_whole_journals_only() {
-            return Ok(());
-        }
-        self.around.storage.sweep()?;
-        let leavings = self.judged(progress)?;
-        self.take_over(writer, leavings.whole, progress)?;
-        self.refresh()
+    fn take_over(&mut self, writer: &SigningKey, added: Vec<Added>, progress: Progress<'_>) -> Result<(), RepoError> {
+        self.enter(writer, Change { operation: "adopt", added, removed: Vec::new() }, progress)
     }
 
-    fn take_over(&mut self, writer: &SigningKey, added: Vec<Added>, progress: Progress<'_>) -> Result<(), RepoError> {
-        if added.is_empty() {
+    pub(super) fn enter(
+        &mut self,
+        writer: &SigningKey,
+        change: Change,
+        progress: Progress<'_>,
+    ) -> Result<(), RepoError> {
+        if change.added.is_empty() {
             return Ok(());
         }
-        progress.monitor.count(Counter::Adopted, added.len() as u64);
-        self.append(writer, RunId::new([0; 8]), Change { operation: "adopt", added, removed: Vec::new() })
+        progress.monitor.count(Counter::Adopted, change.added.len() as u64);
+        self.append(writer, RunId::new([0; 8]), change)
     }
 
     /// Looks anew at what dead runs left.
@@ -144,10 +137,11 @@ impl Vault {
         if self.view.live.is_incomplete() { Ok(Leavings::default()) } else { self.judged(progress) }
     }
 
-    fn judged(&mut self, progress: Progress<'_>) -> Result<Leavings, RepoError> {
+    /// The same where journals are gone.
+    pub(super) fn judged(&mut self, progress: Progress<'_>) -> Result<Leavings, RepoError> {
         let condemned = self.condemned()?;
         self.refresh()?;
-        let (mut orphans, mut is_damaged) = self.orphans(progress)?;
+        let (mut orphans, mut is_damaged) = self.orphans(self.strays(), progress)?;
         is_damaged |= self.drop_packs_without_keys(&mut orphans)?;
         let (snapshots, others): (Vec<_>, Vec<_>) =
             orphans.into_iter().partition(|orphan| orphan.parsed.kind == ObjectKind::Snapshot);
@@ -202,23 +196,31 @@ impl Vault {
         Ok(names_in(&self.view.listing, "packs/").all(|name| there.contains(name)))
     }
 
-    /// What is listed and should be in a journal, but is in none.
+    /// What is listed and should be in a journal, but is in none. Not labels: tags are given to all snapshots or to none, so
+    /// one that its run did not enter says nothing.
     fn strays(&self) -> impl Iterator<Item = (&String, ParsedName)> {
+        self.unknown().filter(|(_, parsed)| parsed.kind != ObjectKind::Label)
+    }
+
+    /// The same with labels.
+    pub(super) fn unknown(&self) -> impl Iterator<Item = (&String, ParsedName)> {
         self.view.listing.keys().filter_map(|name| {
             let parsed = ParsedName::parse(name)?;
             let known = self.view.live.contains(name) || self.view.live.is_removed(name);
-            // Tags are given to all snapshots or to none: a label that its run did not enter says nothing.
-            let counts_by_entry = matches!(parsed.kind, ObjectKind::Journal | ObjectKind::Label);
-            let comes_and_goes = parsed.kind.is_transient() || counts_by_entry;
+            let comes_and_goes = parsed.kind.is_transient() || parsed.kind == ObjectKind::Journal;
             (!known && !comes_and_goes).then_some((name, parsed))
         })
     }
 
-    /// What is whole of that, but for what runs that go on have stored; and whether something is not what it was.
-    fn orphans(&self, progress: Progress<'_>) -> Result<(Vec<Orphan>, bool), RepoError> {
+    /// What of these is whole, but for what runs that go on have stored; and whether something is not what it was.
+    pub(super) fn orphans<'a>(
+        &self,
+        strays: impl Iterator<Item = (&'a String, ParsedName)>,
+        progress: Progress<'_>,
+    ) -> Result<(Vec<Orphan>, bool), RepoError> {
         let leases = Leases::readable(self)?;
         let (mut orphans, mut is_damaged) = (Vec::new(), false);
-        for (name, parsed) in self.strays() {
+        for (name, parsed) in strays {
             progress.check()?;
             // Another machine's upload may be large, so its end is looked at first; whoever lies there is passed over.
             let trailer = trailer_of(&*self.around.storage, name, self.view.listing[name]).ok().flatten();
@@ -338,7 +340,8 @@ impl Vault {
 }
 
 impl Orphan {
-    fn added(&self) -> Added {
+    /// As an entry names it.
+    pub(super) fn added(&self) -> Added {
         let short = self.parsed.hash.len() < 64;
         let digest = short.then_some(self.checked.digest);
         Added { name: self.name.clone(), size: self.checked.size, digest }

@@ -1,5 +1,6 @@
 //! Backing up: walk → read → SHA-256 → chunk → look up → segment → compress → seal → pack → locator → snapshot → journal.
 
+mod accept;
 mod adopt;
 mod base;
 mod cache;

@@ -106,6 +106,11 @@ impl Vault {
         adopted: bool,
         progress: Progress<'_>,
     ) -> Result<Compared, RepoError> {
+        // Of one that was forgotten there may be a cache.
+        let is_forgotten = |parent: &SnapshotId| self.view.live.is_removed(snapshot_name(*parent).as_str());
+        if let Some(parent) = options.parent.filter(is_forgotten) {
+            return Err(RepoError::NoSuchSnapshot { name: parent.to_string() });
+        }
         let Some(cache) = self.cached(source, options) else {
             let tree = match options.parent {
                 Some(parent) => Some(self.find_snapshot(&parent.to_string())?),

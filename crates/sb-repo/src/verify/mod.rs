@@ -73,7 +73,7 @@ pub struct VerifyReport {
     /// Where each object stands among the findings.
     places: HashMap<String, usize>,
     /// Objects that are whole and well signed but in no journal: of a run that goes on, or was cut short. The next backup of
-    /// that machine takes them over. Also what a removal that goes on, or was cut short, has not deleted yet; the next
+    /// that machine takes them over, so labels are not among them. Also what a removal that goes on, or was cut short, has not deleted yet; the next
     /// collection does.
     pub unfinished: Vec<String>,
 }

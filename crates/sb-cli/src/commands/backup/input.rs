@@ -5,8 +5,8 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use sb_core::source::{EntryPath, StreamSource, Timestamp};
 use sb_core::{Clock, Counter, FileChange, Monitor, Problem, SystemClock};
@@ -47,17 +47,18 @@ fn path(bytes: &[u8]) -> Option<PathBuf> {
     std::str::from_utf8(bytes).ok().map(PathBuf::from)
 }
 
-/// A stream under this name, which may be a path.
-pub(super) fn stream(name: &Path, stream: impl Read + Send + 'static) -> Result<StreamSource, Failure> {
-    let wrong = || Failure::usage(format!("`{}` is no name for what comes in at a pipe", name.display()));
+/// Where a stream of this name, which may be a path, is in the snapshot.
+pub(super) fn stream_path(name: &Path) -> Result<EntryPath, Failure> {
     let absolute = Path::new("/").join(name);
-    let path = EntryPath::new(absolute.as_os_str().as_encoded_bytes()).map_err(|_| wrong())?;
-    if path.is_root() {
-        return Err(wrong());
-    }
+    let path = EntryPath::new(absolute.as_os_str().as_encoded_bytes()).ok().filter(|path| !path.is_root());
+    path.ok_or_else(|| Failure::usage(format!("`{}` is no name for what comes in at a pipe", name.display())))
+}
+
+/// A stream of this moment.
+pub(super) fn stream(path: EntryPath, stream: impl Read + Send + 'static) -> StreamSource {
     let now = SystemClock.now();
     let now = Timestamp { seconds: now.timestamp(), nanoseconds: now.timestamp_subsec_nanos().min(999_999_999) };
-    Ok(StreamSource::new(path, stream, now))
+    StreamSource::new(path, stream, now)
 }
 
 /// What comes in, until somebody wants to stop: a pipe that nothing comes from would be waited for without end.
@@ -105,37 +106,78 @@ impl<R: Read> Read for UntilStopped<R> {
     }
 }
 
-/// What a command prints. Its end is an error unless the command ended well: half a dump is none.
+/// A command as words.
+#[derive(Debug)]
+pub(super) struct CommandLine {
+    program: OsString,
+    arguments: Vec<OsString>,
+}
+
+impl CommandLine {
+    pub(super) fn new(words: impl IntoIterator<Item = OsString>) -> Result<Self, Failure> {
+        let mut words = words.into_iter();
+        let program = words.next().ok_or_else(|| Failure::usage("no command is given to take the output of"))?;
+        Ok(Self { program, arguments: words.collect() })
+    }
+}
+
+/// What a command prints. It is started by whoever reads that first: a dump that nobody can take in is not begun. Its end is
+/// an error unless the command ended well: half a dump is none.
 #[derive(Debug)]
 pub(super) struct CommandOutput {
-    name: String,
+    command: CommandLine,
+    stop: &'static AtomicBool,
+    has_begun: Arc<AtomicBool>,
+    running: Option<Running>,
+}
+
+/// A command at work.
+#[derive(Debug)]
+struct Running {
     child: Child,
     stdout: UntilStopped<ChildStdout>,
 }
 
 impl CommandOutput {
-    pub(super) fn start(command: &[OsString], stop: &'static AtomicBool) -> Result<Self, Failure> {
-        let (program, arguments) =
-            command.split_first().ok_or_else(|| Failure::usage("no command is given to take the output of"))?;
-        let name = program.to_string_lossy().into_owned();
+    /// `has_begun` becomes true when the command has been started.
+    pub(super) fn new(command: CommandLine, stop: &'static AtomicBool, has_begun: Arc<AtomicBool>) -> Self {
+        Self { command, stop, has_begun, running: None }
+    }
+
+    fn running(&mut self) -> io::Result<&mut Running> {
+        let running = match self.running.take() {
+            Some(running) => running,
+            None => {
+                let running = Running::start(&self.command, self.stop)?;
+                self.has_begun.store(true, Ordering::Relaxed);
+                running
+            }
+        };
+        Ok(self.running.insert(running))
+    }
+}
+
+impl Running {
+    fn start(command: &CommandLine, stop: &'static AtomicBool) -> io::Result<Self> {
+        let CommandLine { program, arguments } = command;
         let child = Command::new(program).args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
-        let mut child = child.map_err(|error| {
-            Failure::new(format!("cannot run `{name}`: {error}")).hint("Nothing has been backed up")
-        })?;
+        let mut child =
+            child.map_err(|error| io::Error::other(format!("cannot run `{}`: {error}", program.display())))?;
         let stdout = UntilStopped { from: child.stdout.take().expect("asked for"), stop };
-        Ok(Self { name, child, stdout })
+        Ok(Self { child, stdout })
     }
 }
 
 impl Read for CommandOutput {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self.stdout.read(buffer)? {
+        let Running { child, stdout } = self.running()?;
+        match stdout.read(buffer)? {
             0 if !buffer.is_empty() => {
                 let status = loop {
-                    match self.child.try_wait()? {
+                    match child.try_wait()? {
                         Some(status) => break status,
                         // It prints no more, and works on.
-                        None if self.stdout.stop.load(Ordering::Relaxed) => {
+                        None if stdout.stop.load(Ordering::Relaxed) => {
                             return Err(io::Error::other("interrupted"));
                         }
                         None => std::thread::sleep(std::time::Duration::from_millis(20)),
@@ -144,7 +186,7 @@ impl Read for CommandOutput {
                 if status.success() {
                     Ok(0)
                 } else {
-                    Err(io::Error::other(format!("`{}` ended with {status}", self.name)))
+                    Err(io::Error::other(format!("`{}` ended with {status}", self.command.program.display())))
                 }
             }
             read => Ok(read),
@@ -152,9 +194,9 @@ impl Read for CommandOutput {
     }
 }
 
-impl Drop for CommandOutput {
+impl Drop for Running {
     fn drop(&mut self) {
-        // Nobody reads what it prints any more.
+        // Nobody reads what it prints any more. What it has started itself learns of that when it prints.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -172,9 +214,6 @@ impl Monitor for AllOrNothing<'_> {
     fn count(&self, counter: Counter, n: u64) {
         self.monitor.count(counter, n);
     }
-
-    // How much will come in nobody knows, whatever the source guesses.
-    fn expect(&self, _: Counter, _: u64) {}
 
     fn problem(&self, problem: &Problem) {
         if self.stop.load(Ordering::Relaxed) {
@@ -213,8 +252,8 @@ mod tests {
     #[test]
     fn a_stream_needs_a_name() {
         for name in ["/", "", "a/../b"] {
-            assert!(stream(Path::new(name), io::empty()).is_err(), "{name}");
+            assert!(stream_path(Path::new(name)).is_err(), "{name}");
         }
-        assert!(stream(Path::new("db/dump.sql"), io::empty()).is_ok());
+        assert_eq!(stream_path(Path::new("db/dump.sql")).unwrap().as_bytes(), b"/db/dump.sql");
     }
 }

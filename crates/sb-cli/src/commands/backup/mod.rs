@@ -5,11 +5,12 @@ mod input;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::sync::PoisonError;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
+use sb_core::source::{EntryPath, StreamSource};
 use sb_core::{BackupOptions, BackupReport, Compression, CoreError, Progress, Session, Size, SnapshotType};
 use serde_json::json;
 
@@ -20,7 +21,7 @@ use crate::failure::Failure;
 use crate::platform;
 use crate::text::{count, duration, number};
 use crate::when;
-use input::{AllOrNothing, CommandOutput, UntilStopped};
+use input::{AllOrNothing, CommandLine, CommandOutput, UntilStopped};
 
 /// So many problems are listed unless more is asked for.
 const PROBLEMS_SHOWN: usize = 20;
@@ -37,7 +38,10 @@ Examples:
 
 Only what changed since the last backup of the same paths is read; every snapshot is whole all the same. \
 What cannot be read is listed, and the program ends with 3: the snapshot is there, but partial. The vault itself and the \
-folder for local state are never backed up. Patterns have the syntax of gitignore(5) and are matched below each PATH.")]
+folder for local state are never backed up, nor is what restores at work or cut short have among the files: those called \
+`.sb-restore-` or `.sb-restore-unfinished-` and 16 hexadecimal digits. A command for --stdin-from-command is started when \
+the vault can take in what it prints; when sb ends, it stops that command, but not what that has started, such as the \
+parts of a pipeline in `sh -c`, which end when they print to nobody. Patterns have the syntax of gitignore(5) and are matched below each PATH.")]
 pub(crate) struct BackupArgs {
     /// What to back up [default: `backup.paths` of the configuration]
     #[arg(value_name = "PATH")]
@@ -166,11 +170,13 @@ impl From<How> for Compression {
 }
 
 pub(crate) fn run(mut args: BackupArgs, context: &Context) -> Result<Exit, Failure> {
+    // First, so that nobody is asked for a passphrase and no hook is run for what makes no sense.
+    let piped = Piped::of(&mut args)?;
     if args.dry_run {
-        return Ok(if back_up(args, context)?.is_partial() { Exit::Partial } else { Exit::Done });
+        return Ok(if back_up(args, piped, context)?.is_partial() { Exit::Partial } else { Exit::Done });
     }
     let post = args.post_command.take();
-    let outcome = hooks::before(args.pre_command.as_deref()).and_then(|()| back_up(args, context));
+    let outcome = hooks::before(args.pre_command.as_deref()).and_then(|()| back_up(args, piped, context));
     let (status, snapshot) = match &outcome {
         Ok(report) if report.is_partial() => ("partial", report.snapshot.to_string()),
         Ok(report) => ("done", report.snapshot.to_string()),
@@ -180,20 +186,18 @@ pub(crate) fn run(mut args: BackupArgs, context: &Context) -> Result<Exit, Failu
     Ok(if outcome?.is_partial() { Exit::Partial } else { Exit::Done })
 }
 
-fn back_up(mut args: BackupArgs, context: &Context) -> Result<BackupReport, Failure> {
+fn back_up(args: BackupArgs, piped: Option<Piped>, context: &Context) -> Result<BackupReport, Failure> {
     let began = Instant::now();
     let is_rehearsal = args.dry_run;
     let (verb, open): (_, fn(&Context) -> _) =
         if is_rehearsal { ("rehearsing", Context::rehearse) } else { ("backing up", Context::open) };
-    let report = match Piped::of(&mut args)? {
+    let options = options(args, context)?;
+    let report = match piped {
         Some(piped) => {
-            let options = options(args, context)?;
             let mut session = open(context)?;
-            // Only now: a dump that nobody can take in is not begun.
-            back_up_stream(&mut session, &piped.open(context.stop)?, &options, verb, context)
+            back_up_stream(&mut session, piped, &options, verb, context)
         }
         None => {
-            let options = options(args, context)?;
             if options.paths.is_empty() {
                 return Err(CoreError::from(sb_core::source::SelectionError::NoSource).into());
             }
@@ -213,9 +217,9 @@ fn back_up(mut args: BackupArgs, context: &Context) -> Result<BackupReport, Fail
 
 /// A stream that is to be backed up.
 struct Piped {
-    name: PathBuf,
+    path: EntryPath,
     /// What prints it, unless it comes in by itself.
-    command: Option<Vec<OsString>>,
+    command: Option<CommandLine>,
 }
 
 impl Piped {
@@ -229,37 +233,45 @@ impl Piped {
             };
         }
         let words = std::mem::take(&mut args.paths).into_iter().map(PathBuf::into_os_string);
-        let command = args.stdin_from_command.then(|| words.collect());
-        Ok(Some(Self { name: name.unwrap_or_else(|| PathBuf::from("stdin")), command }))
+        let command = args.stdin_from_command.then(|| CommandLine::new(words)).transpose()?;
+        let path = input::stream_path(&name.unwrap_or_else(|| PathBuf::from("stdin")))?;
+        Ok(Some(Self { path, command }))
     }
 
-    fn open(&self, stop: &'static AtomicBool) -> Result<sb_core::source::StreamSource, Failure> {
-        match &self.command {
-            Some(command) => input::stream(&self.name, CommandOutput::start(command, stop)?),
-            None => input::stream(&self.name, UntilStopped { from: input::standard_input()?, stop }),
-        }
+    /// `has_begun` becomes true when something can come in.
+    fn open(self, stop: &'static AtomicBool, has_begun: &Arc<AtomicBool>) -> Result<StreamSource, Failure> {
+        Ok(match self.command {
+            Some(command) => input::stream(self.path, CommandOutput::new(command, stop, Arc::clone(has_begun))),
+            None => {
+                has_begun.store(true, Ordering::Relaxed);
+                input::stream(self.path, UntilStopped { from: input::standard_input()?, stop })
+            }
+        })
     }
 }
 
 fn back_up_stream(
     session: &mut Session,
-    stream: &sb_core::source::StreamSource,
+    piped: Piped,
     options: &BackupOptions,
     verb: &'static str,
     context: &Context,
 ) -> Result<BackupReport, Failure> {
+    let has_begun = Arc::new(AtomicBool::new(false));
+    let stream = piped.open(context.stop, &has_begun)?;
     let mut broken = None;
     let done = context.watch(verb, |progress| {
         let all = AllOrNothing { monitor: progress.monitor, stop: context.stop, problem: None.into() };
-        let report = session.backup_source(stream, options, Progress { monitor: &all, stop: context.stop });
+        let report = session.backup_source(&stream, options, Progress { monitor: &all, stop: context.stop });
         broken = all.problem.into_inner().unwrap_or_else(PoisonError::into_inner);
         report
     });
     match broken {
-        Some(problem) => {
-            Err(Failure::new(problem.detail)
-                .hint("There is no new snapshot, for what came in is not all there should be"))
-        }
+        Some(problem) => Err(Failure::new(problem.detail).hint(if has_begun.load(Ordering::Relaxed) {
+            "There is no new snapshot, for what came in is not all there should be"
+        } else {
+            "Nothing has been backed up"
+        })),
         None => done,
     }
 }
