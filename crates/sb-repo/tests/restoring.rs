@@ -288,7 +288,7 @@ impl Monitor for Impatient<'_> {
 #[test]
 fn a_file_of_which_all_parts_are_the_same_can_be_stopped_in_the_middle() {
     let mut source = MemorySource::new(&["/d"]);
-    source.file("/d/zeros", &vec![0; 300 << 20]);
+    source.file("/d/zeros", &vec![0; 80 << 20]);
     let vault = backed_up(60, &source);
     let (folder, stop) = (tempfile::tempdir().unwrap(), AtomicBool::new(false));
     let impatient = Impatient(&stop, AtomicU64::new(0));
@@ -297,7 +297,7 @@ fn a_file_of_which_all_parts_are_the_same_can_be_stopped_in_the_middle() {
     let progress = Progress { monitor: &impatient, stop: &stop };
     let stopped = reader.restore(&snapshot, b"/d", &target, RestoreOptions::default(), progress);
     assert!(matches!(stopped, Err(RepoError::Interrupted)), "{stopped:?}");
-    assert!(impatient.1.into_inner() < 100 << 20);
+    assert!(impatient.1.into_inner() < 80 << 20);
 }
 
 #[test]

@@ -74,7 +74,11 @@ impl LocalStorage {
                 result => result.map_err(|error| StoreError::writing("create", self.label(folder), error))?,
             }
             let above = parent(folder);
+            // One sync does for all that is there before it; where there may be hundreds, looking costs more than it saves.
+            let others =
+                if above == Path::new("") { self.files.entries(above).unwrap_or_default() } else { Vec::new() };
             self.sync(above).map_err(|error| StoreError::writing("sync", self.label(above), error))?;
+            durable.extend(others.into_iter().filter(|entry| entry.is_folder).map(|entry| above.join(entry.name)));
             durable.insert(folder.to_path_buf());
         }
         Ok(())

@@ -17,12 +17,21 @@ pub(crate) struct Growth {
     pub(crate) by_bytes: Option<f64>,
 }
 
-/// The two trees that have the most different numbers of files, the smaller one first; nothing if there are no two.
+/// The two trees on which the most was measured, the one with fewer files first; of several such pairs the one that differs most.
+/// Nothing if there are no two.
 pub(crate) fn pair(results: &Results) -> Option<(&Tree, &Tree)> {
     // A single file has no growth of their number.
     let trees = || results.trees.iter().filter(|tree| tree.files > 1);
-    let (less, more) = (trees().min_by_key(|tree| tree.files)?, trees().max_by_key(|tree| tree.files)?);
-    (more.files as f64 / less.files as f64 >= FACTOR_MIN).then_some((less, more))
+    let factor = |less: &Tree, more: &Tree| more.files as f64 / less.files as f64;
+    let pairs = trees().flat_map(|less| trees().map(move |more| (less, more)));
+    let pairs = pairs.filter(|(less, more)| factor(less, more) >= FACTOR_MIN);
+    pairs.max_by(|one, other| {
+        let known = |(less, more): &(&Tree, &Tree)| {
+            let cells = results.tools.iter().flat_map(|tool| Step::ALL.map(|step| (tool, step)));
+            cells.filter(|(tool, step)| growth(results, less, more, &tool.name, *step).is_some()).count()
+        };
+        known(one).cmp(&known(other)).then(factor(one.0, one.1).total_cmp(&factor(other.0, other.1)))
+    })
 }
 
 /// How the wall time of a tool's step grew between two trees.
@@ -58,6 +67,18 @@ mod tests {
         assert_eq!(growth(&results, less, more, "sb", Step::Day), None);
         let same = Tree { bytes: less.bytes, ..more.clone() };
         assert_eq!(growth(&results, less, &same, "sb", Step::First).unwrap().by_bytes, None);
+    }
+
+    #[test]
+    fn a_tree_on_which_little_was_measured_does_not_hide_what_is_known_of_others() {
+        let mut results = example("small");
+        results.join(example("many"));
+        let tiny = example("tiny");
+        results.join(Results { runs: tiny.runs.into_iter().take(1).collect(), ..tiny });
+        let tree = results.trees.iter_mut().find(|tree| tree.name == "tiny").unwrap();
+        tree.files = 2;
+        let (less, more) = pair(&results).unwrap();
+        assert_eq!((less.name.as_str(), more.name.as_str()), ("small", "many"));
     }
 
     #[test]

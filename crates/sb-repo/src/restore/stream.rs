@@ -18,7 +18,7 @@ use crate::wire::node::Reference;
 const GROUP: usize = 8 << 20;
 
 /// Bytes of the file that are written at a time: of one segment they can be any number.
-const TURN: u64 = 64 << 20;
+const TURN: u64 = 32 << 20;
 
 impl Executor<'_> {
     /// A file of any size, in memory that does not grow with it.
