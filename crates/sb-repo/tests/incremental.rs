@@ -763,6 +763,26 @@ fn without_keys_that_read_only_what_this_machine_knows_can_be_a_parent() {
 }
 
 #[test]
+fn a_large_file_of_which_little_is_new_is_the_same_read_by_one_thread_or_two() {
+    let block = noise(3, 1 << 20);
+    let mut content: Vec<u8> = (0..66_u8).flat_map(|n| block.iter().map(move |byte| byte ^ n)).collect();
+    let counts = [1, 2].map(|threads| {
+        let mut office = Office::new(23);
+        let mut source = MemorySource::new(&["/firm"]);
+        source.file("/firm/large.db", &content);
+        office.run(&source, |options| options.threads = threads);
+        content[40 << 20] ^= 1;
+        source.file("/firm/large.db", &content);
+        let (report, _) = office.run(&source, |options| options.threads = threads);
+        content[40 << 20] ^= 1;
+        assert!(report.changes.changed == 1 && report.counts.new_bytes < 4 << 20, "{report:?}");
+        office.assert_good();
+        (report.counts.new_chunks, report.counts.new_bytes)
+    });
+    assert_eq!(counts[0], counts[1]);
+}
+
+#[test]
 fn any_number_of_threads_makes_the_same_snapshot() {
     let mut source = firm();
     for number in 0..300_u64 {
