@@ -18,6 +18,7 @@ mod predicate;
 mod statement;
 mod tile;
 mod time;
+mod timestamp;
 mod tlog_proof;
 mod tree;
 mod witness;
@@ -39,6 +40,7 @@ pub use history::{Examined, Finding, History};
 pub use checkpoint::Checkpoint;
 pub use note::{Cosigner, Note, NoteError, NoteSignature, NoteSigner, SignatureType, Signed, VerifierKey};
 pub use policy::{Believed, Cosignature, Policy, PolicyError};
+pub use timestamp::{Authorities, TimeStamp, TimeStampError, time_stamp_request};
 pub use tlog_proof::{TlogProof, TlogProofError};
 pub use witness::{AddCheckpoint, Refusal, WitnessError, parse_cosignatures, parse_latest_size};
 

@@ -12,6 +12,7 @@ mod policies;
 mod published;
 mod statements;
 mod tiles;
+mod timestamps;
 mod vectors;
 mod witnesses;
 
