@@ -76,6 +76,15 @@ pub struct EnvelopeSignature {
     pub bytes: Vec<u8>,
 }
 
+impl EnvelopeSignature {
+    /// The signature of a payload of this type, for those who keep it apart and put the envelope together later.
+    #[must_use]
+    pub fn by(key: &SigningKey, payload_type: &str, payload: &[u8]) -> Self {
+        let bytes = key.sign(&pae(payload_type, payload)).to_vec();
+        Self { key_id: envelope_key_id(&key.public()).to_string(), bytes }
+    }
+}
+
 impl Envelope {
     /// An envelope without signatures.
     #[must_use]
@@ -85,8 +94,7 @@ impl Envelope {
 
     /// Adds a signature by this key.
     pub fn sign(&mut self, key: &SigningKey) {
-        let bytes = key.sign(&pae(&self.payload_type, &self.payload)).to_vec();
-        self.add(EnvelopeSignature { key_id: envelope_key_id(&key.public()).to_string(), bytes });
+        self.add(EnvelopeSignature::by(key, &self.payload_type, &self.payload));
     }
 
     /// Adds a signature that was made elsewhere.
@@ -113,7 +121,7 @@ impl Envelope {
     }
 
     /// Reads an envelope; base64 may be of the standard or of the URL-safe alphabet, with padding. Fields that DSSE does
-    /// not know are ignored.
+    /// not know are ignored, if [`Json`] can read them.
     ///
     /// # Errors
     /// [`Malformed`] if it is none, has more than 64 signatures or more than 4 MiB.

@@ -30,6 +30,8 @@ pub struct Evidence<'a> {
     pub proof: &'a [u8],
     /// `certificate.entry`, if it is given apart from the proof; it must be the one in it.
     pub entry: Option<&'a [u8]>,
+    /// `checkpoint`, if it is given apart from the proof; it must be the one in it.
+    pub checkpoint: Option<&'a [u8]>,
 }
 
 /// What was proven, and by whom.
@@ -67,12 +69,15 @@ pub fn verify_certificate(evidence: Evidence<'_>, trust: &Trust) -> Result<Prove
     let statement = Statement::parse(envelope.payload())?;
     let statement_sha256 = sha256(envelope.payload());
 
-    let proof = TlogProof::parse(evidence.proof).map_err(TlogEvidence::Malformed)?;
+    let proof = TlogProof::parse(evidence.proof).map_err(EvidenceError::Proof)?;
     let bytes = proof.extra.as_deref().ok_or(EvidenceError::NoEntry)?;
     if evidence.entry.is_some_and(|entry| entry != bytes) {
         return Err(EvidenceError::OtherEntry);
     }
-    let logged = proof.verify(bytes, &trust.policy).map_err(TlogEvidence::Proof)?;
+    if evidence.checkpoint.is_some_and(|checkpoint| checkpoint != proof.checkpoint.to_string().as_bytes()) {
+        return Err(EvidenceError::OtherCheckpoint);
+    }
+    let logged = proof.verify(bytes, &trust.policy)?;
     let entry = Entry::parse(bytes).map_err(EvidenceError::Entry)?;
     if entry.seq != proof.index {
         return Err(EvidenceError::Misnumbered { seq: entry.seq, index: proof.index });
@@ -109,13 +114,19 @@ pub enum EvidenceError {
     Statement(#[from] StatementError),
     /// The entry is not proven to be in a log to believe.
     #[error("the log does not bear the certificate out")]
-    Log(#[from] TlogEvidence),
+    Log(#[from] TlogProofError),
+    /// The proof can't be read.
+    #[error("the proof can't be read")]
+    Proof(#[source] Malformed),
     /// The proof comes without its entry.
     #[error("the proof does not contain the log entry")]
     NoEntry,
     /// The entry given is not that of the proof.
     #[error("the log entry is not the one in the proof")]
     OtherEntry,
+    /// The checkpoint given is not that of the proof.
+    #[error("the checkpoint is not the one in the proof")]
+    OtherCheckpoint,
     /// The entry can't be read.
     #[error("the log entry can't be read")]
     Entry(#[source] Malformed),
@@ -136,16 +147,4 @@ pub enum EvidenceError {
     /// The statement names another log, or a size that the log had not reached.
     #[error("what the certificate says of the log is not true of it")]
     LogContradicted,
-}
-
-/// What is wrong with a proof of logging.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum TlogEvidence {
-    /// It can't be read.
-    #[error(transparent)]
-    Malformed(Malformed),
-    /// It proves nothing.
-    #[error(transparent)]
-    Proof(TlogProofError),
 }

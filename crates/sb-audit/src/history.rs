@@ -200,8 +200,10 @@ impl Branch {
     fn fit(&self, branch: usize, before: TreeHead, steps: &[Step]) -> Option<Fit> {
         let skipped = usize::try_from(before.size.checked_sub(self.before.tree.len())?).ok()?;
         let (past, rest) = self.steps.split_at_checked(skipped)?;
-        let mut state = self.before.clone();
-        past.iter().for_each(|step| state.take(step, &mut Vec::new()));
+        let mut state = if rest.is_empty() { self.now.clone() } else { self.before.clone() };
+        if !rest.is_empty() {
+            past.iter().for_each(|step| state.take(step, &mut Vec::new()));
+        }
         if state.tree.root() != before.root {
             return None;
         }

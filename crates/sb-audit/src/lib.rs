@@ -23,7 +23,7 @@ mod tlog_proof;
 mod tree;
 mod witness;
 
-pub use evidence::{Evidence, EvidenceError, Proven, TlogEvidence, Trust, verify_certificate};
+pub use evidence::{Evidence, EvidenceError, Proven, Trust, verify_certificate};
 
 pub use document::{Document, DocumentError, DocumentProof};
 pub use envelope::{Envelope, EnvelopeError, EnvelopeSignature, envelope_key_id, pae, spki_der, spki_pem};

@@ -5,6 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use base64ct::{Base64, Encoding};
+use chrono::{DateTime, Utc};
 use sb_crypto::{SigningKey, VerifyingKey, sha256};
 
 use crate::lines::Lines;
@@ -86,8 +87,8 @@ impl VerifierKey {
         [a, b, c, d]
     }
 
-    /// When a cosignature was made, in seconds since 1970, or `None` for a log's signature, if it is good at all.
-    fn verify(&self, text: &str, signature: &[u8]) -> Option<Option<u64>> {
+    /// When a cosignature was made, or `None` for a log's signature, if it is good at all.
+    fn verify(&self, text: &str, signature: &[u8]) -> Option<Option<DateTime<Utc>>> {
         match self.kind {
             SignatureType::Note => {
                 self.key.verify(text.as_bytes(), signature.try_into().ok()?).ok()?;
@@ -95,9 +96,9 @@ impl VerifierKey {
             }
             SignatureType::Cosignature => {
                 let (time, signature) = signature.split_first_chunk()?;
-                let time = u64::from_be_bytes(*time);
-                i64::try_from(time).ok()?;
-                self.key.verify(cosigned(text, time).as_bytes(), signature.try_into().ok()?).ok()?;
+                let seconds = u64::from_be_bytes(*time);
+                let time = DateTime::from_timestamp(i64::try_from(seconds).ok()?, 0)?;
+                self.key.verify(cosigned(text, seconds).as_bytes(), signature.try_into().ok()?).ok()?;
                 Some(Some(time))
             }
         }
@@ -141,8 +142,8 @@ fn is_key_name(name: &str) -> bool {
 }
 
 /// What a cosignature signs.
-fn cosigned(text: &str, time: u64) -> String {
-    format!("cosignature/v1\ntime {time}\n{text}")
+fn cosigned(text: &str, seconds: u64) -> String {
+    format!("cosignature/v1\ntime {seconds}\n{text}")
 }
 
 /// The key of a log.
@@ -198,15 +199,15 @@ impl Cosigner {
         &self.verifier
     }
 
-    /// A `cosignature/v1` over the text of a checkpoint, made at `time`, in seconds since 1970.
+    /// A `cosignature/v1` over the text of a checkpoint, made at `time`; what is below a second is cut off.
     ///
     /// # Panics
-    /// When `time` is above 2⁶³ − 1, which the format forbids.
+    /// When `time` is before 1970, which the format can't say.
     #[must_use]
-    pub fn cosign(&self, text: &str, time: u64) -> NoteSignature {
-        assert!(i64::try_from(time).is_ok(), "a cosignature can't be made at {time}");
-        let signature = self.key.sign(cosigned(text, time).as_bytes());
-        NoteSignature::by(&self.verifier, [&time.to_be_bytes(), signature.as_slice()].concat())
+    pub fn cosign(&self, text: &str, time: DateTime<Utc>) -> NoteSignature {
+        let seconds = u64::try_from(time.timestamp()).expect("a cosignature is made after 1970");
+        let signature = self.key.sign(cosigned(text, seconds).as_bytes());
+        NoteSignature::by(&self.verifier, [&seconds.to_be_bytes(), signature.as_slice()].concat())
     }
 }
 
@@ -343,8 +344,8 @@ impl fmt::Display for Note {
 pub struct Signed<'k> {
     /// By whom.
     pub key: &'k VerifierKey,
-    /// When, in seconds since 1970, if it is a cosignature: what its maker says.
-    pub time: Option<u64>,
+    /// When, if it is a cosignature: what its maker says, to the second.
+    pub time: Option<DateTime<Utc>>,
 }
 
 /// Why a note is not to be believed.

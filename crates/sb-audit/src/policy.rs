@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 
+use chrono::{DateTime, Utc};
+
 use crate::checkpoint::Checkpoint;
 use crate::lines::decimal;
 use crate::malformed::Malformed;
@@ -93,8 +95,9 @@ impl Policy {
         if !self.quorum_met(&self.witnesses.iter().map(cosigned).collect::<Vec<_>>()) {
             return Err(PolicyError::NoQuorum { cosignatures: signed.len() });
         }
-        let witness =
-            |(key, time): (&VerifierKey, Option<u64>)| Some(Cosignature { witness: key.clone(), time: time? });
+        let witness = |(key, time): (&VerifierKey, Option<DateTime<Utc>>)| {
+            Some(Cosignature { witness: key.clone(), time: time? })
+        };
         let cosignatures = signed.iter().filter_map(|signed| witness((signed.key, signed.time))).collect();
         Ok(Believed { checkpoint, log, cosignatures })
     }
@@ -135,8 +138,8 @@ pub struct Believed {
 pub struct Cosignature {
     /// Which.
     pub witness: VerifierKey,
-    /// When, in seconds since 1970, as it says itself.
-    pub time: u64,
+    /// When, as it says itself, to the second.
+    pub time: DateTime<Utc>,
 }
 
 /// Why a policy does not accept a checkpoint.

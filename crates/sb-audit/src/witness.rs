@@ -6,6 +6,7 @@
 
 use std::fmt;
 
+use chrono::{DateTime, Utc};
 use sb_crypto::{Digest, verify_consistency};
 
 use crate::checkpoint::Checkpoint;
@@ -21,6 +22,7 @@ const HASHES_MAX: usize = 63;
 /// A request to a witness: the body of `POST <prefix>/add-checkpoint`.
 ///
 /// ```
+/// use chrono::DateTime;
 /// use sb_audit::{AddCheckpoint, Checkpoint, Cosigner, NoteSigner, TreeHead};
 /// use sb_crypto::{SigningKey, SystemRandom, leaf_hash};
 ///
@@ -33,7 +35,7 @@ const HASHES_MAX: usize = 63;
 /// let request = AddCheckpoint::parse(body.as_bytes())?;
 /// let accepted = request.decide(&[log.verifier().clone()], None).expect("the log has only grown");
 /// // … here it stores `accepted`, and then answers:
-/// let answer = request.cosign(&witness, 1_768_470_000);
+/// let answer = request.cosign(&witness, DateTime::UNIX_EPOCH);
 /// assert_eq!(accepted, head);
 /// assert!(answer.starts_with("— witness.example/w1 "));
 /// # Ok::<(), sb_audit::Malformed>(())
@@ -69,6 +71,12 @@ impl AddCheckpoint {
         let old_size = lines.number(old_size)?;
         let proof = lines.hashes(HASHES_MAX)?;
         Self::new(old_size, proof, Note::parse(lines.rest().as_bytes())?)
+    }
+
+    /// The size that the witness is said to have cosigned last.
+    #[must_use]
+    pub const fn old_size(&self) -> u64 {
+        self.old_size
     }
 
     /// What is to be cosigned.
@@ -107,13 +115,13 @@ impl AddCheckpoint {
         }
     }
 
-    /// The body of the answer 200: the cosignature made at `time`, in seconds since 1970. Call this only when what
-    /// [`decide`](Self::decide) returned is stored.
+    /// The body of the answer 200: the cosignature made at `time`. Call this only when what [`decide`](Self::decide)
+    /// returned is stored.
     ///
     /// # Panics
-    /// When `time` is above 2⁶³ − 1.
+    /// When `time` is before 1970.
     #[must_use]
-    pub fn cosign(&self, witness: &Cosigner, time: u64) -> String {
+    pub fn cosign(&self, witness: &Cosigner, time: DateTime<Utc>) -> String {
         witness.cosign(self.note.text(), time).to_string()
     }
 }

@@ -94,8 +94,8 @@ impl Authorities {
         Ok(Self { roots: Certificate::from_pem(pem)? })
     }
 
-    /// Verifies an authority's answer (`application/timestamp-reply`, a `.tsr` file): that it stamps `message`, is
-    /// signed by a certificate for time stamping only that was valid then, and that one of the roots vouches for that.
+    /// Verifies an authority's answer (`application/timestamp-reply`, a `.tsr` file): that it stamps `message` (of a
+    /// checkpoint its text, as [`Checkpoint`](crate::Checkpoint) displays it, without signatures), is signed by a certificate for time stamping only that was valid then, and that one of the roots vouches for that.
     /// Whether a certificate was revoked is not known here.
     ///
     /// Understood are SHA-256, SHA-384 and SHA-512 with RSA (PKCS #1 v1.5), the first two also with ECDSA on P-256 and

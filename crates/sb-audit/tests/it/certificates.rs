@@ -78,7 +78,10 @@ impl Case {
 
 fn verify(envelope: &Envelope, proof: &TlogProof, trust: &Trust) -> Result<Proven, EvidenceError> {
     let (envelope, proof) = (envelope.to_json().to_string(), proof.to_string());
-    verify_certificate(Evidence { envelope: envelope.as_bytes(), proof: proof.as_bytes(), entry: None }, trust)
+    verify_certificate(
+        Evidence { envelope: envelope.as_bytes(), proof: proof.as_bytes(), entry: None, checkpoint: None },
+        trust,
+    )
 }
 
 #[test]
@@ -94,9 +97,9 @@ fn without_a_witness_it_is_proven_but_not_witnessed() {
 fn a_witness_and_a_second_signature_can_come_later() {
     let mut case = case();
     case.quorum = "w";
-    assert!(matches!(case.verify(), Err(EvidenceError::Log(TlogEvidence::Proof(TlogProofError::Policy(_))))));
+    assert!(matches!(case.verify(), Err(EvidenceError::Log(TlogProofError::Policy(_)))));
     let (mut envelope, mut proof) = case.files();
-    let signature = witness("w").cosign(proof.checkpoint.text(), 99);
+    let signature = witness("w").cosign(proof.checkpoint.text(), at(99));
     proof.checkpoint.add(signature);
     envelope.sign(&key("officer"));
     let trust = Trust { threshold: 2, ..case.trust() };
@@ -143,17 +146,21 @@ fn each_part_that_does_not_hold_is_named() {
     let bare = TlogProof { extra: None, ..proof.clone() };
     assert_eq!(verify(&envelope, &bare, &trust), Err(EvidenceError::NoEntry));
     let moved = TlogProof { index: 1, ..proof.clone() };
-    assert!(matches!(verify(&envelope, &moved, &trust), Err(EvidenceError::Log(TlogEvidence::Proof(_)))));
+    assert!(matches!(verify(&envelope, &moved, &trust), Err(EvidenceError::Log(TlogProofError::NotIncluded { .. }))));
     let other = TlogProof { extra: Some(b"{}".to_vec()), ..proof.clone() };
     assert!(matches!(verify(&envelope, &other, &trust), Err(EvidenceError::Log(_))));
 
     let text = envelope.to_json().to_string();
-    let given = |envelope, proof, entry| verify_certificate(Evidence { envelope, proof, entry }, &trust);
+    let given =
+        |envelope, proof, entry| verify_certificate(Evidence { envelope, proof, entry, checkpoint: None }, &trust);
     let proof_text = proof.to_string();
     let (good, entry) = (text.as_bytes(), proof.extra.as_deref());
     assert!(given(good, proof_text.as_bytes(), entry).is_ok());
     assert_eq!(given(good, proof_text.as_bytes(), Some(b"{}")), Err(EvidenceError::OtherEntry));
-    assert!(matches!(given(good, b"no proof", None), Err(EvidenceError::Log(TlogEvidence::Malformed(_)))));
+    let checkpoint = Some(b"an older one".as_slice());
+    let older = Evidence { envelope: good, proof: proof_text.as_bytes(), entry: None, checkpoint };
+    assert_eq!(verify_certificate(older, &trust), Err(EvidenceError::OtherCheckpoint));
+    assert!(matches!(given(good, b"no proof", None), Err(EvidenceError::Proof(_))));
     assert!(matches!(given(b"{", proof_text.as_bytes(), None), Err(EvidenceError::Certificate(_))));
 }
 

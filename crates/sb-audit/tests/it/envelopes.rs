@@ -32,6 +32,7 @@ fn nobody_is_never_enough() {
 #[test]
 fn key_ids_are_not_believed() {
     let a = key("a").public();
+    assert_eq!(envelope(&["a"]).signatures(), [EnvelopeSignature::by(&key("a"), TYPE, &[0xfb, 0xff, 0xfe])]);
     let mut forged = envelope(&[]);
     let key_id = envelope_key_id(&a).to_string();
     forged.add(EnvelopeSignature { key_id, bytes: key("b").sign(&pae(TYPE, forged.payload())).to_vec() });

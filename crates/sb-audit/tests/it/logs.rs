@@ -215,7 +215,7 @@ fn what_a_log_must_not_sign_is_refused_though_it_is_signed() {
     assert!(matches!(error(0, 0, &[entry(0)], &extended), BatchError::OtherLog { .. }));
 
     let mut cosigned = good.clone();
-    cosigned.add(super::witness("w").cosign(good.text(), 1));
+    cosigned.add(super::witness("w").cosign(good.text(), at(1)));
     assert!(matches!(error(0, 0, &[entry(0)], &cosigned), BatchError::Malformed(_)));
     let mut long = forged(0, 0, &[entry(0)], &good);
     long[8] = 0xff;

@@ -33,6 +33,7 @@ fn witness(name: &str) -> Cosigner {
     Cosigner::new(name, key(name)).unwrap()
 }
 
+/// So many seconds after some moment.
 fn at(seconds: i64) -> DateTime<Utc> {
     DateTime::from_timestamp(1_768_468_000 + seconds, 0).unwrap()
 }

@@ -1,11 +1,12 @@
 //! Signed notes, their keys, checkpoints.
 
 use base64ct::{Base64, Encoding};
+use chrono::{DateTime, Utc};
 use proptest::prelude::*;
 use sb_audit::*;
 use sb_crypto::sha256;
 
-use super::{key, log_key, witness};
+use super::{at, key, log_key, witness};
 
 const TEXT: &str = "first\n\nthird\n";
 
@@ -16,7 +17,7 @@ fn note() -> Note {
 #[test]
 fn a_note_reads_back_with_empty_lines_and_all_signatures() {
     let mut note = note();
-    note.add(witness("w1").cosign(TEXT, 5));
+    note.add(witness("w1").cosign(TEXT, at(5)));
     assert_eq!(note.to_string().lines().count(), 6);
     let read = Note::parse(note.to_string().as_bytes()).unwrap();
     assert_eq!(read, note);
@@ -28,7 +29,7 @@ fn a_note_reads_back_with_empty_lines_and_all_signatures() {
 fn unknown_signatures_are_ignored_and_known_bad_ones_are_not() {
     let (log, w1, w2) = (log_key(), witness("w1"), witness("w2"));
     let mut note = note();
-    note.add(w1.cosign("another text\n", 5));
+    note.add(w1.cosign("another text\n", at(5)));
     assert_eq!(note.verify([log.verifier()]).unwrap().len(), 1);
     assert_eq!(note.verify([log.verifier(), w2.verifier()]).unwrap().len(), 1);
     let bad = NoteError::BadSignature { name: "w1".to_owned() };
@@ -103,20 +104,22 @@ fn what_is_no_note_is_refused() {
 fn a_cosignature_has_a_time_that_fits() {
     let text = "text\n";
     let w1 = witness("w1");
-    let last = i64::MAX as u64;
-    let note = Note::new(text, w1.cosign(text, last)).unwrap();
-    assert_eq!(note.verify([w1.verifier()]).unwrap()[0].time, Some(last));
-    let time = last + 1;
-    let signature = key("w1").sign(format!("cosignature/v1\ntime {time}\n{text}").as_bytes());
-    let line = Base64::encode_string(&[&w1.verifier().id(), time.to_be_bytes().as_slice(), &signature].concat());
-    let note = Note::parse(format!("{text}\n— w1 {line}\n").as_bytes()).unwrap();
-    assert!(matches!(note.verify([w1.verifier()]), Err(NoteError::BadSignature { .. })));
+    for time in [DateTime::UNIX_EPOCH, DateTime::from_timestamp(DateTime::<Utc>::MAX_UTC.timestamp(), 0).unwrap()] {
+        let note = Note::new(text, w1.cosign(text, time)).unwrap();
+        assert_eq!(note.verify([w1.verifier()]).unwrap()[0].time, Some(time));
+    }
+    for seconds in [i64::MAX as u64, u64::MAX] {
+        let signature = key("w1").sign(format!("cosignature/v1\ntime {seconds}\n{text}").as_bytes());
+        let line = Base64::encode_string(&[&w1.verifier().id(), seconds.to_be_bytes().as_slice(), &signature].concat());
+        let note = Note::parse(format!("{text}\n— w1 {line}\n").as_bytes()).unwrap();
+        assert!(matches!(note.verify([w1.verifier()]), Err(NoteError::BadSignature { .. })));
+    }
 }
 
 #[test]
-#[should_panic(expected = "can't be made at 18446744073709551615")]
-fn a_cosignature_at_no_time_is_a_mistake() {
-    let _ = witness("w1").cosign("text\n", u64::MAX);
+#[should_panic(expected = "a cosignature is made after 1970")]
+fn a_cosignature_before_1970_is_a_mistake() {
+    let _ = witness("w1").cosign("text\n", at(-3_000_000_000));
 }
 
 #[test]
@@ -168,7 +171,8 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 32, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_note_reads_back(text in "([ -~é]{0,20}\n){1,6}", time in 0..=i64::MAX as u64) {
+    fn any_note_reads_back(text in "([ -~é]{0,20}\n){1,6}", seconds in 0..8_000_000_000_000_i64) {
+        let time = DateTime::from_timestamp(seconds, 0).unwrap();
         let mut note = Note::new(&text, log_key().sign(&text)).unwrap();
         note.add(witness("w").cosign(&text, time));
         let read = Note::parse(note.to_string().as_bytes()).unwrap();

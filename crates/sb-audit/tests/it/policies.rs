@@ -3,7 +3,7 @@
 use sb_audit::*;
 use sb_crypto::leaf_hash;
 
-use super::{key, log_key, witness};
+use super::{at, key, log_key, witness};
 
 /// A policy file: a log, six witnesses, and these lines.
 fn file(lines: &str) -> String {
@@ -21,7 +21,7 @@ fn policy(lines: &str) -> Result<Policy, Malformed> {
 fn cosigned(names: &[&str]) -> Note {
     let mut note = Checkpoint::of(&log_key(), TreeHead { size: 1, root: leaf_hash(b"entry") });
     for name in names {
-        note.add(witness(name).cosign(note.text(), 7));
+        note.add(witness(name).cosign(note.text(), at(7)));
     }
     note
 }
@@ -48,7 +48,7 @@ fn a_quorum_of_groups_of_groups() {
         assert_eq!(believed.is_ok(), met, "{names:?}");
         if let Ok(believed) = believed {
             assert_eq!(believed.cosignatures.len(), names.len());
-            assert!(believed.cosignatures.iter().all(|cosignature| cosignature.time == 7));
+            assert!(believed.cosignatures.iter().all(|cosignature| cosignature.time == at(7)));
         }
     }
     let error = policy.check(&cosigned(&["X1", "Y1"])).unwrap_err();
@@ -88,7 +88,7 @@ fn only_a_log_of_the_policy_is_believed_and_only_under_its_name() {
 fn a_bad_cosignature_by_a_known_witness_spoils_the_checkpoint() {
     let policy = policy("quorum none").unwrap();
     let mut note = cosigned(&["X1"]);
-    note.add(witness("X2").cosign("another text\n", 7));
+    note.add(witness("X2").cosign("another text\n", at(7)));
     assert_eq!(policy.check(&note), Err(NoteError::BadSignature { name: "X2".to_owned() }.into()));
 }
 

@@ -1,6 +1,7 @@
 //! The vectors of the design, made by `tests/vectors/gen.py` with other code than ours: every value, and every negative.
 
 use base64ct::{Base64, Encoding};
+use chrono::DateTime;
 use sb_audit::*;
 use sb_crypto::{Digest, TreeHasher, VerifyingKey, leaf_hash, node_hash, sha256, verify_consistency, verify_inclusion};
 use serde_json::Value;
@@ -55,7 +56,8 @@ fn trust() -> Trust {
 }
 
 fn evidence() -> Evidence<'static> {
-    Evidence { envelope: ENVELOPE, proof: PROOF, entry: Some(vector!("certificate.entry")) }
+    let entry = Some(vector!("certificate.entry"));
+    Evidence { envelope: ENVELOPE, proof: PROOF, entry, checkpoint: Some(CHECKPOINT) }
 }
 
 #[test]
@@ -129,7 +131,7 @@ fn the_checkpoint_with_both_signatures() {
     let log = NoteSigner::new(LOG, key(LOG)).unwrap();
     let witness = Cosigner::new(WITNESS, key(WITNESS)).unwrap();
     let mut note = Checkpoint::of(&log, TreeHead { size: 13, root: root(&leaves()) });
-    let time = vectors()["log"]["cosig_time"].as_u64().unwrap();
+    let time = DateTime::from_timestamp(vectors()["log"]["cosig_time"].as_i64().unwrap(), 0).unwrap();
     note.add(witness.cosign(note.text(), time));
     assert_eq!(note.to_string().as_bytes(), CHECKPOINT);
     assert_eq!(note.to_string(), vectors()["log"]["checkpoint"]);
@@ -201,7 +203,7 @@ fn the_evidence_proves_what_it_should() {
     assert_eq!(proven.entry.seq, 6);
     assert_eq!(proven.logged.log.name(), LOG);
     assert_eq!(proven.logged.cosignatures[0].witness.name(), WITNESS);
-    assert_eq!(proven.logged.cosignatures[0].time, 1_768_470_000);
+    assert_eq!(proven.logged.cosignatures[0].time.timestamp(), 1_768_470_000);
     assert!(proven.is_witnessed());
 }
 

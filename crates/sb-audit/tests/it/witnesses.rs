@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use sb_audit::*;
 use sb_crypto::{Digest, TreeHasher, leaf_hash};
 
-use super::{key, log_key, witness};
+use super::{at, key, log_key, witness};
 
 fn root(size: u64) -> Digest {
     let mut tree = TreeHasher::new();
@@ -42,10 +42,10 @@ fn a_log_that_only_grows_is_cosigned_again_and_again() {
         let sent = request(old, new).to_string();
         let request = AddCheckpoint::parse(sent.as_bytes()).unwrap();
         assert_eq!(request.to_string(), sent);
-        assert_eq!(request.checkpoint().head(), head(new));
+        assert_eq!((request.old_size(), request.checkpoint().head()), (old, head(new)));
         latest = Some(decide(&request, latest).unwrap());
         assert_eq!(latest, Some(head(new)));
-        let answer = request.cosign(&witness("w1"), 17);
+        let answer = request.cosign(&witness("w1"), at(17));
         let note = Checkpoint::of(&log_key(), head(new));
         let [cosignature] =
             &parse_cosignatures(answer.as_bytes(), &note, &[witness("w1").verifier().clone()]).unwrap()[..]
@@ -143,10 +143,10 @@ fn of_an_answer_only_known_witnesses_are_used() {
     let request = request(0, 1);
     let note = Checkpoint::of(&log_key(), head(1));
     let keys = [witness("w1").verifier().clone()];
-    let answer = request.cosign(&witness("w2"), 1) + &request.cosign(&witness("w1"), 2);
+    let answer = request.cosign(&witness("w2"), at(1)) + &request.cosign(&witness("w1"), at(2));
     let known = parse_cosignatures(answer.as_bytes(), &note, &keys).unwrap();
     assert_eq!(known.iter().map(NoteSignature::name).collect::<Vec<_>>(), ["w1"]);
-    let unknown = request.cosign(&witness("w2"), 1);
+    let unknown = request.cosign(&witness("w2"), at(1));
     let error = parse_cosignatures(unknown.as_bytes(), &note, &keys).unwrap_err();
     assert_eq!(error, WitnessError::Signature(NoteError::Unsigned));
     let other = Checkpoint::of(&log_key(), head(2));
