@@ -168,7 +168,7 @@ impl History {
             self.findings.push(Finding::Unconnected { first });
         } else if first > 0 {
             let from = self.branches.iter().map(|branch| branch.now.tree.len()).max().unwrap_or(0);
-            self.findings.push(Finding::Gap { from: from.min(first), to: first });
+            self.findings.push(Finding::Gap { from, to: first });
         }
         let before = State { tree: batch.tree_before().clone(), start: first, ..State::default() };
         let mut now = before.clone();

@@ -130,19 +130,23 @@ impl fmt::Display for Json {
 
 fn write_text(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
     f.write_str("\"")?;
-    for character in text.chars() {
-        match character {
-            '"' => f.write_str("\\\""),
-            '\\' => f.write_str("\\\\"),
-            '\u{8}' => f.write_str("\\b"),
-            '\u{c}' => f.write_str("\\f"),
-            '\n' => f.write_str("\\n"),
-            '\r' => f.write_str("\\r"),
-            '\t' => f.write_str("\\t"),
-            '\0'..='\u{1f}' => write!(f, "\\u{:04x}", u32::from(character)),
-            _ => write!(f, "{character}"),
+    let mut rest = text;
+    while let Some(at) = rest.find(|character| matches!(character, '"' | '\\' | '\0'..='\u{1f}')) {
+        let (plain, special) = rest.split_at(at);
+        f.write_str(plain)?;
+        match special.as_bytes()[0] {
+            b'"' => f.write_str("\\\""),
+            b'\\' => f.write_str("\\\\"),
+            0x08 => f.write_str("\\b"),
+            0x0c => f.write_str("\\f"),
+            b'\n' => f.write_str("\\n"),
+            b'\r' => f.write_str("\\r"),
+            b'\t' => f.write_str("\\t"),
+            control => write!(f, "\\u{control:04x}"),
         }?;
+        rest = &special[1..];
     }
+    f.write_str(rest)?;
     f.write_str("\"")
 }
 

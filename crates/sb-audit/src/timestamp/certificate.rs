@@ -51,8 +51,8 @@ impl Certificate {
         self.parsed.tbs_certificate().issuer().to_string()
     }
 
-    pub(super) fn hash(&self, hash: X509Hash) -> Vec<u8> {
-        hash.hash(&self.der)
+    pub(super) fn der(&self) -> &[u8] {
+        &self.der
     }
 
     /// Whether it is the one with this issuer, in DER, and this content of a serial number.
@@ -100,9 +100,11 @@ impl Certificate {
     fn is_signed_by(&self, issuer: &Self) -> bool {
         let Ok(whole) = Element::only(NAME, &self.der) else { return false };
         let Ok(signed) = whole.elements(NAME).expect(Tag::Sequence) else { return false };
-        let oid = self.parsed.signature_algorithm().oid.to_string();
+        let algorithm = self.parsed.signature_algorithm();
+        let oid = algorithm.oid.to_string();
         let Some(signature) = self.parsed.signature().as_bytes() else { return false };
-        issuer.verify(&oid, None, signed.whole, signature).is_ok()
+        let same_within = algorithm == self.parsed.tbs_certificate().signature();
+        same_within && issuer.verify(&oid, None, signed.whole, signature).is_ok()
     }
 
     /// Checks a signature made with its key by the algorithm with this object identifier; some need the hash besides.
@@ -148,9 +150,14 @@ impl Certificate {
         extensions.any(|extension| extension.extn_id == oid && extension.critical)
     }
 
-    /// Whether there is nothing critical in it that is not looked at here.
+    /// Whether what is looked at here can be read, and nothing else in it is critical.
     fn is_understood(&self) -> bool {
-        let mut extensions = self.parsed.tbs_certificate().extensions().into_iter().flatten();
-        extensions.all(|extension| !extension.critical || UNDERSTOOD.contains(&extension.extn_id.to_string().as_str()))
+        let tbs = self.parsed.tbs_certificate();
+        let known = |oid: ObjectIdentifier| UNDERSTOOD.contains(&oid.to_string().as_str());
+        let mut extensions = tbs.extensions().into_iter().flatten();
+        extensions.all(|extension| !extension.critical || known(extension.extn_id))
+            && tbs.get_extension::<BasicConstraints>().is_ok()
+            && tbs.get_extension::<KeyUsage>().is_ok()
+            && tbs.get_extension::<ExtendedKeyUsage>().is_ok()
     }
 }

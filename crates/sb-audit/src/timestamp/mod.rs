@@ -223,6 +223,16 @@ mod tests {
     }
 
     #[test]
+    fn an_extension_that_can_not_be_read_is_not_passed_over() {
+        let certificate = &Certificate::from_pem(include_bytes!("../../tests/data/tsa/purposes/tsa.pem")).unwrap()[0];
+        let mut der = certificate.der().to_vec();
+        let key_usage = [0x06, 0x03, 0x55, 0x1d, 0x0f, 0x01, 0x01, 0xff, 0x04, 0x04, 0x03];
+        let at = der.windows(key_usage.len()).position(|window| window == key_usage).unwrap();
+        der[at + key_usage.len() - 1] = 0x04;
+        assert!(Certificate::parse(&der).unwrap().check_is_authority().is_err());
+    }
+
+    #[test]
     fn certificates_are_valid_for_a_while() {
         let token = Token::parse(STAMP).unwrap();
         let signer = token.verify_signature().unwrap();

@@ -135,7 +135,7 @@ impl<'a> Token<'a> {
             None => X509Hash::Sha256,
         };
         let bound = first.expect(Tag::OctetString)?.content;
-        if bound == certificate.hash(hash) { Ok(()) } else { Err(TimeStampError::NoCertificate) }
+        if bound == hash.hash(certificate.der()) { Ok(()) } else { Err(TimeStampError::NoCertificate) }
     }
 
     /// The one value of the one attribute of this type.
