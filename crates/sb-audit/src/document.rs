@@ -77,6 +77,18 @@ fn decode_path(path: &str) -> Option<Vec<u8>> {
 /// The place of a document in the document tree of its snapshot.
 ///
 /// Its file has a line `sb-doc-proof@v1`, one `index N`, and then one base64 hash a line, from the leaf upwards.
+///
+/// ```
+/// use sb_audit::{DocumentProof, DocumentTree};
+/// use sb_crypto::{inclusion_proof, leaf_hash, node_hash};
+///
+/// let leaf = br#"{"id":"5f","mtime":"2025-03-14T09:00:00.000000000Z","path":"/2024/1120-S.pdf","salt":"0123456789abcdef0123456789abcdef","sha256":"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad","size":3,"v":"sb-doc/v1"}"#;
+/// let leaves = [leaf_hash(b"a leaf that is not shown"), leaf_hash(leaf)];
+/// let tree = DocumentTree { size: 2, root: node_hash(&leaves[0], &leaves[1]) }; // from a certificate
+/// let proof = DocumentProof { index: 1, path: inclusion_proof(&leaves, 1) };
+/// assert_eq!(proof.verify(leaf, &tree)?.path, b"/2024/1120-S.pdf");
+/// # Ok::<(), sb_audit::DocumentError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DocumentProof {
     /// Which leaf, from 0.

@@ -54,6 +54,15 @@ fn nonce_bytes(nonce: u64) -> Vec<u8> {
 }
 
 /// Root certificates whose time stamps are believed.
+///
+/// ```
+/// use sb_audit::Authorities;
+/// # macro_rules! read { ($name:literal) => { include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/rfc3161/", $name)) } }
+/// let (roots, stamp, text) = (read!("ca.pem"), read!("body.tsr"), read!("body"));
+/// let stamp = Authorities::from_pem(roots)?.verify(stamp, text)?;
+/// assert_eq!(stamp.time.to_rfc3339(), "2026-11-21T05:42:50+00:00");
+/// # Ok::<(), sb_audit::TimeStampError>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Authorities {
     roots: Vec<Certificate>,
