@@ -17,6 +17,7 @@ mod sign;
 mod slot;
 mod stretch;
 mod written_key;
+mod x509;
 
 pub use derive::{commitment, derive};
 pub use digest::{Digest, HashAlgorithm, KeyedHash, Sha256, sha256};
@@ -34,6 +35,7 @@ pub use sign::{SigningKey, VerifyingKey};
 pub use slot::{Credential, Lock, SealedSlot, SlotMethod, open_slot, seal_slot};
 pub use stretch::Kdf;
 pub use written_key::{KeyFile, RecoveryKey};
+pub use x509::{X509Hash, X509Signature};
 
 /// Shortcuts for the tests of other crates.
 #[cfg(any(test, feature = "testing"))]

@@ -51,6 +51,20 @@ impl TreeHasher {
         Self { peaks: Vec::new(), len: 0 }
     }
 
+    /// Goes on with a tree of `len` leaves, whose [`peaks`](Self::peaks) were kept; `None` if there are too few or too
+    /// many of them.
+    #[must_use]
+    pub fn from_peaks(len: u64, peaks: Vec<Digest>) -> Option<Self> {
+        (peaks.len() == len.count_ones() as usize).then_some(Self { peaks, len })
+    }
+
+    /// The roots of the full subtrees from left to right, one for each bit set in [`len`](Self::len), the highest
+    /// first: all that has to be kept to append more leaves.
+    #[must_use]
+    pub fn peaks(&self) -> &[Digest] {
+        &self.peaks
+    }
+
     /// Appends a leaf, given by its [`leaf_hash`].
     pub fn push(&mut self, leaf: Digest) {
         let mut peak = leaf;
@@ -296,6 +310,21 @@ mod tests {
             tree.push(*leaf);
             assert!(tree.peaks.len() <= 9);
         }
+    }
+
+    #[test]
+    fn a_tree_goes_on_from_its_peaks() {
+        let leaves = leaves(40);
+        for size in 0..40 {
+            let mut tree = TreeHasher::new();
+            tree.extend(leaves[..size].iter().copied());
+            let len = tree.len();
+            let mut other = TreeHasher::from_peaks(len, tree.peaks().to_vec()).unwrap();
+            other.extend(leaves[size..].iter().copied());
+            assert_eq!(other.root(), defined_root(&leaves));
+            assert!(TreeHasher::from_peaks(len, [tree.peaks(), &leaves[..1]].concat()).is_none());
+        }
+        assert!(TreeHasher::from_peaks(3, leaves[..1].to_vec()).is_none());
     }
 
     #[test]

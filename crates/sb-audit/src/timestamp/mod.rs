@@ -1,0 +1,271 @@
+//! Time stamps (RFC 3161, RFC 5816): an authority signs that a message existed at a time.
+//!
+//! What is stamped is the text of a checkpoint, so that cosignatures added later do not invalidate it.
+
+mod certificate;
+mod elements;
+mod token;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use sb_crypto::{X509Hash, sha256};
+
+use certificate::Certificate;
+use token::Token;
+
+use crate::malformed::Malformed;
+
+const FORMAT: &str = "time stamp";
+/// Between the authority's certificate and the root's.
+const INTERMEDIATES_MAX: usize = 6;
+/// What stands before the hash in a request: version 1, and SHA-256 as the algorithm of the imprint.
+const REQUEST_HEAD: [u8; 22] = [
+    0x02, 0x01, 0x01, 0x30, 0x31, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01, 0x05,
+    0x00, 0x04, 0x20,
+];
+
+/// The request to send to an authority (`application/timestamp-query`): for the SHA-256 of `message`, with the
+/// authority's certificate in the answer. A nonce, new for each request, shows that the answer is none from before.
+///
+/// ```
+/// let request = sb_audit::time_stamp_request(b"a checkpoint", Some(7));
+/// assert_eq!(request[..2], [0x30, request.len() as u8 - 2]);
+/// ```
+#[must_use]
+pub fn time_stamp_request(message: &[u8], nonce: Option<u64>) -> Vec<u8> {
+    let mut body = Vec::from(REQUEST_HEAD);
+    body.extend(sha256(message).as_bytes());
+    if let Some(nonce) = nonce {
+        let bytes = nonce_bytes(nonce);
+        body.extend([0x02, u8::try_from(bytes.len()).expect("at most 9 bytes")]);
+        body.extend(bytes);
+    }
+    body.extend([0x01, 0x01, 0xff]);
+    let mut request = vec![0x30, u8::try_from(body.len()).expect("at most 70 bytes")];
+    request.extend(body);
+    request
+}
+
+/// A number as the content of a DER INTEGER: no leading zeros but one where the highest bit is set.
+fn nonce_bytes(nonce: u64) -> Vec<u8> {
+    let bytes = [&[0], nonce.to_be_bytes().as_slice()].concat();
+    let is_needless = |pair: &[u8]| pair[0] == 0 && pair[1] < 0x80;
+    let needless = bytes.windows(2).take_while(|pair| is_needless(pair)).count();
+    bytes[needless..].to_vec()
+}
+
+/// Root certificates whose time stamps are believed.
+///
+/// ```
+/// use sb_audit::Authorities;
+/// # macro_rules! read { ($name:literal) => { include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/rfc3161/", $name)) } }
+/// let (roots, stamp, text) = (read!("ca.pem"), read!("body.tsr"), read!("body"));
+/// let stamp = Authorities::from_pem(roots)?.verify(stamp, text)?;
+/// assert_eq!(stamp.time.to_rfc3339(), "2026-11-21T05:42:50+00:00");
+/// # Ok::<(), sb_audit::TimeStampError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Authorities {
+    roots: Vec<Certificate>,
+}
+
+/// What an authority has signed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TimeStamp {
+    /// When the message existed already, to the second or finer.
+    pub time: DateTime<Utc>,
+    /// How far that may be off either way, if the authority says.
+    pub accuracy: Option<TimeDelta>,
+    /// The subject of the certificate it was signed with.
+    pub authority: String,
+    /// The policy it was issued under, as a dotted object identifier.
+    pub policy: String,
+    /// The authority's serial number for it, big-endian.
+    pub serial: Vec<u8>,
+    /// The nonce of the request, if it had one, as the content of a DER INTEGER; see [`answers`](Self::answers).
+    pub nonce: Option<Vec<u8>>,
+}
+
+impl TimeStamp {
+    /// Whether it was made for the request with this nonce.
+    #[must_use]
+    pub fn answers(&self, nonce: u64) -> bool {
+        self.nonce.as_ref().is_some_and(|found| *found == nonce_bytes(nonce))
+    }
+}
+
+impl Authorities {
+    /// Reads the root certificates from PEM, one or more.
+    ///
+    /// # Errors
+    /// [`TimeStampError::Malformed`] if there are none, or other things.
+    pub fn from_pem(pem: &[u8]) -> Result<Self, TimeStampError> {
+        Ok(Self { roots: Certificate::from_pem(pem)? })
+    }
+
+    /// Verifies an authority's answer (`application/timestamp-reply`, a `.tsr` file): that it stamps `message` (of a
+    /// checkpoint its text, as [`Checkpoint`](crate::Checkpoint) displays it, without signatures), is signed by a certificate for time stamping only that was valid then, and that one of the roots vouches for that.
+    /// Whether a certificate was revoked is not known here.
+    ///
+    /// Understood are SHA-256, SHA-384 and SHA-512 with RSA (PKCS #1 v1.5), the first two also with ECDSA on P-256 and
+    /// P-384; and `SigningCertificateV2` attributes (RFC 5035), not those that use SHA-1.
+    ///
+    /// # Errors
+    /// [`TimeStampError`].
+    pub fn verify(&self, response: &[u8], message: &[u8]) -> Result<TimeStamp, TimeStampError> {
+        let token = Token::parse(response)?;
+        let signer = token.verify_signature()?;
+        let info = token.info()?;
+        if info.hash.hash(message) != info.imprint {
+            return Err(TimeStampError::OtherMessage);
+        }
+        signer.check_is_authority()?;
+        self.vouch(signer, token.certificates(), info.time)?;
+        Ok(TimeStamp {
+            time: info.time,
+            accuracy: info.accuracy,
+            authority: signer.subject(),
+            policy: info.policy,
+            serial: info.serial,
+            nonce: info.nonce,
+        })
+    }
+
+    /// Follows the issuers from `signer` up to a root.
+    fn vouch(&self, signer: &Certificate, others: &[Certificate], time: DateTime<Utc>) -> Result<(), TimeStampError> {
+        let mut below = signer;
+        for intermediates in 0..=INTERMEDIATES_MAX {
+            below.check_valid_at(time)?;
+            if self.roots.contains(below) {
+                return Ok(());
+            }
+            let issued = |issuer: &&Certificate| below.is_issued_by(issuer, intermediates);
+            if let Some(root) = self.roots.iter().find(issued) {
+                return root.check_valid_at(time);
+            }
+            let issuer = others.iter().find(issued);
+            below = issuer.ok_or_else(|| TimeStampError::Untrusted { issuer: below.issuer() })?;
+        }
+        Err(TimeStampError::Untrusted { issuer: below.issuer() })
+    }
+}
+
+/// Why a time stamp is not to be believed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TimeStampError {
+    /// The bytes are no answer of an authority, or no certificate.
+    #[error(transparent)]
+    Malformed(#[from] Malformed),
+    /// The authority did not stamp anything.
+    #[error("the authority refused to make a time stamp, status {status}")]
+    Refused {
+        /// The `PKIStatus` of RFC 3161 §2.4.2.
+        status: u8,
+    },
+    /// It stamps something else.
+    #[error("the time stamp is of another message")]
+    OtherMessage,
+    /// It uses an algorithm that is not understood here.
+    #[error("time stamps that use the algorithm {oid} are not understood")]
+    UnknownAlgorithm {
+        /// Its object identifier.
+        oid: String,
+    },
+    /// The certificate it is signed with is not in it, or not bound to it.
+    #[error("the time stamp does not contain the certificate that it was signed with")]
+    NoCertificate,
+    /// The signature is bad.
+    #[error("the time stamp's signature does not match")]
+    BadSignature,
+    /// The certificate it is signed with is not for time stamps, or for other things too.
+    #[error("the certificate of `{subject}` is not one for time stamps")]
+    NotAnAuthority {
+        /// The certificate's subject.
+        subject: String,
+    },
+    /// A certificate was not valid yet, or no longer, at the time in the stamp.
+    #[error("the certificate of `{subject}` was not valid at the time of the stamp")]
+    NotValidThen {
+        /// The certificate's subject.
+        subject: String,
+    },
+    /// No root vouches for it.
+    #[error("no trusted root vouches for certificates of `{issuer}`")]
+    Untrusted {
+        /// The issuer that is not known, or may not issue this.
+        issuer: String,
+    },
+}
+
+/// The hash algorithm with this object identifier.
+fn hash_algorithm(oid: &str) -> Result<X509Hash, TimeStampError> {
+    match oid {
+        "2.16.840.1.101.3.4.2.1" => Ok(X509Hash::Sha256),
+        "2.16.840.1.101.3.4.2.2" => Ok(X509Hash::Sha384),
+        "2.16.840.1.101.3.4.2.3" => Ok(X509Hash::Sha512),
+        _ => Err(TimeStampError::UnknownAlgorithm { oid: oid.to_owned() }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STAMP: &[u8] = include_bytes!("../../tests/data/tsa/p256.tsr");
+    const ROOT: &[u8] = include_bytes!("../../tests/data/tsa/p256-root.pem");
+
+    #[test]
+    fn only_a_certificate_for_time_stamps_alone_may_make_them() {
+        for (pem, may) in [
+            (include_bytes!("../../tests/data/tsa/purposes/tsa.pem").as_slice(), true),
+            (include_bytes!("../../tests/data/tsa/purposes/plain.pem"), false),
+            (include_bytes!("../../tests/data/tsa/purposes/uncritical.pem"), false),
+            (include_bytes!("../../tests/data/tsa/purposes/several.pem"), false),
+            (include_bytes!("../../tests/data/tsa/purposes/encipher.pem"), false),
+            (include_bytes!("../../tests/data/tsa/purposes/constrained.pem"), false),
+            (ROOT, false),
+        ] {
+            let certificate = &Certificate::from_pem(pem).unwrap()[0];
+            assert_eq!(certificate.check_is_authority().is_ok(), may, "{}", certificate.subject());
+        }
+    }
+
+    #[test]
+    fn an_extension_that_can_not_be_read_is_not_passed_over() {
+        let certificate = &Certificate::from_pem(include_bytes!("../../tests/data/tsa/purposes/tsa.pem")).unwrap()[0];
+        let mut der = certificate.der().to_vec();
+        let key_usage = [0x06, 0x03, 0x55, 0x1d, 0x0f, 0x01, 0x01, 0xff, 0x04, 0x04, 0x03];
+        let at = der.windows(key_usage.len()).position(|window| window == key_usage).unwrap();
+        der[at + key_usage.len() - 1] = 0x04;
+        assert!(Certificate::parse(&der).unwrap().check_is_authority().is_err());
+    }
+
+    #[test]
+    fn certificates_are_valid_for_a_while() {
+        let token = Token::parse(STAMP).unwrap();
+        let signer = token.verify_signature().unwrap();
+        let roots = Authorities::from_pem(ROOT).unwrap();
+        let then = token.info().unwrap().time;
+        let vouch = |roots: &Authorities, time| roots.vouch(signer, token.certificates(), time);
+        assert_eq!(vouch(&roots, then), Ok(()));
+        let not_then = Err(TimeStampError::NotValidThen { subject: "CN=p256".to_owned() });
+        assert_eq!(vouch(&roots, then - TimeDelta::days(1)), not_then);
+        assert_eq!(vouch(&roots, then + TimeDelta::days(40_000)), not_then);
+        // A certificate that is itself believed needs nobody to vouch for it.
+        assert_eq!(vouch(&Authorities { roots: vec![signer.clone()] }, then), Ok(()));
+    }
+
+    #[test]
+    fn numbers_are_written_as_short_as_they_can_be() {
+        for (nonce, bytes) in [
+            (0, vec![0]),
+            (0x7f, vec![0x7f]),
+            (0x80, vec![0, 0x80]),
+            (0x1234, vec![0x12, 0x34]),
+            (u64::MAX, [vec![0], vec![0xff; 8]].concat()),
+        ] {
+            assert_eq!(nonce_bytes(nonce), bytes);
+        }
+    }
+}
