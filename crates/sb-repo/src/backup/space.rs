@@ -10,7 +10,7 @@ use crate::vault::Vault;
 /// Free bytes that a run needs to begin, unless the caller says otherwise.
 const FREE_MIN: u64 = 16 << 20;
 
-/// What a source takes in a vault at its first backup, in hundredths of its size: 47 and 46 for two trees of office documents, 23 for
+/// What a source takes in a vault at its first backup, in hundredths of its size: 48 and 47 for two trees of office documents, 23 for
 /// a database dump (docs/benchmarks.md), up to 100 for photos and archives.
 const USUAL: u64 = 50;
 
