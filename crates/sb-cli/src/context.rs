@@ -10,6 +10,7 @@ use sb_core::{Config, CoreError, Limits, Location, Progress, Session, Vault, fin
 
 use crate::args::Global;
 use crate::failure::{Failure, chain};
+use crate::hint::LOST_CERTIFICATE;
 use crate::output::Output;
 use crate::platform::variable;
 use crate::{progress, secrets};
@@ -89,6 +90,10 @@ impl Context {
         match (vault.check_heads(), vault.view().journal_flaws()) {
             (Err(error), _) => {
                 self.output.warn(&format!("warning: {}. What is shown may be old; {advice}.", chain(&error)));
+            }
+            (Ok(()), 0) if vault.view().unvouched_entries() > 0 => {
+                let text = "warning: not all that was backed up may be shown";
+                self.output.warn(&format!("{text}. {LOST_CERTIFICATE}."));
             }
             (Ok(()), 0) => {}
             (Ok(()), _) => self.output.warn(&format!("warning: the vault's journals are damaged; {advice}.")),

@@ -529,9 +529,13 @@ fn whose_certificate_is_lost_is_told_how_to_get_another() {
         assert_eq!(verify.code, 4, "{verify:?}");
         assert!(verify.out.ends_with("run a backup on that machine, which certifies itself again\n"), "{verify:?}");
     }
+    let snapshots = world.run(&["snapshots"]);
+    assert!(snapshots.err.contains("not all that was backed up may be shown"), "{snapshots:?}");
     world.ok(&["backup", "firm"]);
-    let verify = world.run(&["verify"]);
-    assert!(!verify.out.contains("certifies itself"), "{verify:?}");
+    for arguments in ["verify", "snapshots"] {
+        let after = world.run(&[arguments]);
+        assert!(!(after.out + &after.err).contains("certifies itself"), "{arguments}");
+    }
 }
 
 #[test]

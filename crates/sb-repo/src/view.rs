@@ -105,6 +105,12 @@ impl View {
         self.live.flaws.len()
     }
 
+    /// How many journal entries are of writers that no good certificate vouches for. They count for nothing: they may be
+    /// anybody's, or those of a machine whose certificate is lost.
+    pub fn unvouched_entries(&self) -> usize {
+        self.live.intruders.iter().filter(|(_, flaw)| *flaw == Flaw::UnknownSigner).count()
+    }
+
     /// Objects and bytes that the journals say must be there, by folder.
     pub fn usage(&self) -> BTreeMap<&str, (u64, u64)> {
         let mut usage = BTreeMap::new();
