@@ -68,21 +68,32 @@ pub fn prove_inclusion<E>(
     hash_of: &mut dyn FnMut(Subtree) -> Result<Digest, E>,
 ) -> Result<Vec<Digest>, E> {
     assert!(index < size, "leaf {index} is not one of {size}");
-    let mut proof = Vec::new();
-    let (mut start, mut len) = (0, size);
-    while len > 1 {
+    let (_, mut proof) = siblings(size, hash_of, |_, len| len == 1, |middle| index < middle)?;
+    proof.reverse();
+    Ok(proof)
+}
+
+/// Goes down a tree of so many leaves, to the left of each middle or to the right, until it `is_there`: where that is (its first
+/// leaf, and how many), and the roots of what was passed by, from the top.
+fn siblings<E>(
+    size: u64,
+    hash_of: &mut dyn FnMut(Subtree) -> Result<Digest, E>,
+    is_there: impl Fn(u64, u64) -> bool,
+    goes_left: impl Fn(u64) -> bool,
+) -> Result<((u64, u64), Vec<Digest>), E> {
+    let (mut start, mut len, mut passed) = (0, size, Vec::new());
+    while !is_there(start, len) {
         let left = left_half(len);
-        if index < start + left {
-            proof.push(root_of(start + left, len - left, hash_of)?);
+        if goes_left(start + left) {
+            passed.push(root_of(start + left, len - left, hash_of)?);
             len = left;
         } else {
-            proof.push(root_of(start, left, hash_of)?);
+            passed.push(root_of(start, left, hash_of)?);
             start += left;
             len -= left;
         }
     }
-    proof.reverse();
-    Ok(proof)
+    Ok(((start, len), passed))
 }
 
 /// The hashes that prove the tree of the first `old` leaves to be the beginning of the tree of the first `new` ones;
@@ -99,22 +110,10 @@ pub fn prove_consistency<E>(
     hash_of: &mut dyn FnMut(Subtree) -> Result<Digest, E>,
 ) -> Result<Vec<Digest>, E> {
     assert!(old <= new, "{old} leaves are more than {new}");
-    let mut proof = Vec::new();
     if old == 0 {
-        return Ok(proof);
+        return Ok(Vec::new());
     }
-    let (mut start, mut len) = (0, new);
-    while old < start + len {
-        let left = left_half(len);
-        if old <= start + left {
-            proof.push(root_of(start + left, len - left, hash_of)?);
-            len = left;
-        } else {
-            proof.push(root_of(start, left, hash_of)?);
-            start += left;
-            len -= left;
-        }
-    }
+    let ((start, len), mut proof) = siblings(new, hash_of, |start, len| old >= start + len, |middle| old <= middle)?;
     // A subtree that begins the tree is the old tree itself, whose root the verifier has.
     if start > 0 {
         proof.push(root_of(start, len, hash_of)?);
