@@ -333,6 +333,22 @@ fn a_rewritten_log_is_found_as_long_as_somebody_remembers_the_other() {
     assert!(matches!(log(&machine, &storage, &[6]), Err(RepoError::LogRolledBack { size: 6, .. })));
 }
 
+#[test]
+fn a_batch_that_says_again_what_others_say_changes_nothing() {
+    let (storage, machine, _) = with_log(632);
+    let mut vault = machine.open(storage.clone(), &key()).unwrap();
+    let signer = log_signer(&mut vault).unwrap();
+    let writer = *logs(&machine, &storage).heads.keys().next().unwrap();
+    let tip = vault.view().log_batch(writer, 2).unwrap().tip().clone();
+    for ns in [&[3][..], &[3, 4]] {
+        let (again, _) = tip.append(&signer, &ns.iter().map(|n| event(*n)).collect::<Vec<_>>()).unwrap();
+        forge_batch(&mut vault, 3, &again).unwrap();
+    }
+    assert_eq!(logs(&machine, &storage).entries.len(), 6);
+    assert_eq!(log(&machine, &storage, &[6]).unwrap().first, 6);
+    assert!(found(&machine, &storage).is_empty());
+}
+
 fn copy_folder(from: &std::path::Path, to: &std::path::Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {

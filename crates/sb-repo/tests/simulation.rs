@@ -388,7 +388,7 @@ fn trouble_two_writers_and_a_collector(runs: u64) {
     }
 }
 
-/// Cuts logging at each of its operations, and lets it fail, on a machine that has logged before and on a new one.
+/// Cuts logging at each of its operations, or lets that fail, on a machine that has logged before and on a new one.
 fn trouble_logging() {
     let log = |machine: &Machine, disk: &SimDisk, n: u32| {
         let mut vault = machine.open(Arc::new(disk.storage()), &key())?;
@@ -408,9 +408,12 @@ fn trouble_logging() {
             log(&machine, &disk, 2).unwrap();
             disk.operations() - before
         };
-        let cuts = [(Trouble::Cut, Cut::Before), (Trouble::Cut, Cut::After)];
-        let failures = [Failure::Io, Failure::Full].map(|failure| (Trouble::Fail(failure), Cut::Before));
-        for (k, (trouble, cut)) in (0..operations).flat_map(|k| cuts.into_iter().chain(failures).map(move |t| (k, t))) {
+        let cuts = (0..operations).flat_map(|k| [Cut::Before, Cut::After].map(|cut| (k, Trouble::Cut, cut)));
+        let failures = (0..operations).map(|k| {
+            let failure = if k % 2 == 0 { Failure::Io } else { Failure::Full };
+            (k, Trouble::Fail(failure), Cut::Before)
+        });
+        for (k, trouble, cut) in cuts.chain(failures) {
             let (disk, machine, mut told) = ready(is_new);
             disk.cut(cut);
             trouble.at(&disk, disk.operations() + k);

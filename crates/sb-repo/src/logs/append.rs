@@ -116,7 +116,8 @@ impl Vault {
         let from = known.map_or(0, |known| known.first);
         let (mut reader, mut tip) = (LogReader::new(&self.view, writer, known, from), LogTip::new());
         for (name, parsed) in batches.iter().filter(|(_, parsed)| parsed.stem.generation() >= from) {
-            if let Some(batch) = reader.read(name, parsed) {
+            // One that says again what another says may end earlier.
+            if let Some(batch) = reader.read(name, parsed).filter(|batch| batch.tip().size() > tip.size()) {
                 tip = batch.tip().clone();
             }
         }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use sb_audit::{Batch, Entry, Finding, History};
+use sb_store::ObjectName;
 
 use super::{LogEnd, LogFinding, by_writer};
 use crate::clock::Progress;
@@ -12,7 +13,6 @@ use crate::live::read;
 use crate::name::{ParsedName, Stem};
 use crate::verify::each;
 use crate::view::View;
-use sb_store::ObjectName;
 
 /// A log that was read.
 pub(crate) struct LogReading {
