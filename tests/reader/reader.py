@@ -238,11 +238,11 @@ def padme(n: int) -> int:
 
 class Type(IntEnum):
     CONFIG, USER, WRITER, SLOT, SESSIONS, CONTENT, META, LOCATOR, SNAPSHOT, REDACTION = range(1, 11)
-    JOURNAL, LEASE, FENCE, CONDEMNED, RESERVE, LABEL = range(11, 17)
+    JOURNAL, LEASE, FENCE, CONDEMNED, RESERVE, LABEL, LOG = range(11, 18)
 
 
 TWINS = (Type.CONFIG, Type.USER, Type.WRITER, Type.SLOT, Type.SESSIONS, Type.LABEL)
-_NO_KEY_ID = (Type.CONFIG, Type.USER, Type.WRITER, *range(Type.JOURNAL, Type.RESERVE + 1))
+_NO_KEY_ID = (Type.CONFIG, Type.USER, Type.WRITER, *range(Type.JOURNAL, Type.RESERVE + 1), Type.LOG)
 _PARTS = {  # as §3 calls them
     "x": "(?P<hash>[0-9a-f]{16})",
     "X": "(?P<hash>[0-9a-f]{64})",
@@ -269,6 +269,7 @@ _NAMES = {
     Type.CONDEMNED: "(?P<stem>condemned/{IG}){x}",
     Type.RESERVE: "(?P<stem>reserve/){X}",
     Type.LABEL: "(?P<stem>labels/{IG}){x}",
+    Type.LOG: "(?P<stem>log/{W}/{N}){X}",
 }
 
 
@@ -617,7 +618,7 @@ class Vault:
         elif kind == Type.SLOT:
             public = root or (user.get(2) if user.get(1) == decode(item.body)[2] else None)
         else:
-            own = kind != Type.JOURNAL or item.name.owner == signer.hex()
+            own = kind not in (Type.JOURNAL, Type.LOG) or item.name.owner == signer.hex()
             public = self.writers.get(signer) if own else None
         require(public, f"{text}: signed by a key that may not sign it")
         item.check_signature(public)

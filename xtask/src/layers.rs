@@ -16,7 +16,7 @@ const ALLOWED: [(&str, &[&str]); 17] = [
     ("sb-policy", &[]),
     ("sb-rbac", &[]),
     ("sb-index", &[]),
-    ("sb-repo", &["sb-chunk", "sb-crypto", "sb-store", "sb-source"]),
+    ("sb-repo", &["sb-chunk", "sb-crypto", "sb-store", "sb-source", "sb-audit"]),
     ("sb-audit", &["sb-crypto"]),
     ("sb-report", &["sb-audit"]),
     ("sb-remote", &["sb-store"]),

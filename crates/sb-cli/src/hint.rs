@@ -106,7 +106,7 @@ fn repo(error: &RepoError) -> Option<&'static str> {
         RepoError::Damaged { .. } | RepoError::MissingChunk { .. } | RepoError::WrongContent { .. } => {
             "`sb verify` shows all that is damaged or cannot be read, and which documents that touches"
         }
-        RepoError::RolledBack { .. } => {
+        RepoError::RolledBack { .. } | RepoError::LogRolledBack { .. } => {
             "If you yourself have put back an older copy of the vault, `sb db rebuild --accept-rollback` takes it as it is; \
              if not, somebody has removed backups: find out before you go on"
         }

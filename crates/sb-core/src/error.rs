@@ -128,6 +128,7 @@ impl CoreError {
                     | RepoError::Undecided { .. }
                     | RepoError::WrongContent { .. }
                     | RepoError::RolledBack { .. }
+                    | RepoError::LogRolledBack { .. }
             )
         )
     }

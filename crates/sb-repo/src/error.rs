@@ -97,6 +97,19 @@ pub enum RepoError {
         /// Where.
         sequence: u64,
     },
+    /// This machine has seen entries of its audit log that are gone.
+    #[error(
+        "the audit log of writer {writer} had {size} entries when this machine last saw it, and lacks the newest: the vault was rolled back or damaged"
+    )]
+    LogRolledBack {
+        /// Whose log.
+        writer: KeyId,
+        /// How many entries there were.
+        size: u64,
+    },
+    /// Events can't be logged: there are none, too many for one batch, or one of them can't be written.
+    #[error("cannot log this")]
+    Unloggable(#[from] sb_audit::AppendError),
     /// What this run relied on is gone, damaged, or about to be deleted by a collector.
     #[error("`{name}`, which this run relied on, is gone or damaged")]
     Condemned {
@@ -276,6 +289,9 @@ pub enum Flaw {
     /// This machine remembers a newer entry of the journal.
     #[error("journal entry {0}, which this machine has seen, is missing: the vault was rolled back or damaged")]
     RolledBack(u64),
+    /// An audit log is not as it was written, or says something odd, here.
+    #[error("{0}")]
+    Log(Box<sb_audit::Finding>),
     /// Chunks in it do not have the ids that its footer says.
     #[error("a chunk in segment {0} is not what the footer says")]
     WrongChunk(u32),

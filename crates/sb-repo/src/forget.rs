@@ -8,6 +8,8 @@ pub use span::{Span, SpanError};
 
 use std::collections::BTreeSet;
 
+use sb_audit::JournalHead;
+
 use crate::backup::Held;
 use crate::clock::Progress;
 use crate::collect::{Leases, Tally};
@@ -24,6 +26,8 @@ use crate::wire::frame::Author;
 pub struct ForgetReport {
     /// The snapshots, and the bytes of the snapshot objects themselves. What only they needed the next collection frees.
     pub forgotten: Tally,
+    /// The journal entry with the removals, if there was anything to forget.
+    pub journal: Option<JournalHead>,
 }
 
 impl Vault {
@@ -94,6 +98,7 @@ impl Vault {
         let bases: BTreeSet<String> = bases.iter().map(|base| name::snapshot(base).to_string()).collect();
         let doomed: Vec<String> = names.into_iter().filter(|name| !bases.contains(name)).collect();
         self.carry_out(author, &list, Change { operation: "forget", added: Vec::new(), removed }, &doomed)?;
+        report.journal = self.journal_head(author.key);
         Ok(report)
     }
 }

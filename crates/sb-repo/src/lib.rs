@@ -33,6 +33,7 @@ mod backup;
 mod check;
 mod collect;
 mod forget;
+mod logs;
 mod reader;
 mod rebuild;
 mod restore;
@@ -57,6 +58,7 @@ pub use ids::{
     BucketId, ChunkId, CompartmentId, DocumentId, Id, KeyId, PackId, RunId, SlotId, SnapshotId, TableId, UserId,
     VaultId, tag,
 };
+pub use logs::{LogEntry, LogFinding, LogPosition, Logs};
 pub use name::ObjectKind;
 pub use reader::{EachEntry, Reader};
 pub use rebuild::RebuildReport;

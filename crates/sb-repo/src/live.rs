@@ -179,8 +179,7 @@ impl Live {
                 return;
             }
             let is_entered = self.added.contains_key(name) || self.removed.contains(name);
-            let comes_and_goes = |kind: ObjectKind| kind.is_transient() || kind == ObjectKind::Journal;
-            if is_entered || ParsedName::parse(name).is_none_or(|parsed| comes_and_goes(parsed.kind)) {
+            if is_entered || ParsedName::parse(name).is_none_or(|parsed| !parsed.kind.is_journaled()) {
                 continue;
             }
             let Ok(Some(trailer)) = trailer_of(storage, name, *size) else { continue };

@@ -41,11 +41,13 @@ pub enum ObjectKind {
     Reserve = 15,
     /// Tags given to a snapshot after it was made.
     Label = 16,
+    /// Entries of a machine's audit log.
+    Log = 17,
 }
 
 impl ObjectKind {
     /// Every kind, ascending by number.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Config,
         Self::User,
         Self::Writer,
@@ -62,6 +64,7 @@ impl ObjectKind {
         Self::Condemned,
         Self::Reserve,
         Self::Label,
+        Self::Log,
     ];
 
     /// The kind with this number.
@@ -87,6 +90,7 @@ impl ObjectKind {
             Self::Condemned => "condemned",
             Self::Reserve => "reserve",
             Self::Label => "labels",
+            Self::Log => "log",
         }
     }
 
@@ -99,6 +103,16 @@ impl ObjectKind {
     pub fn is_transient(self) -> bool {
         matches!(self, Self::Lease | Self::Fence | Self::Condemned)
     }
+
+    /// True for the kinds that journals list, so that it is known which must be there. Journals and logs are chains of their own.
+    pub fn is_journaled(self) -> bool {
+        !self.is_transient() && !matches!(self, Self::Journal | Self::Log)
+    }
+
+    /// True for the kinds whose objects each writer numbers, in a folder of its own.
+    pub(crate) fn is_numbered(self) -> bool {
+        matches!(self, Self::Journal | Self::Log)
+    }
 }
 
 /// The name of a twin is this and the name of the object.
@@ -108,15 +122,15 @@ pub(crate) const TWIN: &str = "twin/";
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Stem {
     folder: String,
-    /// `I` and generation, or the journal's sequence number.
+    /// `I` and generation, or the number that its writer gave it.
     item: Option<(String, u64)>,
-    is_journal: bool,
+    is_numbered: bool,
 }
 
 impl Stem {
     /// Of an object that is named by its whole hash.
     pub(crate) fn immutable(kind: ObjectKind) -> Self {
-        Self { folder: kind.folder().to_owned(), item: None, is_journal: false }
+        Self { folder: kind.folder().to_owned(), item: None, is_numbered: false }
     }
 
     /// Of the vault's config.
@@ -136,18 +150,27 @@ impl Stem {
 
     /// Of a journal entry.
     pub(crate) fn journal(writer: KeyId, sequence: u64) -> Self {
-        Self { folder: format!("journal/{writer}"), item: Some((String::new(), sequence)), is_journal: true }
+        Self::numbered(ObjectKind::Journal, writer, sequence)
+    }
+
+    /// Of a log batch that begins with this entry.
+    pub(crate) fn log(writer: KeyId, first: u64) -> Self {
+        Self::numbered(ObjectKind::Log, writer, first)
+    }
+
+    fn numbered(kind: ObjectKind, writer: KeyId, number: u64) -> Self {
+        Self { folder: format!("{}/{writer}", kind.folder()), item: Some((String::new(), number)), is_numbered: true }
     }
 
     fn item(folder: String, id: String, generation: u64) -> Self {
-        Self { folder, item: Some((id, generation)), is_journal: false }
+        Self { folder, item: Some((id, generation)), is_numbered: false }
     }
 
     /// The text that the signature covers.
     pub(crate) fn signed_text(&self) -> String {
         match &self.item {
             None => format!("{}/", self.folder),
-            Some((_, sequence)) if self.is_journal => format!("{}/{sequence:010}.", self.folder),
+            Some((_, sequence)) if self.is_numbered => format!("{}/{sequence:010}.", self.folder),
             Some((id, generation)) => format!("{}/{id}.{generation}.", self.folder),
         }
     }
@@ -162,7 +185,7 @@ impl Stem {
         self.item.as_ref().map_or("", |(id, _)| id)
     }
 
-    /// A mutable object's generation or a journal entry's sequence number; 0 for others.
+    /// A mutable object's generation, or the number of a journal entry or log batch; 0 for others.
     pub(crate) fn generation(&self) -> u64 {
         self.item.as_ref().map_or(0, |(_, generation)| *generation)
     }
@@ -172,12 +195,17 @@ impl Stem {
         &self.folder
     }
 
+    /// Whose journal or log it is of.
+    pub(crate) fn writer(&self) -> Option<KeyId> {
+        self.folder.split_once('/').filter(|_| self.is_numbered).and_then(|(_, writer)| KeyId::from_hex(writer))
+    }
+
     /// The whole name of the object with these bytes' hash.
     pub(crate) fn name(&self, digest: &Digest) -> ObjectName {
         let hash = digest.to_string();
         let text = match &self.item {
             None if self.folder == "packs" => format!("packs/{}/{hash}", &hash[..2]),
-            Some(_) if !self.is_journal => format!("{}{}", self.signed_text(), &hash[..16]),
+            Some(_) if !self.is_numbered => format!("{}{}", self.signed_text(), &hash[..16]),
             _ => format!("{}{hash}", self.signed_text()),
         };
         ObjectName::new(text).expect("made of hexadecimal digits, letters, dots and slashes")
@@ -221,12 +249,12 @@ impl ParsedName {
             | ObjectKind::Snapshot
             | ObjectKind::Redaction
             | ObjectKind::Reserve => (directory == folder).then_some((Stem::immutable(kind), file))?,
-            ObjectKind::Journal => {
-                let writer = KeyId::from_hex(directory.strip_prefix("journal/")?)?;
-                let (sequence, hash) = file.split_once('.')?;
-                let number: u64 = sequence.parse().ok()?;
-                (sequence.len() == 10 && sequence == format!("{number:010}"))
-                    .then_some((Stem::journal(writer, number), hash))?
+            ObjectKind::Journal | ObjectKind::Log => {
+                let writer = KeyId::from_hex(directory.strip_prefix(folder)?.strip_prefix('/')?)?;
+                let (digits, hash) = file.split_once('.')?;
+                let number: u64 = digits.parse().ok()?;
+                (digits.len() == 10 && digits == format!("{number:010}"))
+                    .then_some((Stem::numbered(kind, writer, number), hash))?
             }
             ObjectKind::Config => {
                 let (stem, hash) = mutable(directory, file)?;
@@ -243,7 +271,7 @@ impl ParsedName {
                 Id::<(), 8>::from_hex(stem.id()).map(|_| (stem, hash))?
             }
         };
-        let digits = if stem.item.is_some() && !stem.is_journal { 16 } else { 64 };
+        let digits = if stem.item.is_some() && !stem.is_numbered { 16 } else { 64 };
         let is_hash = hash.len() == digits && hash.bytes().all(|c| matches!(c, b'0'..=b'9' | b'a'..=b'f'));
         is_hash.then(|| Self { kind, stem, hash: hash.to_owned(), twin })
     }
@@ -290,6 +318,7 @@ mod tests {
             (ObjectKind::Config, Stem::config(3)),
             (ObjectKind::SessionTable, Stem::table(BucketId::new([9; 16]), id, 12)),
             (ObjectKind::Journal, Stem::journal(KeyId::new([1; 16]), 42)),
+            (ObjectKind::Log, Stem::log(KeyId::new([2; 16]), 9_999_999_999)),
         ];
         for kind in [ObjectKind::Slot, ObjectKind::Lease, ObjectKind::Fence, ObjectKind::Condemned, ObjectKind::Label] {
             stems.push((kind, Stem::mutable(kind, id, 1)));
@@ -336,6 +365,11 @@ mod tests {
             format!("sessions/00/0707070707070707.0.{short}"),
             format!("journal/{}/1.{hash}", "0".repeat(32)),
             format!("journal/{}/0000000001.{short}", "0".repeat(32)),
+            format!("log/{}/1.{hash}", "0".repeat(32)),
+            format!("log/{}/00000000001.{hash}", "0".repeat(32)),
+            format!("log/{}/0000000001.{short}", "0".repeat(32)),
+            format!("log/0000000001.{hash}"),
+            format!("twin/log/{}/0000000001.{hash}", "0".repeat(32)),
             format!("other/{hash}"),
         ] {
             assert_eq!(ParsedName::parse(&name), None, "{name}");

@@ -10,6 +10,7 @@ use crate::live::names_in;
 use crate::locator::{Locator, Scope, entries_of, write_locator};
 use crate::name::ParsedName;
 use crate::pack::read_pack_footer;
+use crate::trust::key_id;
 use crate::vault::{Change, Vault};
 use crate::wire::frame::Author;
 use crate::wire::journal::Added;
@@ -34,7 +35,7 @@ pub struct RebuildReport {
     pub replaced: u64,
     /// True if this machine was a stranger to the vault, and has enrolled.
     pub enrolled: bool,
-    /// Journals whose remembered heads are not in the vault any more, where that was accepted.
+    /// True if remembered heads of journals or audit logs are not in the vault any more, and that was accepted.
     pub accepted: bool,
 }
 
@@ -58,6 +59,16 @@ impl Vault {
                 report.enrolled = true;
             }
             other => other?,
+        }
+        if accept_rollback {
+            let own = self.around.state.log_key()?.map(|key| key_id(&key.public()));
+            let gone = self.accept_logs()?;
+            report.accepted |= !gone.is_empty();
+            // Going on where the log ends now would fork it.
+            if gone.iter().any(|writer| Some(*writer) == own) && !report.enrolled {
+                self.enrol()?;
+                report.enrolled = true;
+            }
         }
         let known = self.around.state.log_key()?.map(|key| key.public());
         let writer = self.writer()?;

@@ -184,7 +184,7 @@ pub fn specimens(vault: &Vault) -> Result<Vec<(&'static str, Vec<u8>)>, RepoErro
                 found.push(("pack", bytes[..Opening::LENGTH].to_vec()));
             }
             ObjectKind::Label => found.push(("label", opened(ObjectKind::MetaPack, label::INFO)?)),
-            ObjectKind::Reserve => {}
+            ObjectKind::Reserve | ObjectKind::Log => {}
         }
         found.extend([("name", name.clone().into_bytes()), ("frame", bytes)]);
     }
@@ -231,6 +231,29 @@ pub fn forge_entry(vault: &mut Vault, added: &[String], removed: &[String]) -> R
     };
     let author = Author { key: &writer, run: RunId::random(&*vault.around.random) };
     crate::vault::write_entry(&*vault.around.storage, vault.id(), &author, &entry).map(drop)
+}
+
+/// Files this as a batch of this machine's log, as somebody can who has read its log key. Returns its name.
+///
+/// # Errors
+/// Those of the storage.
+pub fn forge_batch(vault: &mut Vault, first: u64, body: &[u8]) -> Result<String, RepoError> {
+    let writer = vault.writer()?;
+    let stem = Stem::log(crate::trust::key_id(&writer.public()), first);
+    let header = Header::clear(ObjectKind::Log, vault.id());
+    let (bytes, digest) = Author::outside(&writer).frame(header, body, &stem);
+    let name = stem.name(&digest);
+    create_object(&*vault.around.storage, &name, &bytes)?;
+    Ok(name.to_string())
+}
+
+/// What signs this machine's log.
+///
+/// # Errors
+/// Those of storage and state.
+pub fn log_signer(vault: &mut Vault) -> Result<sb_audit::NoteSigner, RepoError> {
+    let writer = vault.writer()?;
+    Ok(crate::logs::signer(vault.id(), &writer))
 }
 
 /// Does what somebody can who has read this machine's log key and knows a vault's public keys: puts wrong keys into a new

@@ -112,7 +112,7 @@ impl Trust {
             ObjectKind::Config | ObjectKind::User => root,
             ObjectKind::Slot | ObjectKind::Redaction | ObjectKind::Label => user.or(root),
             ObjectKind::Writer => user,
-            ObjectKind::Journal if name.stem.folder() != format!("journal/{signer}") => None,
+            kind if kind.is_numbered() && name.stem.writer() != Some(signer) => None,
             _ => self.writers.get(&signer).map(|writer| writer.key),
         }
     }

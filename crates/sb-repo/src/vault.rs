@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use sb_audit::JournalHead;
 use sb_crypto::{Credential, Digest, Random, SigningKey};
 use sb_store::{Storage, StoreError, create};
 
@@ -152,15 +153,19 @@ impl Vault {
         if self.is_remembered(&self.view.remembered) {
             return Ok(());
         }
-        // An entry that is visible because its writer died before making it durable could still be lost, and must not be
-        // missed then: after this it is durable. Where nothing can be written nothing can be lost that way.
-        match self.around.storage.sweep() {
-            Ok(_) | Err(StoreError::ReadOnly { .. } | StoreError::Denied { .. }) => {}
-            Err(error) => return Err(error.into()),
-        }
+        self.make_durable()?;
         let state = self.around.state.clone();
         let _locked = state.lock_journal()?;
         self.remember_locked()
+    }
+
+    /// Makes durable what can be seen: an entry that is visible because its writer died before making it durable could still be lost,
+    /// and must not be missed then. Where nothing can be written nothing can be lost that way.
+    pub(crate) fn make_durable(&self) -> Result<(), RepoError> {
+        match self.around.storage.sweep() {
+            Ok(_) | Err(StoreError::ReadOnly { .. } | StoreError::Denied { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
     }
 
     fn is_remembered(&self, remembered: &Remembered) -> bool {
@@ -193,6 +198,12 @@ impl Vault {
         remembered.heads = self.view.live.heads.clone();
         self.around.state.remember(&remembered)?;
         self.refresh()
+    }
+
+    /// The newest entry of this writer's journal. It commits to all that the writer has ever entered.
+    pub(crate) fn journal_head(&self, key: &SigningKey) -> Option<JournalHead> {
+        let head = self.view.live.heads.get(&key_id(&key.public()))?;
+        Some(JournalHead { writer: key.public(), number: head.sequence, sha256: head.digest })
     }
 
     /// The newest keys that new objects are sealed to.

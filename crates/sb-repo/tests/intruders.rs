@@ -37,6 +37,10 @@ fn other_names(name: &str) -> Vec<String> {
             names.push(format!("journal/{}/0000000005.{hash}", folders[1]));
             names.push(format!("journal/{}/{}", "ab".repeat(16), folders[2]));
         }
+        "log" => {
+            names.push(format!("log/{}/0000000005.{hash}", folders[1]));
+            names.push(format!("log/{}/{}", "ab".repeat(16), folders[2]));
+        }
         "config" | "keys" | "sessions" | "leases" | "condemned" | "labels" => {
             let (item, generation) = stem.trim_end_matches('.').rsplit_once('.').unwrap();
             names.push(format!("{item}.{}.{hash}", generation.parse::<u64>().unwrap() + 1));
@@ -86,6 +90,7 @@ fn intruders(small: &Small) -> Vec<(String, Vec<u8>)> {
         (13, "fences/00112233445566aa.0.".to_owned()),
         (15, "reserve/".to_owned()),
         (16, "labels/00112233445566aa.0.".to_owned()),
+        (17, format!("log/{writer}/0000000004.")),
     ];
     let nobody = SigningKey::from_seed(&[0x77; 32]);
     let body_of = |kind: u8| {
@@ -95,7 +100,7 @@ fn intruders(small: &Small) -> Vec<(String, Vec<u8>)> {
     for (kind, stem) in stems {
         for bytes in [noise(kind.into(), 300), framed(kind, &vault, &body_of(kind), &nobody, &stem)] {
             let hash = sha256(&bytes).to_string();
-            let digits = if stem.ends_with('.') && !stem.starts_with("journal") { 16 } else { 64 };
+            let digits = if stem.ends_with('.') && ![11, 17].contains(&kind) { 16 } else { 64 };
             added.push((format!("{stem}{}", &hash[..digits]), bytes));
         }
     }

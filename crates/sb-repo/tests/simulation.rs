@@ -8,7 +8,7 @@ mod common;
 
 use std::sync::{Arc, Mutex};
 
-use common::{Machine, Tree, assert_holds, expected, key, new_vault, noise};
+use common::{Machine, Tree, assert_holds, event, expected, key, new_vault, noise};
 use sb_repo::{BackupReport, CollectOptions, CollectReport, MaxUnused, Progress, RepoError, SnapshotId, VerifyLevel};
 use sb_source::MemorySource;
 use sb_store::Storage;
@@ -386,6 +386,67 @@ fn trouble_two_writers_and_a_collector(runs: u64) {
         two_writers_and_a_collector(k + 2, Some((Trouble::Fail(Failure::Io), k)));
         two_writers_and_a_collector(k + 1, Some((Trouble::Fail(Failure::Full), k)));
     }
+}
+
+/// Cuts logging at each of its operations, or lets that fail, on a machine that has logged before and on a new one.
+fn trouble_logging() {
+    let log = |machine: &Machine, disk: &SimDisk, n: u32| {
+        let mut vault = machine.open(Arc::new(disk.storage()), &key())?;
+        vault.log(&[event(n), event(n)]).map(drop)
+    };
+    let ready = |is_new: bool| {
+        let (machine, other) = (Machine::new(9), Machine::new(10));
+        let disk = SimDisk::new();
+        new_vault(&machine, Arc::new(disk.storage()));
+        log(&machine, &disk, 1).unwrap();
+        (disk, if is_new { other } else { machine }, vec![1])
+    };
+    for is_new in [false, true] {
+        let operations = {
+            let (disk, machine, _) = ready(is_new);
+            let before = disk.operations();
+            log(&machine, &disk, 2).unwrap();
+            disk.operations() - before
+        };
+        let cuts = (0..operations).flat_map(|k| [Cut::Before, Cut::After].map(|cut| (k, Trouble::Cut, cut)));
+        let failures = (0..operations).map(|k| {
+            let failure = if k % 2 == 0 { Failure::Io } else { Failure::Full };
+            (k, Trouble::Fail(failure), Cut::Before)
+        });
+        for (k, trouble, cut) in cuts.chain(failures) {
+            let (disk, machine, mut told) = ready(is_new);
+            disk.cut(cut);
+            trouble.at(&disk, disk.operations() + k);
+            told.extend(log(&machine, &disk, 2).is_ok().then_some(2));
+            trouble.over(&disk, k);
+            let context = format!("logging, {trouble:?} {cut:?} at operation {k} of {operations}, new: {is_new}");
+            check_logs(&machine, &disk, &told, &context);
+            let next = log(&machine, &disk, 3);
+            assert!(next.is_ok(), "{context}, then {next:?}");
+            told.push(3);
+            check_logs(&machine, &disk, &told, &context);
+        }
+    }
+}
+
+/// Everything that somebody was told to be logged is there, in whole batches, and whoever looks finds nothing wrong.
+fn check_logs(machine: &Machine, disk: &SimDisk, told: &[u32], context: &str) {
+    for machine in [machine, &Machine::new(98)] {
+        let vault = machine.open(Arc::new(disk.storage()), &key()).unwrap();
+        let logs = vault.logs(Progress::none()).unwrap();
+        assert!(logs.findings.is_empty(), "{context}: {:?}", logs.findings);
+        for n in told {
+            let logged = logs.entries.iter().filter(|logged| logged.entry.event == event(*n)).count();
+            assert_eq!(logged, 2, "{context}: {n} in {:?}", logs.entries);
+        }
+        let report = vault.verify(VerifyLevel::Objects, Progress::none()).unwrap();
+        assert!(report.is_good(), "{context}: {:?}", report.findings);
+    }
+}
+
+#[test]
+fn logging_may_be_cut_or_fail() {
+    trouble_logging();
 }
 
 #[test]

@@ -20,7 +20,8 @@ const DOCUMENTS_SHOWN: usize = 10;
 
 /// Folders of the vault whose objects hold nothing that would not be told of by the documents lost with them, or that is not
 /// there a second time.
-const TOLD_BY_DOCUMENTS: [&str; 7] = ["packs/", "locator/", "reserve/", "leases/", "fences/", "condemned/", "twin/"];
+const TOLD_BY_DOCUMENTS: [&str; 8] =
+    ["packs/", "locator/", "reserve/", "leases/", "fences/", "condemned/", "log/", "twin/"];
 
 /// Verify the vault, and name what any damage touches
 #[derive(Args, Debug)]

@@ -207,8 +207,7 @@ impl Vault {
         self.view.listing.keys().filter_map(|name| {
             let parsed = ParsedName::parse(name)?;
             let known = self.view.live.contains(name) || self.view.live.is_removed(name);
-            let comes_and_goes = parsed.kind.is_transient() || parsed.kind == ObjectKind::Journal;
-            (!known && !comes_and_goes).then_some((name, parsed))
+            (!known && parsed.kind.is_journaled()).then_some((name, parsed))
         })
     }
 

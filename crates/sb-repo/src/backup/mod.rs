@@ -26,6 +26,7 @@ pub(crate) use lanes::CONTENT_LANES;
 pub(crate) use lease::Held;
 
 use chrono::{DateTime, Utc};
+use sb_audit::JournalHead;
 use sb_source::{Problem, Source};
 
 use crate::clock::Progress;
@@ -121,6 +122,8 @@ pub struct BackupReport {
     pub problem_count: u64,
     /// Objects of earlier runs that had been cut short, taken over.
     pub adopted: u64,
+    /// The journal entry with all that the run has stored; `None` after a dry run.
+    pub journal: Option<JournalHead>,
 }
 
 impl BackupReport {

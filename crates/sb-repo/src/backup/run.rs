@@ -269,6 +269,7 @@ impl Vault {
             problem_count: lead.problem_count,
             problems: std::mem::take(&mut lead.problems),
             adopted: 0,
+            journal: None,
         };
         Ok(Gathered { snapshot, added, report, packs, tables, cache: lead.cache.take(), started })
     }
@@ -307,7 +308,8 @@ impl Vault {
         }
         // Without it the next run reads everything, and stores nothing twice.
         let _ = cache.is_some_and(|cache| cache.finish(&header, &names));
-        Ok(report)
+        let journal = self.journal_head(author.key).filter(|_| !report.dry_run);
+        Ok(BackupReport { journal, ..report })
     }
 
     /// Nobody was told of this snapshot, and it may not hold: nobody may adopt it either. The next attempt uses the rest.

@@ -29,6 +29,8 @@ pub use plan::MaxUnused;
 
 use std::collections::BTreeSet;
 
+use sb_audit::JournalHead;
+
 use plan::{Fate, PackUse, decide};
 use removal::Collection;
 
@@ -102,6 +104,9 @@ pub struct CollectReport {
     pub postponed: Tally,
     /// True if nothing was done.
     pub dry_run: bool,
+    /// The newest entry of this machine's journal when it was over: what it wrote and deleted stands there or before. `None` if nothing
+    /// was done.
+    pub journal: Option<JournalHead>,
 }
 
 impl CollectReport {
@@ -164,7 +169,7 @@ impl Vault {
         let mut lease = Held::take(self, &author, None)?;
         let outcome = Collection::run(self, author, &mut lease, *options, strays, progress);
         lease.end(&self.around);
-        outcome
+        Ok(CollectReport { journal: self.journal_head(&writer), ..outcome? })
     }
 
     /// What a collection would do now.

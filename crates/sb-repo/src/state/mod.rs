@@ -1,4 +1,4 @@
-//! What a machine remembers of a vault: its log key, the newest journal heads it has seen, and which of its runs are alive.
+//! What a machine remembers of a vault: its log key, the newest heads of journals and logs it has seen, and which of its runs are alive.
 //!
 //! None of it is needed to restore. Losing it means enrolling as a new writer and not noticing a rollback to before the loss.
 
@@ -15,10 +15,12 @@ use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use sb_audit::TreeHead;
 use sb_crypto::{Digest, Key, SigningKey};
 
 use crate::error::RepoError;
 use crate::ids::{KeyId, RunId, VaultId};
+use crate::logs::LogEnd;
 
 /// The newest entry of one journal that this machine has seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +35,8 @@ pub(crate) struct Remembered {
     /// Fingerprint of the root key.
     pub(crate) root: Option<Digest>,
     pub(crate) heads: BTreeMap<KeyId, Head>,
+    /// Where each audit log ended, of all that this machine has seen.
+    pub(crate) logs: BTreeMap<KeyId, LogEnd>,
 }
 
 /// A machine's memory of one vault, in a folder or (for tests and simulation) in memory.
@@ -310,6 +314,9 @@ fn print(remembered: &Remembered) -> String {
     for (writer, head) in &remembered.heads {
         text.push_str(&format!("{writer} {} {}\n", head.sequence, head.digest));
     }
+    for (writer, LogEnd { head, first, digest }) in &remembered.logs {
+        text.push_str(&format!("log {writer} {} {} {first} {digest}\n", head.size, head.root));
+    }
     text
 }
 
@@ -322,6 +329,11 @@ fn parse(text: &str) -> Option<Remembered> {
             [writer, sequence, digest] => {
                 let head = Head { sequence: sequence.parse().ok()?, digest: digest.parse().ok()? };
                 remembered.heads.insert(KeyId::from_hex(writer)?, head);
+            }
+            ["log", writer, size, root, first, digest] => {
+                let head = TreeHead { size: size.parse().ok()?, root: root.parse().ok()? };
+                let end = LogEnd { head, first: first.parse().ok()?, digest: digest.parse().ok()? };
+                remembered.logs.insert(KeyId::from_hex(writer)?, end);
             }
             _ => return None,
         }

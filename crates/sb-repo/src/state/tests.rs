@@ -36,7 +36,9 @@ fn log_key_and_heads_are_remembered() {
         assert_eq!(state.remembered().unwrap(), Remembered::default());
         let head = Head { sequence: 41, digest: sha256(b"entry") };
         let heads = BTreeMap::from([(KeyId::new([3; 16]), head)]);
-        let remembered = Remembered { root: Some(sha256(b"root")), heads };
+        let end = LogEnd { head: TreeHead { size: 9, root: sha256(b"tree") }, first: 7, digest: sha256(b"batch") };
+        let logs = BTreeMap::from([(KeyId::new([4; 16]), end)]);
+        let remembered = Remembered { root: Some(sha256(b"root")), heads, logs };
         state.remember(&remembered).unwrap();
         assert_eq!(state.remembered().unwrap(), remembered);
     }

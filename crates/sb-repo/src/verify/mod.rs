@@ -6,17 +6,19 @@ mod objects;
 mod parallel;
 
 pub(crate) use documents::check_tree;
+pub(crate) use parallel::each;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use crate::chunks::ChunkReader;
 use crate::clock::{Progress, Silent};
 use crate::error::{Flaw, RepoError};
-use crate::ids::SnapshotId;
+use crate::ids::{KeyId, SnapshotId};
 use crate::labels::Labels;
 use crate::locator::{Locator, Scope};
+use crate::logs::LogEnd;
 use crate::tree::{Redactions, TreeReader};
 use crate::vault::Vault;
 use crate::view::View;
@@ -76,6 +78,8 @@ pub struct VerifyReport {
     /// that machine takes them over, so labels are not among them. Also what a removal that goes on, or was cut short, has not deleted yet; the next
     /// collection does.
     pub unfinished: Vec<String>,
+    /// Where the audit logs end.
+    log_ends: BTreeMap<KeyId, LogEnd>,
 }
 
 impl VerifyReport {
@@ -94,6 +98,7 @@ impl VerifyReport {
             findings: Vec::new(),
             places: HashMap::new(),
             unfinished: Vec::new(),
+            log_ends: BTreeMap::new(),
         }
     }
 
@@ -130,7 +135,8 @@ impl View {
 }
 
 impl Vault {
-    /// Verifies at this level, and names the documents that any damage touches.
+    /// Verifies at this level, and names the documents that any damage touches. Remembers where the audit logs end, as
+    /// [`logs`](Self::logs) does.
     ///
     /// # Errors
     /// [`RepoError::Interrupted`], [`RepoError::NoReadingKey`] for a level that this user's keys do not allow, and
@@ -141,6 +147,7 @@ impl Vault {
         let behind = locator.as_ref().map_or(Ok(0), |locator| self.bytes_behind(level, locator))?;
         let mut report = objects::verify(&self.view, behind, progress)?;
         report.level = level;
+        self.remember_logs(&report.log_ends)?;
         let locator = match locator {
             None if report.is_good() || !self.keys.reads_meta() => return Ok(report),
             None => load()?,

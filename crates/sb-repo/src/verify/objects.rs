@@ -1,6 +1,6 @@
 //! Objects: journals against listing, SHA-256 and signature of each. No key needed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::VerifyReport;
 use super::parallel::each;
@@ -8,6 +8,7 @@ use crate::clock::{Counter, Progress};
 use crate::collect::about_to_go;
 use crate::error::{Flaw, RepoError};
 use crate::live::read;
+use crate::logs::{LogFinding, read_logs};
 use crate::name::{ObjectKind, ParsedName};
 use crate::object::check_object;
 use crate::view::View;
@@ -24,6 +25,13 @@ pub(super) fn verify(view: &View, behind: u64, progress: Progress<'_>) -> Result
     for (name, flaw) in view.live.flaws.iter().chain(&view.live.forks).chain(&view.live.intruders) {
         report.find(name, flaw.clone());
     }
+    let mut of_logs: BTreeMap<String, Flaw> = BTreeMap::new();
+    for log in read_logs(view, false, progress)? {
+        report.log_ends.extend(log.end.map(|end| (log.writer, end)));
+        for finding in log.findings.into_iter().filter(LogFinding::is_damage) {
+            of_logs.entry(finding.object).or_insert(finding.flaw);
+        }
+    }
     let going = about_to_go(view);
     let listed: Vec<(&String, u64)> = view.listing.iter().map(|(name, size)| (name, *size)).collect();
     let states = each(&listed, |(name, size)| {
@@ -36,11 +44,14 @@ pub(super) fn verify(view: &View, behind: u64, progress: Progress<'_>) -> Result
     for ((name, size), state) in listed.into_iter().zip(states) {
         report.objects += 1;
         report.bytes += size;
-        match state {
+        match of_logs.remove(name).map_or(state, State::Flawed) {
             State::Good => {}
             State::Unfinished => report.unfinished.push(name.clone()),
             State::Flawed(flaw) => drop(report.find(name, flaw)),
         }
+    }
+    for (name, flaw) in of_logs {
+        report.find(&name, flaw);
     }
     for (name, _) in view.live.iter() {
         // A reserve is there to be given up.
@@ -61,8 +72,8 @@ enum State {
 
 fn check(view: &View, name: &str, size: u64, going: &BTreeSet<String>) -> State {
     let Some(parsed) = ParsedName::parse(name) else { return State::Flawed(Flaw::Surplus) };
-    // Journals were read and checked when they were replayed.
-    if parsed.kind == ObjectKind::Journal {
+    // Journals were read and checked when they were replayed, logs before all else.
+    if parsed.kind.is_numbered() {
         return State::Good;
     }
     let checked = match check_object(view, &parsed, name) {

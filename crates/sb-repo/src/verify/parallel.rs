@@ -9,7 +9,7 @@ use crate::error::RepoError;
 const EACH: usize = 8;
 
 /// What `work` makes of each item, in their order; the first failure ends it.
-pub(super) fn each<T: Sync, O: Send>(
+pub(crate) fn each<T: Sync, O: Send>(
     items: &[T],
     work: impl Fn(&T) -> Result<O, RepoError> + Sync,
 ) -> Result<Vec<O>, RepoError> {

@@ -92,6 +92,14 @@ pub fn new_vault(machine: &Machine, storage: Arc<dyn Storage>) -> (Vault, Recove
     create(machine.around(storage), &[Lock::KeyFile(key())], &options).expect("a new vault")
 }
 
+/// Something to be logged: the `n`-th that happens in a test.
+pub fn event(n: u32) -> sb_audit::Event {
+    let time = DateTime::from_timestamp(1_767_225_600 + i64::from(n), 0).expect("in range");
+    let id = |text: &str| text.parse().expect("an id");
+    let action = "Snapshot.Read".parse().expect("an action");
+    sb_audit::Event::new(time, id("host:h_1/sb"), id("u_7"), action, id(&format!("s_{n}")), sb_audit::Outcome::Success)
+}
+
 /// Bytes that do not compress.
 pub fn noise(seed: u64, length: usize) -> Vec<u8> {
     let mut bytes = vec![0; length];

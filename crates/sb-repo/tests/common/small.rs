@@ -14,7 +14,7 @@ use sb_source::MemorySource;
 use sb_store::sim::SimDisk;
 use sb_store::{LocalStorage, MemoryStorage, Storage};
 
-use super::{Machine, key, noise, options};
+use super::{Machine, event, key, noise, options};
 
 /// Length of header, of what a pack has before its first segment, and of trailer and pointer (docs/format.md §2 and §8).
 pub const HEADER: usize = 40;
@@ -43,7 +43,7 @@ impl Monitor for Keep<'_> {
     }
 }
 
-/// Two snapshots, a document disposed of, a label, a reserve; a lease and a condemned list left behind.
+/// Two snapshots, a document disposed of, a label, a reserve, a log; a lease and a condemned list left behind.
 pub fn small() -> Small {
     let (storage, machine) = build(21, 2);
     let vault = stranger(&storage).unwrap();
@@ -80,6 +80,9 @@ pub fn build(seed: u64, backups: u32) -> (MemoryStorage, Machine) {
     redact(&mut vault, &oldest, b"/d", b"gone").unwrap();
     vault.set_tags(vec![(oldest.id, vec!["audited".to_owned()])]).unwrap();
     condemn(&mut vault, &["packs/none".to_owned()]).unwrap();
+    for batch in [&[0][..], &[1, 2], &[3]] {
+        vault.log(&batch.iter().map(|n| event(*n)).collect::<Vec<_>>()).unwrap();
+    }
     for listed in local.list("").unwrap() {
         let name = listed.object_name().unwrap();
         storage.put_raw(name.to_string(), local.read(&name).unwrap());

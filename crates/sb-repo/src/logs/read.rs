@@ -1,0 +1,183 @@
+//! Reading logs, each batch once, and telling which object is behind what is found.
+
+use std::collections::BTreeSet;
+
+use sb_audit::{Batch, Entry, Finding, History};
+use sb_store::ObjectName;
+
+use super::{LogEnd, LogFinding, by_writer};
+use crate::clock::Progress;
+use crate::error::{Flaw, RepoError};
+use crate::ids::KeyId;
+use crate::live::read;
+use crate::name::{ParsedName, Stem};
+use crate::verify::each;
+use crate::view::View;
+
+/// A log that was read.
+pub(crate) struct LogReading {
+    pub(crate) writer: KeyId,
+    /// What it says, if that was asked for, in the order of the numbers.
+    pub(crate) entries: Vec<Entry>,
+    pub(crate) findings: Vec<LogFinding>,
+    /// Where its longest branch ends.
+    pub(crate) newest: Option<LogEnd>,
+    /// The same if it is to be remembered: not of a log that is another than the one remembered, or the evidence would be lost.
+    pub(crate) end: Option<LogEnd>,
+}
+
+/// Reads every log of which there is or was something. `keep` the entries or only look at them.
+pub(crate) fn read_logs(view: &View, keep: bool, progress: Progress<'_>) -> Result<Vec<LogReading>, RepoError> {
+    let logs: Vec<_> = by_writer(view).into_iter().collect();
+    each(&logs, |(writer, batches)| {
+        let mut entries: Vec<Entry> = Vec::new();
+        let known = known(view, *writer);
+        let mut reader = LogReader::new(view, *writer, known, 0);
+        for (name, parsed) in batches {
+            progress.check()?;
+            let batch = reader.read(name, parsed).filter(|_| keep);
+            entries.extend(batch.iter().flat_map(|batch| batch.entries().iter().cloned()));
+        }
+        // Branches of a fork share what one machine's batch has and the other's, too.
+        entries.sort_by_key(|entry| entry.seq);
+        entries.dedup();
+        let reading = reader.finish();
+        let is_compared = known.is_some() || !view.remembered.logs.contains_key(writer);
+        Ok(LogReading { entries, end: reading.end.filter(|_| is_compared), ..reading })
+    })
+}
+
+/// What this machine remembers of a log, unless another of its processes has written that since the vault was listed.
+fn known(view: &View, writer: KeyId) -> Option<LogEnd> {
+    let known = *view.remembered.logs.get(&writer)?;
+    let object = known.object(writer);
+    let came = || ObjectName::new(object.as_str()).is_ok_and(|name| view.storage.size(&name).is_ok());
+    (view.listing.contains_key(&object) || !came()).then_some(known)
+}
+
+/// Reads the batches of one log in the order of their names.
+pub(super) struct LogReader<'v> {
+    view: &'v View,
+    writer: KeyId,
+    remembered: Option<LogEnd>,
+    /// What lies before this entry is not read.
+    start: u64,
+    /// None if nobody vouches for the writer, so that no batch counts.
+    history: Option<History>,
+    /// Batches that are good, by the entries that they hold.
+    good: Vec<(std::ops::Range<u64>, String)>,
+    /// Batches that the writer has signed and that are none, in the order that the history finds them in.
+    broken: Vec<String>,
+    /// Names of batches that are not what they were, and the entries that they began with.
+    damaged: BTreeSet<(u64, String)>,
+    findings: Vec<LogFinding>,
+    newest: Option<LogEnd>,
+}
+
+impl<'v> LogReader<'v> {
+    pub(super) fn new(view: &'v View, writer: KeyId, remembered: Option<LogEnd>, start: u64) -> Self {
+        let heads: Vec<_> = remembered.iter().map(|end| end.head).collect();
+        Self {
+            view,
+            writer,
+            remembered,
+            start,
+            history: view.log_key(writer).map(|key| History::new(key, &heads)),
+            good: Vec::new(),
+            broken: Vec::new(),
+            damaged: BTreeSet::new(),
+            findings: Vec::new(),
+            newest: None,
+        }
+    }
+
+    /// Reads the next batch. Returned if it is good; what is wrong is among the findings.
+    pub(super) fn read(&mut self, name: &str, parsed: &ParsedName) -> Option<Batch> {
+        let first = parsed.stem.generation();
+        let bytes = read(&*self.view.storage, name);
+        let checked = bytes.as_ref().map_err(Flaw::clone).and_then(|bytes| self.view.trust.check(parsed, bytes));
+        let body = match checked {
+            Ok(frame) => frame.body,
+            Err(flaw) => {
+                // Damage changes bytes, and then they do not fit the name; all else is not of this log.
+                if is_damage(&flaw) {
+                    self.damaged.insert((first, name.to_owned()));
+                }
+                self.findings.push(LogFinding { writer: self.writer, object: name.to_owned(), flaw });
+                return None;
+            }
+        };
+        let Some(batch) = self.history.as_mut().and_then(|history| history.read(first, body)) else {
+            self.broken.push(name.to_owned());
+            return None;
+        };
+        let head = batch.tip().head();
+        if self.newest.is_none_or(|newest| newest.head.size < head.size) {
+            let digest = parsed.hash.parse().expect("a parsed name has 64 digits");
+            self.newest = Some(LogEnd { head, first, digest });
+        }
+        self.good.push((first..head.size, name.to_owned()));
+        Some(batch)
+    }
+
+    /// All that was found, each with the object that it is about.
+    pub(super) fn finish(mut self) -> LogReading {
+        let examined = self.history.take().map(History::finish);
+        let mut findings = examined.map_or_else(Vec::new, |examined| examined.findings);
+        if let (None, Some(remembered)) = (self.view.log_key(self.writer), self.remembered) {
+            findings.push(Finding::RolledBack { remembered: remembered.head, size: 0 });
+        }
+        let is_another = |finding: &Finding| {
+            use Finding::{Fork, Rewritten, RolledBack, Unconnected};
+            matches!(finding, Fork { .. } | Unconnected { .. } | RolledBack { .. } | Rewritten { .. })
+        };
+        let keeps_memory = self.remembered.is_some() && findings.iter().any(is_another);
+        let mut broken = std::mem::take(&mut self.broken).into_iter();
+        for finding in findings {
+            let object = if let Finding::Broken { .. } = &finding { broken.next() } else { self.object(&finding) };
+            if let Some(object) = object {
+                self.findings.push(LogFinding { writer: self.writer, object, flaw: Flaw::Log(Box::new(finding)) });
+            }
+        }
+        LogReading {
+            writer: self.writer,
+            entries: Vec::new(),
+            findings: self.findings,
+            newest: self.newest,
+            end: self.newest.filter(|_| !keeps_memory),
+        }
+    }
+
+    /// The object that a finding is about; `None` if that has been named already.
+    fn object(&self, finding: &Finding) -> Option<String> {
+        match finding {
+            Finding::Gap { to, .. } if *to <= self.start => None,
+            Finding::Gap { from, .. } => {
+                let is_damaged = self.damaged.iter().any(|(first, _)| first == from);
+                (!is_damaged).then(|| Stem::log(self.writer, *from).signed_text())
+            }
+            Finding::RolledBack { .. } | Finding::Rewritten { .. } => {
+                let object = self.remembered?.object(self.writer);
+                (!self.damaged.iter().any(|(_, name)| *name == object)).then_some(object)
+            }
+            Finding::Fork { at: seq }
+            | Finding::Unconnected { first: seq }
+            | Finding::OpenIntent { seq, .. }
+            | Finding::UnknownIntent { seq, .. }
+            | Finding::TimeWentBack { seq, .. } => self.batch_with(*seq),
+            _ => Some(format!("log/{}", self.writer)),
+        }
+    }
+
+    /// The batch with this entry; of several branches, the one that was read last.
+    fn batch_with(&self, seq: u64) -> Option<String> {
+        let up_to = self.good.partition_point(|(entries, _)| entries.start <= seq);
+        let found = self.good[..up_to].iter().rev().find(|(entries, _)| entries.contains(&seq));
+        found.map(|(_, name)| name.clone())
+    }
+}
+
+/// True if an object was good once, as its name says, or can't be told to be anything.
+pub(super) fn is_damage(flaw: &Flaw) -> bool {
+    matches!(flaw, Flaw::WrongHash | Flaw::Unreadable(_))
+}
