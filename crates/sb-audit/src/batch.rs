@@ -19,6 +19,7 @@ use crate::checkpoint::Checkpoint;
 use crate::entry::{Entry, Event};
 use crate::malformed::Malformed;
 use crate::note::{Note, NoteError, NoteSigner, VerifierKey};
+use crate::stretch::hash_in;
 use crate::tlog_proof::TlogProof;
 use crate::tree::{Subtree, TreeHead, prove_inclusion};
 
@@ -192,6 +193,10 @@ impl Batch {
         &self.before.tree
     }
 
+    pub(crate) const fn tree_after(&self) -> &TreeHasher {
+        &self.tip.tree
+    }
+
     /// Where the log ends with it.
     #[must_use]
     pub const fn tip(&self) -> &LogTip {
@@ -243,25 +248,8 @@ impl Batch {
         usize::try_from(seq.checked_sub(self.first())?).ok().filter(|place| *place < self.leaves.len())
     }
 
-    /// The hash of a subtree that has an entry of this batch in it, or is a peak before it.
     fn hash_of(&self, subtree: Subtree) -> Option<Digest> {
-        let Subtree { level, index } = subtree;
-        let first = self.first();
-        let start = index.checked_shl(level)?;
-        if start >= first {
-            let start = self.place(start)?;
-            let mut tree = TreeHasher::new();
-            tree.extend(self.leaves.get(start..start.checked_add(1 << level)?)?.iter().copied());
-            return Some(tree.root());
-        }
-        if start + (1 << level) <= first {
-            // Left of the batch only the peaks are known.
-            let higher = (first >> level >> 1).count_ones() as usize;
-            let is_peak = first >> level == index + 1 && index % 2 == 0;
-            return self.before.tree.peaks().get(higher).copied().filter(|_| is_peak);
-        }
-        let child = |side| self.hash_of(Subtree { level: level - 1, index: 2 * index + side });
-        Some(sb_crypto::node_hash(&child(0)?, &child(1)?))
+        hash_in(&self.before.tree, &self.leaves, subtree)
     }
 }
 

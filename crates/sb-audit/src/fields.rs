@@ -99,6 +99,10 @@ impl Fields {
         self.fields.contains_key(name).then(|| self.seconds(name)).transpose()
     }
 
+    pub(crate) fn optional_number(&mut self, name: &str) -> Result<Option<u64>, Malformed> {
+        self.fields.contains_key(name).then(|| self.number(name)).transpose()
+    }
+
     pub(crate) fn optional_digest(&mut self, name: &str) -> Result<Option<Digest>, Malformed> {
         self.fields.contains_key(name).then(|| self.digest(name)).transpose()
     }

@@ -16,6 +16,7 @@ mod note;
 mod policy;
 mod predicate;
 mod statement;
+mod stretch;
 mod tile;
 mod time;
 mod timestamp;
@@ -36,6 +37,7 @@ pub use statement::{STATEMENT_TYPE, Statement, StatementError, Subject};
 pub use batch::{AppendError, Batch, BatchError, LogTip};
 pub use entry::{Action, Entry, Event, OpaqueId, Outcome};
 pub use history::{Examined, Finding, History};
+pub use stretch::LogStretch;
 
 pub use checkpoint::Checkpoint;
 pub use note::{Cosigner, Note, NoteError, NoteSignature, NoteSigner, SignatureType, Signed, VerifierKey};

@@ -151,6 +151,12 @@ pub(crate) enum Command {
     Info(commands::info::InfoArgs),
     Stats(commands::stats::StatsArgs),
     Tag(commands::tag::TagArgs),
+    /// Certificates: what was backed up and verified, for people who do not trust us
+    #[command(subcommand)]
+    Certificate(commands::certificate::CertificateCommand),
+    /// The audit logs: who did what, or tried to
+    #[command(subcommand)]
+    Log(commands::log::LogCommand),
     /// What the vault and this machine can make anew
     #[command(subcommand)]
     Db(commands::db::DbCommand),

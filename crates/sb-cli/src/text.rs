@@ -104,6 +104,11 @@ pub(crate) fn table(rows: &[Vec<String>], right: &[usize]) -> String {
     text
 }
 
+/// The beginning of a hash, which is enough to name what has it.
+pub(crate) fn short(digest: &sb_core::crypto::Digest) -> String {
+    digest.to_string()[..8].to_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

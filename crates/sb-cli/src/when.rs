@@ -80,6 +80,23 @@ fn ago(text: &str) -> Option<TimeDelta> {
     }
 }
 
+/// Reads a length of time: a number with `s`, `min`, `h`, `d` or `w`.
+pub(crate) fn span(text: &str) -> Result<TimeDelta, String> {
+    let digits = text.len() - text.trim_start_matches(|digit: char| digit.is_ascii_digit()).len();
+    let (number, unit) = text.split_at(digits);
+    let seconds = match unit {
+        "s" => 1,
+        "m" | "min" => 60,
+        "h" => 3600,
+        "d" => 86_400,
+        "w" => 604_800,
+        _ => return Err("write a number and s, min, h, d or w, such as 30d".to_owned()),
+    };
+    let span = number.parse::<i64>().ok().and_then(|number| number.checked_mul(seconds)).and_then(TimeDelta::try_seconds);
+    // As far as times go.
+    span.filter(|span| span.num_days() < 366_000).ok_or_else(|| "that is no length of time".to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -119,6 +136,15 @@ mod tests {
         }
         for text in ["", "x", "2026-13-01", "31.03.2026", "-1d", "9999999999999w", "1ü", "d", "6m"] {
             assert_eq!(read(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn lengths_of_time_have_units() {
+        let seconds = ["90s", "10min", "2h", "30d", "1w"].map(|text| span(text).unwrap().num_seconds());
+        assert_eq!(seconds, [90, 600, 7200, 2_592_000, 604_800]);
+        for wrong in ["", "10", "d", "-1d", "1.5h", "30 d", "99999999999999999999s", "9999999999d"] {
+            assert!(span(wrong).is_err(), "{wrong}");
         }
     }
 }

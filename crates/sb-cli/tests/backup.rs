@@ -51,7 +51,15 @@ fn a_dry_run_tells_what_a_backup_would_do_and_leaves_no_trace() {
         let done = summary(&world.ok(&["backup", "firm", "--json"]));
         assert_eq!((&dry["dry_run"], &dry["snapshot_id"]), (&true.into(), &Value::Null));
         assert_eq!(done["dry_run"], false);
-        let own = ["dry_run", "snapshot_id", "seconds", "stored_bytes"];
+        let own = [
+            "dry_run",
+            "snapshot_id",
+            "seconds",
+            "stored_bytes",
+            "certificate",
+            "read_back_objects",
+            "read_back_bytes",
+        ];
         assert_eq!(without(&dry, &own), without(&done, &own));
         if round == 0 {
             fs::write(world.path("firm/new"), "new").unwrap();

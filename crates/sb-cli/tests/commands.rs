@@ -124,7 +124,8 @@ fn a_backup_says_what_it_did() {
         lines[3].starts_with("  new     11.7 KiB; the vault grew by ") && lines[3].ends_with(" in packs"),
         "{said}"
     );
-    assert_eq!(lines.len(), 4);
+    assert!(lines[4].starts_with("  proof   certificate ") && lines[4].ends_with(" read back and compared"), "{said}");
+    assert_eq!(lines.len(), 5);
     let list = world.ok(&["list"]);
     assert!(list.starts_with("id        begun                       host    files      size  sources\n"), "{list}");
     assert!(list.contains(" +00:00  office      2  11.7 KiB  ") && list.ends_with("firm  [daily]\n"), "{list}");

@@ -169,9 +169,9 @@ fn tags_are_kept_when_the_vault_is_taken_as_it_is() {
 #[test]
 fn what_a_cut_tag_left_is_not_said_to_be_taken_over() {
     let world = World::backed_up();
-    sh(&world.root, "cp -a vault/journal before");
+    sh(&world.root, "mkdir before && cp -a vault/journal vault/log before");
     world.ok(&["tag", "latest", "--add", "audit", "-q"]);
-    sh(&world.root, "rm -r vault/journal && mv before vault/journal");
+    sh(&world.root, "rm -r vault/journal vault/log && mv before/* vault");
     let public = ran(world.command(&["verify", "--public"]).env("SB_STATE_DIR", world.path("stranger")));
     assert!(public.code == 0 && !public.out.contains("in no journal yet"), "{public:?}");
 }

@@ -41,7 +41,7 @@ fn every_command_ends_with_a_summary() {
     let backup = summary(&world, &["backup", "firm", "--tag", "x", "--host", "office"]).1;
     assert_fields(
         &backup,
-        "snapshot_id dry_run type base_id files_new files_changed files_unchanged files folders others bytes new_chunks new_bytes stored_bytes adopted_objects problems partial seconds",
+        "snapshot_id dry_run type base_id files_new files_changed files_unchanged files folders others bytes new_chunks new_bytes stored_bytes adopted_objects certificate read_back_objects read_back_bytes problems partial seconds",
     );
     let (messages, list) = summary(&world, &["snapshots"]);
     assert_fields(&list, "snapshots damaged");
@@ -60,7 +60,7 @@ fn every_command_ends_with_a_summary() {
     );
     assert_fields(
         &summary(&world, &["verify"]).1,
-        "level public root_fingerprint root_known good objects bytes snapshots documents findings lost_documents lost_folders lost_snapshots loss_is_all_told unfinished seconds",
+        "level public root_fingerprint root_known good objects bytes snapshots documents findings lost_documents lost_folders lost_snapshots loss_is_all_told certificate unfinished seconds",
     );
     assert_fields(
         &summary(&world, &["info"]).1,

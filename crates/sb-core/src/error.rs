@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use chrono::{DateTime, Utc};
+use sb_crypto::Digest;
 use sb_repo::RepoError;
 use sb_source::{SelectionError, TargetError};
 use sb_store::StoreError;
@@ -94,6 +95,65 @@ pub enum CoreError {
         /// Why.
         source: std::io::Error,
     },
+    /// The issue of a certificate is in no log, so nothing can prove it.
+    #[error(
+        "the issue of certificate {certificate} is not in the log: its run was cut short, or that part of the log is gone"
+    )]
+    NotLogged {
+        /// The certificate.
+        certificate: Digest,
+    },
+    /// A file of the folder for the auditor could not be written.
+    #[error("cannot write `{}`", path.display())]
+    EvidenceFile {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Nobody vouches for this machine any more.
+    #[error("this machine's certificate is lost from the vault; a backup makes it anew")]
+    LostCertificate,
+    /// What should be handed to an auditor does not hold.
+    #[error("the evidence does not hold")]
+    Evidence(#[from] sb_audit::FolderError),
+    /// Nobody has signed the log.
+    #[error("nobody has signed the log")]
+    Unanchored {
+        /// Why the first who was asked has not.
+        #[source]
+        cause: Option<Box<CoreError>>,
+    },
+    /// A witness has seen more of this machine's log than there is, or another one.
+    #[error("the witness at `{url}` has seen {seen} entries of this log, of which {size} are here: it was rolled back, or written anew")]
+    LogRefused {
+        /// Where the witness is.
+        url: String,
+        /// How many entries it has seen.
+        seen: u64,
+        /// How many there are.
+        size: u64,
+    },
+    /// That the log has grown cannot be proved: part of it is damaged or gone.
+    #[error("cannot prove that the log of {size} entries is the one that had {old}, for part of it is damaged or gone")]
+    LogUnproven {
+        /// As it was.
+        old: u64,
+        /// As it is.
+        size: u64,
+    },
+    /// A witness has not answered as one should.
+    #[error(transparent)]
+    Witness(#[from] sb_witness::SubmitError),
+    /// A time-stamping authority has not answered as one should.
+    #[error(transparent)]
+    TimeStamping(#[from] sb_witness::StampError),
+    /// A time stamp is not to be believed.
+    #[error("the time stamp is not to be believed")]
+    TimeStamp(#[from] sb_audit::TimeStampError),
+    /// In a rehearsal nothing is certified.
+    #[error("this is a rehearsal, of which nothing is certified")]
+    Rehearsing,
     /// The configuration cannot be used.
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -118,6 +178,11 @@ impl From<TargetError> for CoreError {
 }
 
 impl CoreError {
+    /// True if the user may not do that.
+    pub fn is_denial(&self) -> bool {
+        matches!(self, Self::Repo(RepoError::NoReadingKey { .. } | RepoError::WrongCredential))
+    }
+
     /// True if the vault is damaged, or less than this machine has seen of it.
     pub fn is_damage(&self) -> bool {
         matches!(

@@ -12,7 +12,9 @@ mod state_root;
 mod config;
 
 mod archive;
+mod record;
 mod session;
+mod terms;
 mod vault;
 
 mod ops;
@@ -32,10 +34,10 @@ pub use session::Session;
 pub use vault::Vault;
 
 pub use ops::{
-    ArchiveReport, BackupOptions, CatReport, Compression, DiffOptions, DiffSummary, EachFound, FindOptions,
-    ForgetOptions, ForgetPlan, InfoReport, InitOptions, InitReport, LsOptions, LsReport, Opened, PublicReport,
-    RebuildOptions, RestoreOptions, Selection, SnapshotsOptions, StatsOptions, StatsReport, TagOptions, TagReport,
-    Tagged, Usage, VerifyOptions,
+    AnchorOptions, AnchorReport, ArchiveReport, BackupOptions, CatReport, Compression, DiffOptions, DiffSummary, DueSummary, EachFound, EvidenceOptions, EvidenceReport, FindOptions,
+    ForgetOptions, ForgetPlan, InfoReport, InitOptions, InitReport, LogReport, LoggedEntry, LsOptions, LsReport,
+    Opened, PublicReport, RebuildOptions, RestoreOptions, Selection, ShownCertificate, SnapshotsOptions, StatsOptions, StatsReport,
+    TagOptions, TagReport, Tagged, Usage, Verified, VerifyOptions,
 };
 pub use sb_repo::{
     BackupReport, Change, Choice, ChunkStats, Clock, CollectOptions, CollectReport, ContentStats, Counter, Deed,
@@ -48,6 +50,7 @@ pub use sb_source::{Filter, Problem, SourceOptions};
 pub use sb_store::Limits;
 
 pub use chrono;
+pub use sb_audit as audit;
 pub use sb_chunk as chunk;
 pub use sb_crypto as crypto;
 pub use sb_repo as repo;

@@ -18,9 +18,26 @@ pub struct Session {
     pub(crate) method: &'static str,
     /// Snapshots begun after this do not count.
     pub(crate) as_of: Option<DateTime<Utc>>,
+    /// What the clock had shown before it was set back.
+    pub(crate) set_back: Option<DateTime<Utc>>,
 }
 
 impl Session {
+    /// Remembers where all logs end, so that none can be cut short unnoticed, and what the clock shows; and tells the log what
+    /// this machine has kept.
+    pub(crate) fn settle_in(&mut self) -> Result<(), CoreError> {
+        self.vault.heed_logs()?;
+        // Who has nowhere to keep it can still read.
+        self.set_back = self.vault.note_time().unwrap_or(None);
+        self.catch_up();
+        Ok(())
+    }
+
+    /// The time that the clock had shown before, if it was set back since this machine last opened the vault.
+    pub fn clock_set_back_from(&self) -> Option<DateTime<Utc>> {
+        self.set_back
+    }
+
     /// The vault's id.
     pub fn id(&self) -> VaultId {
         self.vault.id()

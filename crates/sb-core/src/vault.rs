@@ -3,13 +3,15 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use sb_audit::{Json, Outcome};
 use sb_crypto::{Credential, Digest, Random, SystemRandom};
-use sb_repo::{Clock, State, Surroundings, VaultId, View};
+use sb_repo::{Clock, RepoError, State, Surroundings, VaultId, View};
 use sb_store::{Limits, Storage, StoreError, Throttled};
 
 use crate::clock::SystemClock;
 use crate::error::CoreError;
 use crate::location::Location;
+use crate::record::event;
 use crate::session::Session;
 
 /// Where a vault is, or is to be, and where this machine remembers things of it. Nothing is read before an operation.
@@ -19,6 +21,8 @@ pub struct Vault {
     pub(crate) state_root: PathBuf,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Arc<dyn Random>,
+    /// Who issues certificates.
+    pub(crate) issuer: Option<String>,
     limits: Limits,
     rehearsing: bool,
 }
@@ -27,7 +31,8 @@ impl Vault {
     /// The vault at a location. Local state is kept in a folder of its own in `state_root` (see [`state_root`](crate::state_root())).
     pub fn new(location: Location, state_root: impl Into<PathBuf>) -> Self {
         let (clock, random) = (Arc::new(SystemClock), Arc::new(SystemRandom));
-        Self { location, state_root: state_root.into(), clock, random, limits: Limits::default(), rehearsing: false }
+        let (issuer, limits) = (None, Limits::default());
+        Self { location, state_root: state_root.into(), clock, random, issuer, limits, rehearsing: false }
     }
 
     /// The same for a rehearsal: what is opened reads the vault and what this machine remembers of it, and writes to neither. What
@@ -35,6 +40,12 @@ impl Vault {
     #[must_use]
     pub fn rehearsing(self) -> Self {
         Self { rehearsing: true, ..self }
+    }
+
+    /// The same with another issuer of certificates than the vault's id, such as the firm's domain.
+    #[must_use]
+    pub fn with_issuer(self, issuer: impl Into<String>) -> Self {
+        Self { issuer: Some(issuer.into()), ..self }
     }
 
     /// The same with limits of how much is written to the vault, and read from it, each second.
@@ -70,9 +81,30 @@ impl Vault {
         let storage = self.storage()?;
         // Which vault it is, and so which state folder is its, only the slot can say: anybody could add a config.
         let state = State::among(&self.state_root);
-        let vault = sb_repo::Vault::open(self.surroundings(storage, state), credential, fingerprint)
-            .map_err(|error| CoreError::from(error).at(&self.location))?;
-        Ok(Session { vault, place: self.clone(), method: method(credential), as_of: None })
+        let around = self.surroundings(storage, state);
+        let opened = sb_repo::Vault::open(around.clone(), credential, fingerprint);
+        if let (Err(RepoError::WrongCredential), false) = (&opened, self.rehearsing) {
+            self.log_refusal(&around);
+        }
+        let vault = opened.map_err(|error| CoreError::from(error).at(&self.location))?;
+        let mut session =
+            Session { vault, place: self.clone(), method: method(credential), as_of: None, set_back: None };
+        if !self.rehearsing {
+            session.settle_in()?;
+        }
+        Ok(session)
+    }
+
+    /// Writes to the log, with this machine's key, that somebody has tried to get in.
+    fn log_refusal(&self, around: &Surroundings) {
+        let event = event(self.clock.now(), "own", "unknown", "Vault.Open", "vault", Outcome::Denied);
+        // A machine that the vault does not know has no log; that the credential is wrong is what has to be said.
+        let _ = sb_repo::log_unopened(around, &event.with("reason", Json::text("credential")));
+    }
+
+    /// True if nothing is written.
+    pub(crate) fn is_rehearsing(&self) -> bool {
+        self.rehearsing
     }
 
     /// What anybody can see of the vault without a key, compared with what this machine remembers of it.

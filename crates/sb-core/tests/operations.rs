@@ -112,7 +112,7 @@ fn what_is_no_vault_is_said_to_be_none() {
         let vault = Vault::new(Location::parse(world.root.join(place).as_os_str()).unwrap(), world.root.join("state"));
         let error = vault.open(&Credential::KeyFile(world.key.clone()), None).unwrap_err();
         assert!(matches!(error, CoreError::NoVault { .. }), "{place}: {error}");
-        assert!(matches!(vault.verify_public(None, Progress::none()), Err(CoreError::NoVault { .. })));
+        assert!(matches!(vault.verify_public(None, &[], Progress::none()), Err(CoreError::NoVault { .. })));
     }
 }
 
@@ -214,7 +214,7 @@ fn a_source_that_was_gone_does_not_hide_the_others() {
 fn a_file_is_read_and_nothing_else_is() {
     let world = World::new();
     world.backup();
-    let session = world.open();
+    let mut session = world.open();
     let mut content = Vec::new();
     let report = session.cat(&world.at("firm/note.txt"), Progress::none(), &mut |bytes| {
         content.extend_from_slice(bytes);
@@ -235,8 +235,8 @@ fn a_file_is_read_and_nothing_else_is() {
 fn a_restore_replaces_nothing_unless_told_to() {
     let world = World::new();
     world.backup();
-    let session = world.open();
-    let restore = |at: &SnapshotPath, to: &str, overwrite: bool| {
+    let mut session = world.open();
+    let mut restore = |at: &SnapshotPath, to: &str, overwrite: bool| {
         let mut options = RestoreOptions::default();
         options.overwrite = overwrite.then_some(Overwrite::Always);
         session.restore(at, &world.root.join(to), options, Progress::none())
@@ -275,24 +275,24 @@ fn damage_is_found_with_and_without_a_key() {
     for level in [VerifyLevel::Objects, VerifyLevel::Data, VerifyLevel::Restore] {
         let mut options = VerifyOptions::default();
         options.level = level;
-        assert!(world.open().verify(options, Progress::none()).unwrap().is_good());
+        assert!(world.open().verify(options, Progress::none()).unwrap().report.is_good());
     }
-    let public = world.vault.verify_public(None, Progress::none()).unwrap();
+    let public = world.vault.verify_public(None, &[], Progress::none()).unwrap();
     assert!(public.verified.is_good() && public.root_known);
     assert_eq!(public.root_fingerprint, world.made.root_fingerprint);
     let folder = fs::read_dir(world.root.join("vault/packs")).unwrap().next().unwrap().unwrap().path();
     let pack = fs::read_dir(folder).unwrap().next().unwrap().unwrap().path();
     fs::remove_file(&pack).unwrap();
-    assert_eq!(world.vault.verify_public(None, Progress::none()).unwrap().verified.findings.len(), 1);
-    let report = world.open().verify(VerifyOptions::default(), Progress::none()).unwrap();
+    assert_eq!(world.vault.verify_public(None, &[], Progress::none()).unwrap().verified.findings.len(), 1);
+    let report = world.open().verify(VerifyOptions::default(), Progress::none()).unwrap().report;
     let named = pack.file_name().unwrap().to_str().unwrap();
     assert!(report.findings.iter().any(|finding| finding.object.contains(named)), "{report:?}");
     let stranger = vault_at(&world.root);
     let stranger = Vault::new(stranger.location().clone(), world.root.join("elsewhere"));
-    let public = stranger.verify_public(None, Progress::none()).unwrap();
+    let public = stranger.verify_public(None, &[], Progress::none()).unwrap();
     assert!(public.verified.findings.len() == 1 && !public.root_known);
     let given = Some(world.made.root_fingerprint);
-    assert!(stranger.verify_public(given, Progress::none()).unwrap().root_known);
+    assert!(stranger.verify_public(given, &[], Progress::none()).unwrap().root_known);
     assert!(!world.root.join("elsewhere").exists(), "looking leaves nothing behind");
 }
 
@@ -509,7 +509,7 @@ fn tags_are_set_then_added_then_removed() {
 fn an_archive_without_its_end_is_not_taken_for_whole() {
     let world = World::new();
     world.backup();
-    let session = world.open();
+    let mut session = world.open();
     let mut whole = Vec::new();
     let report = session.archive(&world.at("firm"), Progress::none(), &mut whole).unwrap();
     assert_eq!((report.entries, report.files, report.bytes), (6, 2, 12_008));

@@ -101,6 +101,8 @@ fn begin(
         added,
         removed: Vec::new(),
         authority: None,
+        log: None,
+        accepted: Vec::new(),
     };
     write_entry(&*around.storage, vault, machine, &entry).map(drop)
 }

@@ -110,6 +110,23 @@ pub enum RepoError {
     /// Events can't be logged: there are none, too many for one batch, or one of them can't be written.
     #[error("cannot log this")]
     Unloggable(#[from] sb_audit::AppendError),
+    /// What was written does not read back as it was written: the storage is failing, or somebody meddles with it.
+    #[error("`{name}`, which was written just now, does not read back as it was written: {flaw}")]
+    ReadBack {
+        /// The object.
+        name: String,
+        /// What is wrong with it.
+        flaw: Flaw,
+    },
+    /// What should be certified contradicts itself, or is too long.
+    #[error("cannot certify this")]
+    Uncertifiable(#[from] sb_audit::StatementError),
+    /// No certificate has this id, or is of a snapshot with it.
+    #[error("no certificate `{name}`")]
+    NoSuchCertificate {
+        /// As given.
+        name: String,
+    },
     /// What this run relied on is gone, damaged, or about to be deleted by a collector.
     #[error("`{name}`, which this run relied on, is gone or damaged")]
     Condemned {
@@ -292,6 +309,12 @@ pub enum Flaw {
     /// An audit log is not as it was written, or says something odd, here.
     #[error("{0}")]
     Log(Box<sb_audit::Finding>),
+    /// A signature or a time stamp of something that is not there.
+    #[error("is of something that is not there")]
+    NotOfAnything,
+    /// A certificate that the machine which filed it has not signed.
+    #[error("has no signature of the machine that filed it")]
+    Unsigned,
     /// Chunks in it do not have the ids that its footer says.
     #[error("a chunk in segment {0} is not what the footer says")]
     WrongChunk(u32),

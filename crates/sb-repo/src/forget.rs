@@ -97,7 +97,12 @@ impl Vault {
         };
         let bases: BTreeSet<String> = bases.iter().map(|base| name::snapshot(base).to_string()).collect();
         let doomed: Vec<String> = names.into_iter().filter(|name| !bases.contains(name)).collect();
-        self.carry_out(author, &list, Change { operation: "forget", added: Vec::new(), removed }, &doomed)?;
+        self.carry_out(
+            author,
+            &list,
+            Change { operation: "forget", added: Vec::new(), removed, ..Change::default() },
+            &doomed,
+        )?;
         report.journal = self.journal_head(author.key);
         Ok(report)
     }

@@ -26,14 +26,17 @@ mod find;
 mod glob;
 mod labels;
 mod locator;
+mod names;
 mod pack;
 mod tree;
 
 mod backup;
+mod certificates;
 mod check;
 mod collect;
 mod forget;
 mod logs;
+mod proof;
 mod reader;
 mod rebuild;
 mod restore;
@@ -45,6 +48,9 @@ mod verify;
 pub mod testing;
 
 pub use backup::{BackupOptions, BackupReport, Changes, PROBLEMS_KEPT};
+pub use certificates::{
+    Certificate, CertificateSignature, CertificateTerms, Certificates, Certified, VERIFIED_MAX, VerifiedFacts,
+};
 pub use check::{Doubt, IndexReport};
 pub use clock::{Clock, Counter, Deed, FileChange, FixedClock, Monitor, Progress, Silent};
 pub use collect::{CollectOptions, CollectReport, MaxUnused, Tally};
@@ -58,8 +64,10 @@ pub use ids::{
     BucketId, ChunkId, CompartmentId, DocumentId, Id, KeyId, PackId, RunId, SlotId, SnapshotId, TableId, UserId,
     VaultId, tag,
 };
-pub use logs::{LogEntry, LogFinding, LogPosition, Logs};
+pub use logs::{FiledCheckpoint, FiledCheckpoints, LogEntry, LogFinding, LogPosition, Logs, Unlogged, log_unopened};
 pub use name::ObjectKind;
+pub use names::Names;
+pub use proof::DocumentEvidence;
 pub use reader::{EachEntry, Reader};
 pub use rebuild::RebuildReport;
 pub use restore::{Overwrite, RestoreOptions, RestoreProblem, RestoreReport};
@@ -67,7 +75,7 @@ pub use snapshots::{Snapshot, Snapshots};
 pub use state::State;
 pub use stats::{ChunkStats, ContentStats, StoredStats};
 pub use vault::{Surroundings, Vault};
-pub use verify::{DocumentRef, Finding, VerifyLevel, VerifyReport};
+pub use verify::{DocumentRef, Due, DueReport, Finding, VerifyLevel, VerifyReport};
 pub use view::View;
 pub use wire::cbor::Malformed;
 pub use wire::entry::{Entry, FileItem, Inline, Item, Xattr};

@@ -6,6 +6,7 @@ mod tests;
 use std::collections::btree_map::Entry as Slot;
 use std::collections::{BTreeMap, BTreeSet};
 
+use sb_audit::TreeHead;
 use sb_crypto::Digest;
 use sb_store::{ObjectName, Storage};
 
@@ -16,7 +17,7 @@ use crate::object::trailer_of;
 use crate::state::{Head, Remembered};
 use crate::trust::Trust;
 use crate::wire::cbor::Malformed;
-use crate::wire::journal::{Added, JournalEntry};
+use crate::wire::journal::{Added, JournalEntry, Loss};
 
 /// Every name and size in a storage.
 pub(crate) type Listing = BTreeMap<String, u64>;
@@ -38,6 +39,10 @@ pub(crate) struct Live {
     removed: BTreeSet<String>,
     pub(crate) heads: BTreeMap<KeyId, Head>,
     pub(crate) generation: u64,
+    /// How far the audit logs had got when entries were written.
+    pub(crate) logs: BTreeMap<KeyId, TreeHead>,
+    /// What is gone, and is not to be missed.
+    pub(crate) accepted: BTreeSet<Loss>,
     /// What is wrong with the journals, by name of the entry.
     pub(crate) flaws: Vec<(String, Flaw)>,
     /// Entries with the number of another: all of them count, so nothing that was said is lost.
@@ -75,6 +80,10 @@ impl Live {
                 match read {
                     Ok(entry) => {
                         self.check_chain(&name, writer, &entry, next, &before);
+                        if let Some(head) = entry.log {
+                            let known = self.logs.entry(writer).or_insert(head);
+                            *known = if known.size < head.size { head } else { *known };
+                        }
                         let entry = if trust.authorises(&entry, writer) {
                             entry
                         } else {
@@ -139,6 +148,7 @@ impl Live {
     /// something else is returned.
     pub(crate) fn apply(&mut self, entry: JournalEntry) -> Option<String> {
         self.generation = self.generation.max(entry.generation);
+        self.accepted.extend(entry.accepted);
         let mut contradicted = None;
         for object in entry.added {
             let recorded = Recorded { size: object.size, digest: object.digest };

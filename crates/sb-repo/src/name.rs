@@ -43,11 +43,21 @@ pub enum ObjectKind {
     Label = 16,
     /// Entries of a machine's audit log.
     Log = 17,
+    /// What is certified of a run.
+    Certificate = 18,
+    /// A signature of a certificate.
+    Signature = 19,
+    /// How far a log had got, with cosignatures of witnesses.
+    Checkpoint = 20,
+    /// A time stamp by an authority.
+    Stamp = 21,
+    /// What an opaque id stands for.
+    Name = 22,
 }
 
 impl ObjectKind {
     /// Every kind, ascending by number.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 22] = [
         Self::Config,
         Self::User,
         Self::Writer,
@@ -65,6 +75,11 @@ impl ObjectKind {
         Self::Reserve,
         Self::Label,
         Self::Log,
+        Self::Certificate,
+        Self::Signature,
+        Self::Checkpoint,
+        Self::Stamp,
+        Self::Name,
     ];
 
     /// The kind with this number.
@@ -91,12 +106,20 @@ impl ObjectKind {
             Self::Reserve => "reserve",
             Self::Label => "labels",
             Self::Log => "log",
+            Self::Certificate => "certificates",
+            Self::Signature => "signatures",
+            Self::Checkpoint => "checkpoints",
+            Self::Stamp => "stamps",
+            Self::Name => "names",
         }
     }
 
     /// True for the kinds that are small and fatal to lose, and so stored twice.
     pub fn has_twin(self) -> bool {
-        matches!(self, Self::Config | Self::User | Self::Writer | Self::Slot | Self::SessionTable | Self::Label)
+        matches!(
+            self,
+            Self::Config | Self::User | Self::Writer | Self::Slot | Self::SessionTable | Self::Label | Self::Name
+        )
     }
 
     /// True for the kinds that come and go and stand in no journal.
@@ -107,6 +130,12 @@ impl ObjectKind {
     /// True for the kinds that journals list, so that it is known which must be there. Journals and logs are chains of their own.
     pub fn is_journaled(self) -> bool {
         !self.is_transient() && !matches!(self, Self::Journal | Self::Log)
+    }
+
+    /// True for the kinds that say nothing before a journal has them: what a run wrote of these before it was cut short is not taken
+    /// over by anybody.
+    pub(crate) fn counts_only_if_entered(self) -> bool {
+        matches!(self, Self::Label | Self::Certificate | Self::Signature | Self::Checkpoint | Self::Stamp | Self::Name)
     }
 
     /// True for the kinds whose objects each writer numbers, in a folder of its own.
@@ -248,7 +277,11 @@ impl ParsedName {
             | ObjectKind::Locator
             | ObjectKind::Snapshot
             | ObjectKind::Redaction
-            | ObjectKind::Reserve => (directory == folder).then_some((Stem::immutable(kind), file))?,
+            | ObjectKind::Reserve
+            | ObjectKind::Certificate
+            | ObjectKind::Signature
+            | ObjectKind::Checkpoint
+            | ObjectKind::Stamp => (directory == folder).then_some((Stem::immutable(kind), file))?,
             ObjectKind::Journal | ObjectKind::Log => {
                 let writer = KeyId::from_hex(directory.strip_prefix(folder)?.strip_prefix('/')?)?;
                 let (digits, hash) = file.split_once('.')?;
@@ -265,7 +298,12 @@ impl ParsedName {
                 let (stem, hash) = mutable(directory, file)?;
                 Id::<(), 8>::from_hex(stem.id()).map(|_| (stem, hash))?
             }
-            ObjectKind::Slot | ObjectKind::Lease | ObjectKind::Fence | ObjectKind::Condemned | ObjectKind::Label => {
+            ObjectKind::Slot
+            | ObjectKind::Lease
+            | ObjectKind::Fence
+            | ObjectKind::Condemned
+            | ObjectKind::Label
+            | ObjectKind::Name => {
                 let (stem, hash) = mutable(directory, file)?;
                 (directory == folder).then_some(())?;
                 Id::<(), 8>::from_hex(stem.id()).map(|_| (stem, hash))?
@@ -320,7 +358,11 @@ mod tests {
             (ObjectKind::Journal, Stem::journal(KeyId::new([1; 16]), 42)),
             (ObjectKind::Log, Stem::log(KeyId::new([2; 16]), 9_999_999_999)),
         ];
-        for kind in [ObjectKind::Slot, ObjectKind::Lease, ObjectKind::Fence, ObjectKind::Condemned, ObjectKind::Label] {
+        let with_ids = ObjectKind::ALL.into_iter().filter(|kind| {
+            use ObjectKind::{Condemned, Fence, Label, Lease, Name, Slot};
+            matches!(kind, Slot | Lease | Fence | Condemned | Label | Name)
+        });
+        for kind in with_ids {
             stems.push((kind, Stem::mutable(kind, id, 1)));
         }
         for kind in [
@@ -331,6 +373,10 @@ mod tests {
             ObjectKind::Snapshot,
             ObjectKind::Redaction,
             ObjectKind::Reserve,
+            ObjectKind::Certificate,
+            ObjectKind::Signature,
+            ObjectKind::Checkpoint,
+            ObjectKind::Stamp,
         ] {
             stems.push((kind, Stem::immutable(kind)));
         }

@@ -8,6 +8,7 @@ use crate::error::RepoError;
 use crate::ids::{PackId, RunId};
 use crate::live::names_in;
 use crate::locator::{Locator, Scope, entries_of, write_locator};
+use crate::logs::losses;
 use crate::name::ParsedName;
 use crate::pack::read_pack_footer;
 use crate::trust::key_id;
@@ -75,6 +76,12 @@ impl Vault {
         report.enrolled |= known != Some(writer.public());
         if accept_rollback {
             self.accept_lost_entries(&writer, progress)?;
+            let accepted = losses(&self.view, progress)?;
+            if !accepted.is_empty() {
+                report.accepted = true;
+                let change = Change { operation: "accept", accepted, ..Change::default() };
+                self.append(&writer, RunId::new([0; 8]), change)?;
+            }
         }
         let run = RunId::random(&*self.around.random);
         let state = self.around.state.clone();
@@ -149,7 +156,7 @@ impl Vault {
         let old = self.view.live.iter().filter(|(name, _)| name.starts_with("locator/"));
         let removed: Vec<_> = old.map(|(name, recorded)| (name.to_owned(), recorded.size)).collect();
         report.replaced = removed.len() as u64;
-        Ok(Change { operation: "rebuild", added, removed })
+        Ok(Change { operation: "rebuild", added, removed, ..Change::default() })
     }
 }
 

@@ -1,6 +1,7 @@
 //! Snapshots: listing and finding them.
 
 use chrono::{DateTime, Utc};
+use sb_audit::DocumentTree;
 use sb_crypto::{Digest, open_with};
 
 use crate::error::{Flaw, RepoError};
@@ -96,6 +97,11 @@ impl Snapshot {
     /// Root of the document tree: what proves each document to have been in it.
     pub fn document_root(&self) -> Digest {
         self.body.document_root
+    }
+
+    /// The document tree: what a certificate of this snapshot says.
+    pub fn document_tree(&self) -> DocumentTree {
+        DocumentTree { size: self.body.documents, root: self.body.document_root }
     }
 
     /// How many documents the tree has.

@@ -23,7 +23,7 @@ use crate::wire::journal::Added;
 use crate::wire::lease::Condemned;
 use crate::wire::node::{Child, Node, Reference};
 use crate::wire::redaction::{INFO, Redaction};
-use crate::wire::{label, session, snapshot};
+use crate::wire::{label, named, session, snapshot};
 
 /// Writes a redaction that takes one document out of a folder, as disposal will.
 ///
@@ -128,7 +128,7 @@ fn replace_node(vault: &mut Vault, old: Reference, bytes: &[u8]) -> Result<(), R
     let name = stem.name(&digest);
     create_object(&*vault.around.storage, &name, &object)?;
     added.push(Added { name: name.to_string(), size: object.len() as u64, digest: None });
-    vault.append(&writer, author.run, Change { operation: "dispose", added, removed: Vec::new() })
+    vault.append(&writer, author.run, Change { operation: "dispose", added, removed: Vec::new(), ..Change::default() })
 }
 
 /// Every segment of the vault as it was before it was compressed and sealed.
@@ -184,7 +184,10 @@ pub fn specimens(vault: &Vault) -> Result<Vec<(&'static str, Vec<u8>)>, RepoErro
                 found.push(("pack", bytes[..Opening::LENGTH].to_vec()));
             }
             ObjectKind::Label => found.push(("label", opened(ObjectKind::MetaPack, label::INFO)?)),
-            ObjectKind::Reserve | ObjectKind::Log => {}
+            ObjectKind::Name => found.push(("named", opened(ObjectKind::MetaPack, named::INFO)?)),
+            ObjectKind::Signature => found.push(("signature", frame.body.to_vec())),
+            ObjectKind::Stamp => found.push(("stamp", frame.body.to_vec())),
+            ObjectKind::Reserve | ObjectKind::Log | ObjectKind::Certificate | ObjectKind::Checkpoint => {}
         }
         found.extend([("name", name.clone().into_bytes()), ("frame", bytes)]);
     }
@@ -228,6 +231,8 @@ pub fn forge_entry(vault: &mut Vault, added: &[String], removed: &[String]) -> R
         added: added.iter().map(|name| Added { name: name.clone(), size: 1, digest: None }).collect(),
         removed: removed.iter().map(|name| (name.clone(), 1)).collect(),
         authority: None,
+        log: None,
+        accepted: Vec::new(),
     };
     let author = Author { key: &writer, run: RunId::random(&*vault.around.random) };
     crate::vault::write_entry(&*vault.around.storage, vault.id(), &author, &entry).map(drop)
@@ -284,7 +289,7 @@ pub fn forge_objects(vault: &mut Vault, table: &str) -> Result<(), RepoError> {
     }
     let header = Header { kind: ObjectKind::Snapshot, vault: vault.id(), key: [7; 16] };
     added.extend(write_twice(&*storage, &author, header, b"nonsense", &Stem::immutable(ObjectKind::Snapshot))?);
-    vault.append(&writer, author.run, Change { operation: "forged", added, removed: Vec::new() })
+    vault.append(&writer, author.run, Change { operation: "forged", added, removed: Vec::new(), ..Change::default() })
 }
 
 /// Writes a config with features that no version knows: a newer program's vault.
@@ -305,7 +310,11 @@ pub fn need_features(vault: &mut Vault, incompatible: &[&str], writer_only: &[&s
     let (header, stem) = (Header::clear(ObjectKind::Config, vault.id()), Stem::config(config.generation));
     let by_root = Author::outside(&root);
     let added = write_twice(&*vault.around.storage, &by_root, header, &config.encode(), &stem)?;
-    vault.append(&writer, RunId::new([0; 8]), Change { operation: "upgrade", added, removed: Vec::new() })
+    vault.append(
+        &writer,
+        RunId::new([0; 8]),
+        Change { operation: "upgrade", added, removed: Vec::new(), ..Change::default() },
+    )
 }
 
 /// Takes the keys that read away from an open vault, as from that of a backup operator.
@@ -343,7 +352,7 @@ pub fn parse(parser: &str, bytes: &[u8]) {
 pub type Parser = (&'static str, fn(&[u8]));
 
 /// Every parser of bytes that come out of a vault.
-pub const PARSERS: [Parser; 19] = [
+pub const PARSERS: [Parser; 22] = [
     ("name", |bytes| drop(std::str::from_utf8(bytes).map(ParsedName::parse))),
     ("frame", |bytes| {
         let _ = Frame::parse(bytes);
@@ -377,6 +386,9 @@ pub const PARSERS: [Parser; 19] = [
     ("snapshot", |bytes| drop(snapshot::SnapshotBody::decode(bytes))),
     ("redaction", |bytes| drop(Redaction::decode(bytes))),
     ("label", |bytes| drop(label::Label::decode(bytes))),
+    ("named", |bytes| drop(named::Named::decode(bytes))),
+    ("signature", |bytes| drop(crate::wire::proof::SignatureBody::decode(bytes))),
+    ("stamp", |bytes| drop(crate::wire::proof::StampBody::decode(bytes))),
     ("journal", |bytes| drop(crate::wire::journal::JournalEntry::decode(bytes))),
     ("lease", |bytes| {
         let _ = crate::wire::lease::Lease::decode(bytes);

@@ -110,7 +110,7 @@ impl Trust {
         let user = self.users.get(&signer).map(|user| user.key);
         match kind {
             ObjectKind::Config | ObjectKind::User => root,
-            ObjectKind::Slot | ObjectKind::Redaction | ObjectKind::Label => user.or(root),
+            ObjectKind::Slot | ObjectKind::Redaction | ObjectKind::Label | ObjectKind::Name => user.or(root),
             ObjectKind::Writer => user,
             kind if kind.is_numbered() && name.stem.writer() != Some(signer) => None,
             _ => self.writers.get(&signer).map(|writer| writer.key),

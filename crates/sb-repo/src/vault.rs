@@ -21,7 +21,7 @@ use crate::view::{View, candidates, refuse_unknown};
 use crate::wire::certificate::WriterCertificate;
 use crate::wire::config::Epoch;
 use crate::wire::frame::{Author, Header};
-use crate::wire::journal::{Added, Authority, JournalEntry};
+use crate::wire::journal::{Added, Authority, JournalEntry, Loss};
 
 /// What a vault needs of the world around it.
 #[derive(Clone, Debug)]
@@ -58,6 +58,7 @@ pub(crate) struct Change {
     pub(crate) operation: &'static str,
     pub(crate) added: Vec<Added>,
     pub(crate) removed: Vec<(String, u64)>,
+    pub(crate) accepted: Vec<Loss>,
 }
 
 impl Vault {
@@ -221,7 +222,11 @@ impl Vault {
             Some(key) if self.has_lost_certificate(&key) => {
                 let added = write_writer(&self.around, self.id(), &self.keyring.signing, &key)?;
                 self.refresh()?;
-                self.append(&key, RunId::new([0; 8]), Change { operation: "enrol", added, removed: Vec::new() })?;
+                self.append(
+                    &key,
+                    RunId::new([0; 8]),
+                    Change { operation: "enrol", added, removed: Vec::new(), ..Change::default() },
+                )?;
                 key
             }
             _ => return self.enrol(),
@@ -247,6 +252,17 @@ impl Vault {
         self.view.trust.writers.contains_key(&key_id(&key.public()))
     }
 
+    /// True if this machine has written to the vault, and its certificate is gone without anybody having removed any. It certifies
+    /// itself again when it backs up.
+    pub fn lacks_certificate(&self) -> bool {
+        self.around
+            .state
+            .log_key()
+            .ok()
+            .flatten()
+            .is_some_and(|key| !self.knows_writer(&key) && self.has_lost_certificate(&key))
+    }
+
     /// True if this log key has written to the vault, and its certificate is gone without anybody having removed any.
     fn has_lost_certificate(&self, key: &SigningKey) -> bool {
         let journal = format!("journal/{}/", key_id(&key.public()));
@@ -265,7 +281,11 @@ impl Vault {
             created: self.around.clock.now(),
         };
         self.view.trust.writers.insert(key_id(&key.public()), certificate);
-        self.append(&key, RunId::new([0; 8]), Change { operation: "enrol", added, removed: Vec::new() })?;
+        self.append(
+            &key,
+            RunId::new([0; 8]),
+            Change { operation: "enrol", added, removed: Vec::new(), ..Change::default() },
+        )?;
         Ok(key)
     }
 
@@ -285,8 +305,8 @@ impl Vault {
         let state = self.around.state.clone();
         let _locked = state.lock_journal()?;
         let writer = key_id(&key.public());
-        let remembered = state.remembered()?.heads.get(&writer).copied();
-        let newest = newest_entry(&self.view, writer, remembered)?;
+        let remembered = state.remembered()?;
+        let newest = newest_entry(&self.view, writer, remembered.heads.get(&writer).copied())?;
         let mut entry = JournalEntry {
             sequence: newest.map_or(0, |head| head.sequence + 1),
             previous: newest.map(|head| head.digest),
@@ -296,6 +316,8 @@ impl Vault {
             added: change.added,
             removed: change.removed,
             authority: None,
+            log: remembered.logs.get(&writer).map(|end| end.head),
+            accepted: change.accepted,
         };
         if entry.needs_authority() {
             let signature = self.keyring.signing.sign(&entry.authority_message(self.id(), writer));

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use sb_audit::TreeHead;
 use sb_crypto::{Digest, VerifyingKey, sha256};
 use sb_store::Storage;
 
@@ -30,6 +31,8 @@ pub struct View {
     pub(crate) live: Live,
     pub(crate) listing: Listing,
     pub(crate) remembered: Remembered,
+    /// Where logs ended when others saw them.
+    pub(crate) witnessed: Vec<(KeyId, TreeHead)>,
 }
 
 impl View {
@@ -65,7 +68,7 @@ impl View {
         let mut trust = Trust::new(vault, config.root);
         add_certificates(&mut trust, &*storage, &listing);
         let live = Live::replay(&*storage, &listing, &trust, &remembered);
-        Ok(Self { storage, config, trust, live, listing, remembered })
+        Ok(Self { storage, config, trust, live, listing, remembered, witnessed: Vec::new() })
     }
 
     /// What this process itself has entered into a journal.

@@ -62,6 +62,13 @@ fn with_log(seed: u64) -> (Arc<MemoryStorage>, Machine, Vec<String>) {
     (storage, machine, batches)
 }
 
+/// An event without what the log adds to it.
+fn bare(event: &Event) -> Event {
+    let mut event = event.clone();
+    event.data.retain(|key, _| !["journal", "logs"].contains(&key.as_str()));
+    event
+}
+
 fn stem(name: &str) -> &str {
     &name[..=name.rfind('.').unwrap()]
 }
@@ -81,9 +88,9 @@ fn what_several_machines_log_is_read_by_time_with_writer_and_number() {
     let logs = view.logs(Progress::none()).unwrap();
     assert!(logs.findings.is_empty(), "{:?}", logs.findings);
     let read: Vec<_> =
-        logs.entries.iter().map(|logged| (logged.writer, logged.entry.seq, &logged.entry.event)).collect();
+        logs.entries.iter().map(|logged| (logged.writer, logged.entry.seq, bare(&logged.entry.event))).collect();
     let (a, b) = (one.writer, two.writer);
-    assert_eq!(read, [(a, 0, &event(1)), (b, 0, &event(2)), (a, 1, &event(3)), (a, 2, &event(4))]);
+    assert_eq!(read, [(a, 0, event(1)), (b, 0, event(2)), (a, 1, event(3)), (a, 2, event(4))]);
     assert_eq!(logs.heads, BTreeMap::from([(a, three.head), (b, two.head)]));
     assert!(found(&first, &storage).is_empty());
 }
@@ -166,7 +173,7 @@ fn no_log_is_read_to_open_a_vault_and_only_the_newest_own_batch_to_append() {
 }
 
 #[test]
-fn the_end_of_a_log_is_missed_by_who_remembers_it_and_by_nobody_else() {
+fn the_end_of_a_log_is_missed_by_who_remembers_it_and_by_whoever_reads_what_they_say() {
     let (storage, machine, batches) = with_log(608);
     let visitors = [610, 611, 612].map(Machine::new);
     let [one, two, mut three] = [0, 1, 2].map(|n| visitors[n].open(storage.clone(), &key()).unwrap());
@@ -185,9 +192,18 @@ fn the_end_of_a_log_is_missed_by_who_remembers_it_and_by_nobody_else() {
     assert!(found(&stranger(), &lost).is_empty());
     let refused = log(&machine, &lost, &[6]);
     assert!(matches!(refused, Err(RepoError::LogRolledBack { size: 6, .. })), "{refused:?}");
-    assert!(log(&visitors[0], &lost, &[6]).is_ok(), "others have logs of their own");
-    // Backups go on; and when somebody takes the vault as it is, so does the log, under another name.
-    machine.backup(lost.clone(), &key(), &source()).unwrap();
+    // Others have logs of their own, in which it stands what they have seen.
+    let witness = Arc::new(lost.snapshot());
+    assert!(log(&visitors[2], &witness, &[6]).is_ok());
+    assert_eq!(
+        found(&stranger(), &witness),
+        [(format!("log/{}", batches[2].split('/').nth(1).unwrap()), said.clone())]
+    );
+    // So does the journal of the machine itself, if it goes on without logging.
+    let journal = Arc::new(lost.snapshot());
+    machine.backup(journal.clone(), &key(), &source()).unwrap();
+    assert_eq!(found(&stranger(), &journal).len(), 1);
+    // When somebody takes the vault as it is, the log goes on, under another name.
     let before = names(&lost, "log");
     let report = machine.open(lost.clone(), &key()).unwrap().rebuild(true, Progress::none()).unwrap();
     assert!(report.accepted && report.enrolled);
@@ -377,7 +393,7 @@ fn a_cloned_machine_forks_its_log_which_stays_whole_and_goes_on_under_a_new_name
     let found = found(&stranger(), &storage);
     assert_eq!(found.iter().map(|(_, flaw)| flaw.as_str()).collect::<Vec<_>>(), ["the log forks at entry 3"]);
     assert!(found[0].0.starts_with(stem(&forked.object)));
-    let told: Vec<_> = logs(&stranger(), &storage).entries.iter().map(|logged| logged.entry.event.clone()).collect();
+    let told: Vec<_> = logs(&stranger(), &storage).entries.iter().map(|logged| bare(&logged.entry.event)).collect();
     assert_eq!(told, [0, 1, 2, 3, 4].map(event), "what both said is there once, what each said too");
     for machine in [&machine, &clone] {
         let anew = log(machine, &storage, &[5]).unwrap();
@@ -385,12 +401,12 @@ fn a_cloned_machine_forks_its_log_which_stays_whole_and_goes_on_under_a_new_name
         assert_eq!(log(machine, &storage, &[6]).unwrap().first, 1);
     }
     assert_eq!(self::found(&machine, &storage), found, "the fork stays on record");
-    // And so does what each of them remembers of the forked log.
+    // And so does what each of them has said of the forked log.
     for name in names(&storage, "log").iter().filter(|name| name.starts_with(stem(&forked.object))) {
         let less = Arc::new(storage.snapshot());
         less.remove_raw(name);
-        let missed = [&machine, &clone].map(|machine| self::found(machine, &less).len());
-        assert_eq!(missed.iter().sum::<usize>(), 1, "{missed:?}");
+        let missed = [&machine, &clone, &stranger()].map(|machine| self::found(machine, &less).len());
+        assert_eq!(missed, [1, 1, 1]);
     }
 }
 
@@ -515,7 +531,7 @@ proptest! {
         for (writer, events) in &told {
             let own: Vec<_> = logs.entries.iter().filter(|logged| logged.writer == *writer).collect();
             prop_assert_eq!(own.iter().map(|logged| logged.entry.seq).collect::<Vec<_>>(), (0..own.len() as u64).collect::<Vec<_>>());
-            prop_assert_eq!(own.iter().map(|logged| logged.entry.event.clone()).collect::<Vec<_>>(), events.clone());
+            prop_assert_eq!(own.iter().map(|logged| bare(&logged.entry.event)).collect::<Vec<_>>(), events.clone());
         }
         for (_, object) in seen {
             let less = Arc::new(storage.snapshot());

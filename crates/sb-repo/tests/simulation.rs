@@ -436,7 +436,7 @@ fn check_logs(machine: &Machine, disk: &SimDisk, told: &[u32], context: &str) {
         let logs = vault.logs(Progress::none()).unwrap();
         assert!(logs.findings.is_empty(), "{context}: {:?}", logs.findings);
         for n in told {
-            let logged = logs.entries.iter().filter(|logged| logged.entry.event == event(*n)).count();
+            let logged = logs.entries.iter().filter(|logged| logged.entry.event.object == event(*n).object).count();
             assert_eq!(logged, 2, "{context}: {n} in {:?}", logs.entries);
         }
         let report = vault.verify(VerifyLevel::Objects, Progress::none()).unwrap();

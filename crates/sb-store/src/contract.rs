@@ -36,6 +36,8 @@ fn objects_are_read_as_written(storage: &dyn Storage) {
     assert_eq!(done(storage.size(&object)), 100_000);
     assert!(done(storage.read_range(&object, 99_000, 1000)) == bytes[99_000..], "a range at the end");
     assert!(done(storage.read_range(&object, 7, 1)) == [7], "a range inside");
+    storage.evict(&object);
+    assert!(done(storage.read(&object)) == bytes, "what memory has no more is read from the place");
     assert!(done(storage.read_range(&object, 100_000, 0)).is_empty(), "an empty range at the end");
     let mut buffer = b"what was there".to_vec();
     for length in [300, 2, 0] {

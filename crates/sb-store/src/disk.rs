@@ -134,6 +134,12 @@ impl Files for Disk {
         if buffer.len() == length { Ok(()) } else { Err(ErrorKind::UnexpectedEof.into()) }
     }
 
+    fn evict(&self, path: &Path) {
+        if let Ok((file, _)) = self.open(path) {
+            platform::evict(&file);
+        }
+    }
+
     fn size(&self, path: &Path) -> io::Result<u64> {
         let found = fs::symlink_metadata(self.at(path))?;
         if found.is_file() { Ok(found.len()) } else { Err(ErrorKind::IsADirectory.into()) }

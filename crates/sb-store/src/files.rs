@@ -37,6 +37,11 @@ pub(crate) trait Files: Debug + Send + Sync {
     /// Exactly `length` bytes of a file in place of what is in `buffer`, or `UnexpectedEof`.
     fn read_range_into(&self, path: &Path, offset: u64, length: usize, buffer: &mut Vec<u8>) -> io::Result<()>;
 
+    /// Drops what memory has of a file that is durable, where that can be done.
+    fn evict(&self, path: &Path) {
+        let _ = path;
+    }
+
     /// The size of a file in bytes.
     fn size(&self, path: &Path) -> io::Result<u64>;
 

@@ -167,6 +167,10 @@ impl Storage for LocalStorage {
         })
     }
 
+    fn evict(&self, name: &ObjectName) {
+        self.files.evict(path_of(name));
+    }
+
     fn size(&self, name: &ObjectName) -> Result<u64, StoreError> {
         self.files.size(path_of(name)).map_err(|error| StoreError::reading("measure", name.as_str(), error))
     }

@@ -5,9 +5,9 @@ mod linux;
 mod portable;
 
 #[cfg(target_os = "linux")]
-pub(crate) use linux::{create_file, create_folder, make_read_only, open_file, rename_no_replace, space};
+pub(crate) use linux::{create_file, create_folder, evict, make_read_only, open_file, rename_no_replace, space};
 #[cfg(not(target_os = "linux"))]
-pub(crate) use portable::{create_file, create_folder, make_read_only, open_file, rename_no_replace, space};
+pub(crate) use portable::{create_file, create_folder, evict, make_read_only, open_file, rename_no_replace, space};
 
 #[cfg(not(windows))]
 pub(crate) fn sync_folder(path: &std::path::Path) -> std::io::Result<()> {

@@ -39,6 +39,12 @@ pub trait Storage: Debug + Send + Sync {
         buffer: &mut Vec<u8>,
     ) -> Result<(), StoreError>;
 
+    /// Lets the next reading of an object come from the place itself where that can be had, rather than from what this machine
+    /// still has in memory of it. Default: does nothing.
+    fn evict(&self, name: &ObjectName) {
+        let _ = name;
+    }
+
     /// The size of an object, in bytes.
     ///
     /// # Errors
@@ -165,6 +171,10 @@ impl<S: Storage + ?Sized> Storage for Arc<S> {
         buffer: &mut Vec<u8>,
     ) -> Result<(), StoreError> {
         (**self).read_range_into(name, offset, length, buffer)
+    }
+
+    fn evict(&self, name: &ObjectName) {
+        (**self).evict(name);
     }
 
     fn size(&self, name: &ObjectName) -> Result<u64, StoreError> {

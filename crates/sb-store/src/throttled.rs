@@ -87,6 +87,10 @@ impl<S: Storage> Storage for Throttled<S> {
         Ok(())
     }
 
+    fn evict(&self, name: &ObjectName) {
+        self.inner.evict(name);
+    }
+
     fn size(&self, name: &ObjectName) -> Result<u64, StoreError> {
         self.inner.size(name)
     }

@@ -39,7 +39,7 @@ pub struct BackupCounts {
     pub problems: u64,
 }
 
-/// Objects that a run wrote and read back.
+/// Objects that a run has read from the storage in full, whose hashes are as they should be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Written {
     /// How many.
@@ -70,6 +70,16 @@ pub struct JournalHead {
     pub sha256: Digest,
 }
 
+impl Written {
+    pub(super) fn to_json(self) -> Json {
+        Json::object([("bytes", Json::Integer(self.bytes)), ("objects", Json::Integer(self.objects))])
+    }
+
+    pub(super) fn from_fields(mut fields: Fields) -> Result<Self, Malformed> {
+        Ok(Self { objects: fields.number("objects")?, bytes: fields.number("bytes")? })
+    }
+}
+
 impl Backup {
     /// The URI of this kind of certificate.
     pub const TYPE: &str = "https://securebackup.example/attestation/backup/v1";
@@ -85,15 +95,14 @@ impl Backup {
             ("sha256", Json::text(self.journal.sha256.to_string())),
             ("writer", Json::text(key_text(&self.journal.writer))),
         ]);
-        let objects = |objects, bytes| [("bytes", Json::Integer(bytes)), ("objects", Json::Integer(objects))];
         let read = self.referenced.read_in_full.as_ref().map(|read| Json::text(time::seconds(read)));
-        let referenced = objects(self.referenced.objects, self.referenced.bytes);
+        let referenced = Written { objects: self.referenced.objects, bytes: self.referenced.bytes };
         let json = self.run.to_json([
             ("counts", counts),
             ("formatVersion", Json::Integer(self.format_version)),
             ("journal", journal),
-            ("referenced", Json::object(referenced).with("readInFullSince", read)),
-            ("written", Json::object(objects(self.written.objects, self.written.bytes))),
+            ("referenced", referenced.to_json().with("readInFullSince", read)),
+            ("written", self.written.to_json()),
         ]);
         json.with("policySha256", self.policy_sha256.map(|policy| Json::text(policy.to_string())))
     }
@@ -110,16 +119,16 @@ impl Backup {
             (RunResult::Passed, 0) | (RunResult::Partial, 1..) => {}
             _ => return Err(fields.fault("result", "not what the number of problems makes it")),
         }
-        if run.document_tree.size != counts.documents {
+        if run.document_tree.is_none_or(|tree| tree.size != counts.documents) {
             return Err(fields.fault("documentTree", "not a tree of as many documents as were counted"));
         }
-        let mut written = fields.object("written")?;
+        let written = Written::from_fields(fields.object("written")?)?;
         let mut referenced = fields.object("referenced")?;
         let mut journal = fields.object("journal")?;
         Ok(Self {
             run,
             counts,
-            written: Written { objects: written.number("objects")?, bytes: written.number("bytes")? },
+            written,
             referenced: Referenced {
                 objects: referenced.number("objects")?,
                 bytes: referenced.number("bytes")?,

@@ -25,8 +25,8 @@ pub struct Run {
     pub started: DateTime<Utc>,
     /// When it ended. Not before it began.
     pub finished: DateTime<Utc>,
-    /// The tree over all documents of the snapshot.
-    pub document_tree: DocumentTree,
+    /// The tree over all documents of the snapshot; `None` where several were checked, or none was gone through.
+    pub document_tree: Option<DocumentTree>,
     /// Where the log was when the run began.
     pub log: LogHead,
     /// What is known of the clock.
@@ -85,8 +85,8 @@ pub struct LogHead {
 pub struct ClockEvidence {
     /// What sets the clock, such as `ntp+monotonic`.
     pub source: String,
-    /// How far it may be off, in milliseconds.
-    pub max_skew_ms: u64,
+    /// How far it may be off, in milliseconds, where that is known.
+    pub max_skew_ms: Option<u64>,
     /// How often it was found set back.
     pub rollbacks: u64,
     /// The newest time that somebody else has signed, if anybody has.
@@ -141,7 +141,6 @@ impl Run {
         let mut json = Json::object([
             ("certificateId", Json::text(&self.certificate_id)),
             ("clock", self.clock.to_json()),
-            ("documentTree", self.document_tree.to_json()),
             ("finishedAt", Json::text(time::seconds(&self.finished))),
             ("issuer", Json::text(&self.issuer)),
             ("limits", Json::List(self.limits.iter().map(Json::text).collect())),
@@ -150,6 +149,7 @@ impl Run {
             ("startedAt", Json::text(time::seconds(&self.started))),
             ("tool", self.tool.to_json()),
         ]);
+        json = json.with("documentTree", self.document_tree.map(DocumentTree::to_json));
         for (key, value) in others {
             json = json.with(key, Some(value));
         }
@@ -165,7 +165,7 @@ impl Run {
             result: result.ok_or_else(|| fields.fault("result", "unknown"))?,
             started: fields.seconds("startedAt")?,
             finished: fields.seconds("finishedAt")?,
-            document_tree: DocumentTree::from_fields(fields.object("documentTree")?)?,
+            document_tree: fields.optional_object("documentTree")?.map(DocumentTree::from_fields).transpose()?,
             log: LogHead::from_fields(fields.object("log")?)?,
             clock: ClockEvidence::from_fields(fields.object("clock")?)?,
             tool: Tool::from_fields(fields.object("tool")?)?,
@@ -220,12 +220,9 @@ impl ClockEvidence {
                 ("kind", Json::text(anchor.kind.as_str())),
             ])
         };
-        Json::object([
-            ("maxSkewMs", Json::Integer(self.max_skew_ms)),
-            ("rollbacks", Json::Integer(self.rollbacks)),
-            ("source", Json::text(&self.source)),
-        ])
-        .with("anchor", self.anchor.as_ref().map(anchor))
+        Json::object([("rollbacks", Json::Integer(self.rollbacks)), ("source", Json::text(&self.source))])
+            .with("anchor", self.anchor.as_ref().map(anchor))
+            .with("maxSkewMs", self.max_skew_ms.map(Json::Integer))
     }
 
     fn from_fields(mut fields: Fields) -> Result<Self, Malformed> {
@@ -240,7 +237,7 @@ impl ClockEvidence {
         };
         Ok(Self {
             source: fields.text("source")?,
-            max_skew_ms: fields.number("maxSkewMs")?,
+            max_skew_ms: fields.optional_number("maxSkewMs")?,
             rollbacks: fields.number("rollbacks")?,
             anchor,
         })

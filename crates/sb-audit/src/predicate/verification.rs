@@ -2,6 +2,7 @@
 
 use sb_crypto::Digest;
 
+use super::backup::Written;
 use super::run::{Run, RunResult};
 use crate::fields::Fields;
 use crate::json::Json;
@@ -14,8 +15,10 @@ pub struct Verification {
     pub run: Run,
     /// How it was checked, such as `full-read`.
     pub method: String,
-    /// What was found.
+    /// What was found. All zero where no document was gone through.
     pub counts: VerificationCounts,
+    /// Objects that were read from the storage in full and are as they should be, where they were counted.
+    pub read: Option<Written>,
     /// How the documents stand with the rules of retention, where there are any.
     pub retention: Option<RetentionSummary>,
 }
@@ -59,7 +62,7 @@ impl Verification {
             ])
         };
         let json = self.run.to_json([("counts", self.counts.to_json()), ("method", Json::text(&self.method))]);
-        json.with("retention", self.retention.as_ref().map(retention))
+        json.with("read", self.read.map(Written::to_json)).with("retention", self.retention.as_ref().map(retention))
     }
 
     pub(crate) fn from_fields(mut fields: Fields) -> Result<Self, Malformed> {
@@ -80,7 +83,8 @@ impl Verification {
                 overdue_for_disposition: retention.number("overdueForDisposition")?,
             }),
         };
-        Ok(Self { run, method: fields.text("method")?, counts, retention })
+        let read = fields.optional_object("read")?.map(Written::from_fields).transpose()?;
+        Ok(Self { run, method: fields.text("method")?, counts, read, retention })
     }
 }
 

@@ -23,6 +23,7 @@ fn case() -> Case {
         run: run(),
         method: "full-read".to_owned(),
         counts: VerificationCounts { documents: 3, bytes: 4096, verified: 3, missing: 0, corrupt: 0 },
+        read: None,
         retention: None,
     };
     let subjects = vec![Subject { name: "snapshot:s_1".to_owned(), sha256: sha256(b"snapshot") }];

@@ -11,6 +11,7 @@ mod notes;
 mod policies;
 mod published;
 mod statements;
+mod stretches;
 mod tiles;
 mod timestamps;
 mod vectors;

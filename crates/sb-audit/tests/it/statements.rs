@@ -13,11 +13,11 @@ pub(super) fn run() -> Run {
         result: RunResult::Passed,
         started: at(0),
         finished: at(60),
-        document_tree: DocumentTree { size: 3, root: leaf_hash(b"documents") },
+        document_tree: Some(DocumentTree { size: 3, root: leaf_hash(b"documents") }),
         log: LogHead { origin: "example.com/log".to_owned(), head: TreeHead::empty() },
         clock: ClockEvidence {
             source: "ntp".to_owned(),
-            max_skew_ms: 20,
+            max_skew_ms: Some(20),
             rollbacks: 0,
             anchor: Some(Anchor { kind: AnchorKind::Witness, by: "witness.example/w1".to_owned(), time: at(-9) }),
         },
@@ -43,6 +43,7 @@ fn verification() -> Verification {
         run: run(),
         method: "full-read".to_owned(),
         counts: VerificationCounts { documents: 3, bytes: 4096, verified: 3, missing: 0, corrupt: 0 },
+        read: None,
         retention: None,
     }
 }
@@ -220,7 +221,7 @@ proptest! {
         backup.run.limits = texts[2..].to_vec();
         backup.run.finished = at(seconds);
         backup.run.log.head.size = numbers[0];
-        backup.run.document_tree.size = numbers[1];
+        backup.run.document_tree = backup.run.document_tree.map(|tree| DocumentTree { size: numbers[1], ..tree });
         backup.counts = BackupCounts { documents: numbers[1], bytes: numbers[2], problems: 0 };
         backup.written = Written { objects: numbers[3], bytes: numbers[4] };
         backup.journal.number = numbers[5];

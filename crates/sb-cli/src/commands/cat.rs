@@ -51,7 +51,7 @@ pub(crate) fn run(args: &CatArgs, context: &Context) -> Result<Exit, Failure> {
         return Err(Failure::usage(format!("`{text}` names no file"))
             .hint(format!("Write the snapshot, a colon and the path; `{text}:/` is all of it, as tar")));
     }
-    let session = args.as_of.apply(context.open()?)?;
+    let mut session = args.as_of.apply(context.open()?)?;
     let output = &context.output;
     let print = |progress: Progress<'_>| match session.cat(&at, progress, &mut |bytes| output.bytes(bytes)) {
         Err(CoreError::Repo(RepoError::WrongKind { .. })) if session.is_folder(&at, progress)? => Ok(false),

@@ -2,6 +2,7 @@
 
 pub(crate) mod backup;
 pub(crate) mod cat;
+pub(crate) mod certificate;
 pub(crate) mod choice;
 pub(crate) mod collect;
 pub(crate) mod completions;
@@ -12,6 +13,7 @@ pub(crate) mod find;
 pub(crate) mod forget;
 pub(crate) mod info;
 pub(crate) mod init;
+pub(crate) mod log;
 pub(crate) mod ls;
 pub(crate) mod man;
 pub(crate) mod restore;
@@ -44,6 +46,8 @@ pub(crate) fn run(command: Command, context: &Context) -> Result<Exit, Failure> 
         Command::Collect(args) => collect::run(&args, context),
         Command::Verify(args) => verify::run(&args, context),
         Command::Info(args) => info::run(&args, context),
+        Command::Certificate(command) => certificate::run(&command, context),
+        Command::Log(command) => log::run(&command, context),
         Command::Db(command) => db::run(&command, context),
         Command::Config(command) => config::run(&command, context),
         Command::Completions(args) => completions::run(&args, context),

@@ -96,7 +96,7 @@ pub(crate) fn run(args: &RestoreArgs, context: &Context) -> Result<Exit, Failure
             .hint("Name a folder with --to, or write --in-place for where it was backed up"));
     }
     let options = options(args)?;
-    let session = args.as_of.apply(context.open()?)?;
+    let mut session = args.as_of.apply(context.open()?)?;
     let began = Instant::now();
     let verb = if args.dry_run { "comparing" } else { "restoring" };
     let report = context.watch(verb, |progress| match &args.to {

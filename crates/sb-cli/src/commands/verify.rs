@@ -1,19 +1,23 @@
 //! `sb verify`.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
+use sb_core::chrono::TimeDelta;
 use sb_core::crypto::Digest;
-use sb_core::{Finding, Flaw, Size, VerifyLevel, VerifyOptions, VerifyReport};
+use sb_core::{DueSummary, Finding, Flaw, Size, VerifyLevel, VerifyOptions, VerifyReport};
 use serde_json::{Value, json};
 
+use crate::commands::log::checkpoints;
 use crate::context::Context;
 use crate::exit::Exit;
-use crate::failure::Failure;
+use crate::failure::{Failure, chain};
 use crate::hint::LOST_CERTIFICATE;
 use crate::output::with_path;
-use crate::text::{count, duration, harmless_line, shown};
+use crate::text::{count, duration, harmless_line, local, number, short, shown};
+use crate::when;
 
 /// So many documents are listed for each object unless more is asked for.
 const DOCUMENTS_SHOWN: usize = 10;
@@ -30,6 +34,8 @@ Examples:
   sb verify                      every byte read, every chunk opened
   sb verify --level restore      every document rebuilt and compared, too
   sb verify --public             with no key at all: every object's SHA-256 and signature
+  sb verify --max-age 30d --budget 10min
+                                 each night a little, so that every pack is read within 30 days
 
 Without a key, all signatures are followed to the root key with the fingerprint that --fingerprint states or that this machine \
 remembers; with neither, the fingerprint found is printed, for comparison with the recovery sheet. Ends with 4 if damage was found.")]
@@ -40,6 +46,15 @@ pub(crate) struct VerifyArgs {
     /// With no key: that every object is there, unchanged and signed
     #[arg(long)]
     public: bool,
+    /// Read of the packs only those that this machine has not read for so long, such as 30d; no documents
+    #[arg(long, value_name = "AGE", value_parser = when::span, conflicts_with = "public")]
+    max_age: Option<TimeDelta>,
+    /// With --max-age, begin nothing after so long, such as 10min; the next night goes on
+    #[arg(long, value_name = "TIME", value_parser = when::span, requires = "max_age")]
+    budget: Option<TimeDelta>,
+    /// A checkpoint that a witness or an auditor has kept: the logs must contain what it saw
+    #[arg(long, value_name = "FILE")]
+    checkpoint: Vec<PathBuf>,
     /// What is done anyway, unless another level is asked for
     #[arg(long, hide = true, conflicts_with_all = ["level", "public"])]
     read_data: bool,
@@ -57,8 +72,9 @@ enum Level {
 
 pub(crate) fn run(args: &VerifyArgs, context: &Context) -> Result<Exit, Failure> {
     let began = Instant::now();
-    let (report, root) = if args.public { public(args, context)? } else { opened(args, context)? };
-    tell(args, context, &report, root, began.elapsed())?;
+    let seen = if args.public { public(args, context)? } else { opened(args, context)? };
+    tell(args, context, &seen, began.elapsed())?;
+    let report = &seen.report;
     Ok(if report.is_good() { Exit::Done } else { Exit::Damaged })
 }
 
@@ -69,37 +85,54 @@ struct Root {
     is_known: bool,
 }
 
-fn public(args: &VerifyArgs, context: &Context) -> Result<(VerifyReport, Root), Failure> {
+/// What was found, by whose word, and the certificate of it.
+struct Seen {
+    report: VerifyReport,
+    root: Root,
+    certificate: Option<Digest>,
+    due: Option<DueSummary>,
+}
+
+fn public(args: &VerifyArgs, context: &Context) -> Result<Seen, Failure> {
     if matches!(args.level, Some(Level::Data | Level::Restore)) {
         return Err(Failure::usage("with no key, nothing deeper than the level `objects` can be verified")
             .hint("Leave out --public, or --level"));
     }
     let (vault, fingerprint) = (context.vault()?, context.fingerprint()?);
-    let report = context.watch("verifying", |progress| vault.verify_public(fingerprint, progress))?;
+    let checkpoints = checkpoints(&args.checkpoint)?;
+    let report = context.watch("verifying", |progress| vault.verify_public(fingerprint, &checkpoints, progress))?;
     let root = Root { fingerprint: report.root_fingerprint, is_known: report.root_known };
-    Ok((report.verified, root))
+    Ok(Seen { report: report.verified, root, certificate: None, due: None })
 }
 
-fn opened(args: &VerifyArgs, context: &Context) -> Result<(VerifyReport, Root), Failure> {
-    let session = context.open()?;
+fn opened(args: &VerifyArgs, context: &Context) -> Result<Seen, Failure> {
+    if args.max_age.is_some() && matches!(args.level, Some(Level::Restore)) {
+        return Err(Failure::usage("documents are not rebuilt pack by pack").hint("Leave out --max-age, or --level restore"));
+    }
     let mut options = VerifyOptions::default();
+    (options.max_age, options.budget) = (args.max_age, args.budget);
+    options.checkpoints = checkpoints(&args.checkpoint)?;
+    let mut session = context.open()?;
     options.level = match args.level.unwrap_or(Level::Data) {
         Level::Objects => VerifyLevel::Objects,
         Level::Data => VerifyLevel::Data,
         Level::Restore => VerifyLevel::Restore,
     };
-    let report = context.watch("verifying", |progress| session.verify(options, progress))?;
+    let verified = context.watch("verifying", |progress| session.verify(options, progress))?;
+    let certificate = match verified.certificate {
+        Ok(certified) => Some(certified.object),
+        Err(error) => {
+            context.output.warn(&format!("warning: there is no certificate of this verification: {}", chain(&error)));
+            None
+        }
+    };
     // The slot that the key opened vouches for it.
-    Ok((report, Root { fingerprint: session.root_fingerprint(), is_known: true }))
+    let root = Root { fingerprint: session.root_fingerprint(), is_known: true };
+    Ok(Seen { report: verified.report, root, certificate, due: verified.due })
 }
 
-fn tell(
-    args: &VerifyArgs,
-    context: &Context,
-    report: &VerifyReport,
-    root: Root,
-    time: Duration,
-) -> Result<(), Failure> {
+fn tell(args: &VerifyArgs, context: &Context, seen_all: &Seen, time: Duration) -> Result<(), Failure> {
+    let Seen { report, root, certificate, due } = seen_all;
     let output = &context.output;
     for finding in &report.findings {
         output.event("finding", described(finding))?;
@@ -109,6 +142,16 @@ fn tell(
     }
     let level = name(report.level);
     output.say(&format!("verified {} at level `{level}` in {}", seen(report), duration(time)))?;
+    if let Some(due) = due {
+        output.say(&format!("read {} of {} that were due", number(due.read), count(due.due, "pack")))?;
+        output.say(&match due.all_read_since {
+            Some(since) => format!("every pack has been read since {}", local(since)),
+            None => "not every pack has been read yet".to_owned(),
+        })?;
+    }
+    if let Some(certificate) = certificate {
+        output.say(&format!("certificate {}", short(certificate)))?;
+    }
     if args.public {
         output.say("with no key: contents were not opened, only compared with their SHA-256 and signatures")?;
     }
@@ -150,6 +193,10 @@ fn tell(
             "lost_snapshots": loss.as_ref().map(|loss| loss.snapshots),
             "loss_is_all_told": loss.as_ref().map(|loss| loss.is_all_told),
             "unfinished": report.unfinished,
+            "certificate": certificate.map(|certificate| certificate.to_string()),
+            "packs_due": due.map(|due| due.due),
+            "packs_read": due.map(|due| due.read),
+            "all_read_since": due.and_then(|due| due.all_read_since).map(|since| since.to_rfc3339()),
             "seconds": time.as_secs_f64(),
         }),
     )?)

@@ -3,10 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
+use sb_audit::Json;
 use sb_repo::{BackupReport, Progress, SnapshotId, SnapshotType};
 use sb_source::{FileSource, Source, SourceOptions};
 
 use crate::error::CoreError;
+use crate::record::{Told, snapshot_id, vault_id};
 use crate::session::Session;
 use crate::size::Size;
 
@@ -147,7 +149,20 @@ impl Session {
             None => self.find(name, progress).map(|snapshot| snapshot.id),
         };
         settings.parent = options.parent.as_deref().map(find).transpose()?;
-        Ok(self.vault.backup(source, &settings, progress)?)
+        if options.dry_run {
+            return Ok(self.vault.backup(source, &settings, progress)?);
+        }
+        let vault = vault_id(self.id());
+        let run = |session: &mut Self| {
+            settings.certificate = Some(session.backup_terms());
+            Ok(session.vault.backup(source, &settings, progress)?)
+        };
+        self.change("Snapshot.Create", &vault, progress, run, |report| Told {
+            object: Some(snapshot_id(report.snapshot)),
+            data: vec![("problems", Json::Integer(report.problem_count))],
+            journal: report.journal,
+            certified: report.certificate,
+        })
     }
 }
 

@@ -2,11 +2,13 @@
 
 use std::io;
 
+use sb_audit::Json;
 use sb_crypto::Digest;
 use sb_repo::{Item, Progress, RepoError, SnapshotId};
 
 use crate::archive::Tar;
 use crate::error::CoreError;
+use crate::record::{Told, snapshot_id, vault_id};
 use crate::session::Session;
 use crate::snapshot_path::SnapshotPath;
 
@@ -55,6 +57,21 @@ impl Session {
     /// In [`CoreError::Repo`] no such snapshot or path, damage, interruption, and what `write` returns as
     /// [`RepoError::Output`].
     pub fn archive(
+        &mut self,
+        at: &SnapshotPath,
+        progress: Progress<'_>,
+        write: &mut dyn io::Write,
+    ) -> Result<ArchiveReport, CoreError> {
+        let vault = vault_id(self.id());
+        let read = |session: &mut Self| session.write_archive(at, progress, write);
+        self.disclose("Snapshot.Read", &vault, progress, read, |report| Told {
+            object: Some(snapshot_id(report.snapshot)),
+            data: vec![("bytes", Json::Integer(report.bytes)), ("files", Json::Integer(report.files))],
+            ..Told::default()
+        })
+    }
+
+    fn write_archive(
         &self,
         at: &SnapshotPath,
         progress: Progress<'_>,
@@ -80,6 +97,21 @@ impl Session {
     /// In [`CoreError::Repo`] no such snapshot or path, [`RepoError::WrongKind`] for what is no file, damage, interruption, and
     /// what `write` returns as [`RepoError::Output`].
     pub fn cat(
+        &mut self,
+        at: &SnapshotPath,
+        progress: Progress<'_>,
+        write: &mut dyn FnMut(&[u8]) -> io::Result<()>,
+    ) -> Result<CatReport, CoreError> {
+        let vault = vault_id(self.id());
+        let read = |session: &mut Self| session.read_file(at, progress, write);
+        self.disclose("Snapshot.Read", &vault, progress, read, |report| Told {
+            object: Some(snapshot_id(report.snapshot)),
+            data: vec![("bytes", Json::Integer(report.bytes)), ("files", Json::Integer(1))],
+            ..Told::default()
+        })
+    }
+
+    fn read_file(
         &self,
         at: &SnapshotPath,
         progress: Progress<'_>,

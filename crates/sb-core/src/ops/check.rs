@@ -3,6 +3,7 @@
 use sb_repo::{IndexReport, Progress};
 
 use crate::error::CoreError;
+use crate::record::vault_id;
 use crate::session::Session;
 
 impl Session {
@@ -11,6 +12,7 @@ impl Session {
     /// # Errors
     /// In [`CoreError::Repo`] interruption and failures of the storage. What is wrong is in the report.
     pub fn check_index(&self, progress: Progress<'_>) -> Result<IndexReport, CoreError> {
-        Ok(self.vault.check_index(progress)?)
+        let done = self.vault.check_index(progress).map_err(CoreError::from);
+        self.looked("Vault.CheckIndex", &vault_id(self.id()), done)
     }
 }

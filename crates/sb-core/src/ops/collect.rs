@@ -3,6 +3,7 @@
 use sb_repo::{CollectOptions, CollectReport, Progress};
 
 use crate::error::CoreError;
+use crate::record::{COLLECT, Told, vault_id};
 use crate::session::Session;
 
 impl Session {
@@ -12,6 +13,14 @@ impl Session {
     /// In [`CoreError::Repo`] another collection that goes on, damage to what would say what is needed (nothing is deleted
     /// then), keys that do not open names, interruption, and failures of storage and state.
     pub fn collect(&mut self, options: &CollectOptions, progress: Progress<'_>) -> Result<CollectReport, CoreError> {
-        Ok(self.vault.collect(options, progress)?)
+        if options.dry_run {
+            return Ok(self.vault.collect(options, progress)?);
+        }
+        let vault = vault_id(self.id());
+        let collect = |session: &mut Self| Ok(session.vault.collect(options, progress)?);
+        self.change(COLLECT, &vault, progress, collect, |report: &CollectReport| Told {
+            journal: report.journal,
+            ..Told::default()
+        })
     }
 }

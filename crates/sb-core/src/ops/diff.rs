@@ -5,6 +5,7 @@ use std::io;
 use sb_repo::{DiffReport, Difference, Progress, RepoError, Snapshot};
 
 use crate::error::CoreError;
+use crate::record::{snapshot_id, vault_id};
 use crate::session::Session;
 
 /// What to compare, and how.
@@ -39,6 +40,18 @@ impl Session {
         &self,
         before: &str,
         after: &str,
+        options: &DiffOptions,
+        progress: Progress<'_>,
+        each: &mut dyn FnMut(Difference<'_>) -> io::Result<()>,
+    ) -> Result<DiffSummary, CoreError> {
+        let done = self.compare((before, after), options, progress, each);
+        let object = done.as_ref().map_or_else(|_| vault_id(self.id()), |summary| snapshot_id(summary.after.id));
+        self.looked("Snapshot.Compare", &object, done)
+    }
+
+    fn compare(
+        &self,
+        (before, after): (&str, &str),
         options: &DiffOptions,
         progress: Progress<'_>,
         each: &mut dyn FnMut(Difference<'_>) -> io::Result<()>,

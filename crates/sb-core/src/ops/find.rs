@@ -6,6 +6,7 @@ use sb_repo::{Entry, FindReport, Progress, Query, RepoError, Snapshot};
 
 use crate::error::CoreError;
 use crate::ops::snapshots::SnapshotsOptions;
+use crate::record::vault_id;
 use crate::session::Session;
 
 /// What to search for, and where.
@@ -35,10 +36,20 @@ impl Session {
         progress: Progress<'_>,
         each: &mut EachFound<'_>,
     ) -> Result<FindReport, CoreError> {
+        let done = self.search(options, progress, each);
+        self.looked("Snapshot.Search", &vault_id(self.id()), done)
+    }
+
+    fn search(
+        &self,
+        options: &FindOptions,
+        progress: Progress<'_>,
+        each: &mut EachFound<'_>,
+    ) -> Result<FindReport, CoreError> {
         let snapshots = match &options.snapshot {
             Some(name) => vec![self.find(name, progress)?],
             None => {
-                let all = self.snapshots(&options.among)?;
+                let all = self.chosen(&options.among)?;
                 self.warn_of_flaws(&all, progress);
                 all.snapshots
             }

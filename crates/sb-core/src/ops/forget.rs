@@ -3,11 +3,16 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, NaiveDateTime, Utc};
+use sb_audit::Json;
 use sb_repo::{Candidate, Choice, ForgetReport, GroupBy, KeepRules, Progress, RepoError, Snapshot, SnapshotId, choose};
 
 use super::SnapshotsOptions;
 use crate::error::CoreError;
+use crate::record::{Told, snapshot_id, vault_id};
 use crate::session::Session;
+
+/// Of so many snapshots the log has the ids; the journal has all.
+const TOLD_MAX: usize = 500;
 
 /// Which snapshots are meant.
 #[derive(Clone, Debug)]
@@ -124,6 +129,16 @@ impl Session {
     /// # Errors
     /// In [`CoreError::Repo`] an id that is no snapshot's, and then all stay; interruption, and failures of storage and state.
     pub fn forget(&mut self, snapshots: &[SnapshotId], progress: Progress<'_>) -> Result<ForgetReport, CoreError> {
-        Ok(self.vault.forget(snapshots, progress)?)
+        let object = match snapshots {
+            [one] => snapshot_id(*one),
+            _ => vault_id(self.id()),
+        };
+        let ids = snapshots.iter().take(TOLD_MAX).map(|id| Json::text(id.to_string())).collect();
+        let forget = |session: &mut Self| Ok(session.vault.forget(snapshots, progress)?);
+        self.change("Snapshot.Forget", &object, progress, forget, |report: &ForgetReport| Told {
+            data: vec![("count", Json::Integer(snapshots.len() as u64)), ("snapshots", Json::List(ids))],
+            journal: report.journal,
+            ..Told::default()
+        })
     }
 }

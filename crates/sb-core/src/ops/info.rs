@@ -7,6 +7,7 @@ use sb_store::Space;
 
 use crate::error::CoreError;
 use crate::location::Location;
+use crate::record::vault_id;
 use crate::session::Session;
 use crate::vault::Vault;
 
@@ -75,7 +76,7 @@ impl Session {
             flawed_snapshots: all.flawed.len(),
             latest: all.snapshots.last().map(sb_repo::Snapshot::started),
         };
-        self.place.describe(self.vault.view(), Some(opened))
+        self.looked("Vault.Show", &vault_id(self.id()), self.place.describe(self.vault.view(), Some(opened)))
     }
 }
 

@@ -5,6 +5,7 @@ use std::io;
 use sb_repo::{Entry, Item, Progress, RepoError, SnapshotId};
 
 use crate::error::CoreError;
+use crate::record::{snapshot_id, vault_id};
 use crate::session::Session;
 use crate::snapshot_path::SnapshotPath;
 
@@ -38,6 +39,18 @@ impl Session {
     /// In [`CoreError::Repo`] no such snapshot or path, damage, interruption, and what `each` returns as
     /// [`RepoError::Output`].
     pub fn ls(
+        &self,
+        at: &SnapshotPath,
+        options: LsOptions,
+        progress: Progress<'_>,
+        each: &mut dyn FnMut(&[u8], &Entry) -> io::Result<()>,
+    ) -> Result<LsReport, CoreError> {
+        let done = self.list(at, options, progress, each);
+        let object = done.as_ref().map_or_else(|_| vault_id(self.id()), |report| snapshot_id(report.snapshot));
+        self.looked("Snapshot.List", &object, done)
+    }
+
+    fn list(
         &self,
         at: &SnapshotPath,
         options: LsOptions,

@@ -1,8 +1,10 @@
 //! Making anew what is only a cache.
 
+use sb_audit::Json;
 use sb_repo::{Progress, RebuildReport};
 
 use crate::error::CoreError;
+use crate::record::{Told, vault_id};
 use crate::session::Session;
 
 /// How to rebuild.
@@ -20,6 +22,18 @@ impl Session {
     /// # Errors
     /// In [`CoreError::Repo`] a vault that was rolled back, unless that is accepted, and failures of storage and state.
     pub fn rebuild(&mut self, options: RebuildOptions, progress: Progress<'_>) -> Result<RebuildReport, CoreError> {
-        Ok(self.vault.rebuild(options.accept_rollback, progress)?)
+        let vault = vault_id(self.id());
+        let done = self.vault.rebuild(options.accept_rollback, progress).map_err(CoreError::from);
+        // What was rolled back can't be announced in the log before that is accepted.
+        self.disclose(
+            "Vault.Rebuild",
+            &vault,
+            progress,
+            |_| done,
+            |report| Told {
+                data: vec![("accepted_rollback", Json::Integer(u64::from(report.accepted)))],
+                ..Told::default()
+            },
+        )
     }
 }

@@ -3,10 +3,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use sb_audit::Json;
 use sb_repo::{Item, Overwrite, Progress, Reader, RestoreReport, Snapshot};
 use sb_source::{Filter, Target};
 
 use crate::error::CoreError;
+use crate::record::{Told, snapshot_id, vault_id};
 use crate::session::Session;
 use crate::snapshot_path::SnapshotPath;
 
@@ -37,6 +39,16 @@ impl Session {
     /// [`CoreError::TargetNotEmpty`] or [`CoreError::TargetExists`] unless `overwrite` is set, [`CoreError::TargetIsFile`],
     /// [`CoreError::TargetInVault`]; in [`CoreError::Repo`] no such snapshot or path, a target that is full or can't be used, and interruption. What else goes wrong is in the report.
     pub fn restore(
+        &mut self,
+        at: &SnapshotPath,
+        to: &Path,
+        options: RestoreOptions,
+        progress: Progress<'_>,
+    ) -> Result<RestoreReport, CoreError> {
+        self.told_of(at, options.dry_run, progress, |session| session.restore_to(at, to, options, progress))
+    }
+
+    fn restore_to(
         &self,
         at: &SnapshotPath,
         to: &Path,
@@ -67,6 +79,15 @@ impl Session {
     /// [`CoreError::TargetInVault`]; in [`CoreError::Repo`] no such snapshot or path, a full file system, and interruption. What
     /// else goes wrong is in the report.
     pub fn restore_in_place(
+        &mut self,
+        at: &SnapshotPath,
+        options: RestoreOptions,
+        progress: Progress<'_>,
+    ) -> Result<RestoreReport, CoreError> {
+        self.told_of(at, options.dry_run, progress, |session| session.put_back(at, options, progress))
+    }
+
+    fn put_back(
         &self,
         at: &SnapshotPath,
         options: RestoreOptions,
@@ -79,6 +100,37 @@ impl Session {
         let settings = self.settings(options, Overwrite::Never).with_full_paths(true);
         let target = Target::create(Path::new("/"))?;
         Ok(reader.restore(&snapshot, path, &target, settings, progress)?)
+    }
+
+    /// Restores, and writes that to the log; of a dry run, that the snapshot was looked at.
+    fn told_of(
+        &mut self,
+        at: &SnapshotPath,
+        dry_run: bool,
+        progress: Progress<'_>,
+        restore: impl FnOnce(&Self) -> Result<RestoreReport, CoreError>,
+    ) -> Result<RestoreReport, CoreError> {
+        let found = self.find(&at.snapshot, progress);
+        let object = found.map_or_else(|_| vault_id(self.id()), |snapshot| snapshot_id(snapshot.id));
+        if dry_run {
+            return self.looked("Snapshot.List", &object, restore(self));
+        }
+        let scope = if at.path.is_some() { "part" } else { "whole" };
+        self.disclose(
+            "Snapshot.Restore",
+            &object,
+            progress,
+            |session| restore(session),
+            |report| Told {
+                data: vec![
+                    ("bytes", Json::Integer(report.bytes)),
+                    ("files", Json::Integer(report.files)),
+                    ("problems", Json::Integer(report.problems.len() as u64)),
+                    ("scope", Json::text(scope)),
+                ],
+                ..Told::default()
+            },
+        )
     }
 
     fn begin<'a>(

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use sb_repo::{Snapshot, Snapshots};
 
 use crate::error::CoreError;
+use crate::record::vault_id;
 use crate::session::Session;
 
 /// Which snapshots to list; the default is all.
@@ -53,6 +54,11 @@ impl Session {
     /// # Errors
     /// [`CoreError::Repo`] if the user's keys do not open snapshots.
     pub fn snapshots(&self, options: &SnapshotsOptions) -> Result<Snapshots, CoreError> {
+        self.looked("Vault.List", &vault_id(self.id()), self.chosen(options))
+    }
+
+    /// The same for operations that tell the log themselves.
+    pub(crate) fn chosen(&self, options: &SnapshotsOptions) -> Result<Snapshots, CoreError> {
         let mut all = self.counting()?;
         all.snapshots.retain(|snapshot| options.wants(snapshot));
         if let Some(latest) = options.latest {

@@ -5,6 +5,7 @@ use sb_repo::{ContentStats, Progress, Snapshot, StoredStats};
 
 use crate::error::CoreError;
 use crate::ops::snapshots::SnapshotsOptions;
+use crate::record::vault_id;
 use crate::session::Session;
 
 /// What to measure.
@@ -47,8 +48,12 @@ impl Session {
     /// # Errors
     /// In [`CoreError::Repo`] no such snapshot, damage, and interruption.
     pub fn stats(&self, options: &StatsOptions, progress: Progress<'_>) -> Result<StatsReport, CoreError> {
+        self.looked("Vault.Measure", &vault_id(self.id()), self.measure(options, progress))
+    }
+
+    fn measure(&self, options: &StatsOptions, progress: Progress<'_>) -> Result<StatsReport, CoreError> {
         let mut snapshots = if options.snapshots.is_empty() {
-            let all = self.snapshots(&options.among)?;
+            let all = self.chosen(&options.among)?;
             self.warn_of_flaws(&all, progress);
             all.snapshots
         } else {

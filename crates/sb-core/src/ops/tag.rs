@@ -1,9 +1,11 @@
 //! Giving tags to snapshots that are made already.
 
+use sb_audit::Json;
 use sb_repo::{Progress, Snapshot, SnapshotId};
 
 use crate::error::CoreError;
 use crate::ops::snapshots::SnapshotsOptions;
+use crate::record::{Told, snapshot_id, vault_id};
 use crate::session::Session;
 
 /// Which snapshots get which tags: first those set, then those added, less those removed.
@@ -52,7 +54,7 @@ impl Session {
     /// In [`CoreError::Repo`] no such snapshot, a vault that was rolled back, and failures of storage and state.
     pub fn tag(&mut self, options: &TagOptions, progress: Progress<'_>) -> Result<TagReport, CoreError> {
         let mut snapshots = if options.snapshots.is_empty() {
-            let all = self.snapshots(&options.among)?;
+            let all = self.chosen(&options.among)?;
             self.warn_of_flaws(&all, progress);
             all.snapshots
         } else {
@@ -63,7 +65,16 @@ impl Session {
         let tagged = snapshots.iter().map(|snapshot| options.tagged(snapshot));
         let (changed, same): (Vec<_>, Vec<_>) = tagged.partition(|tagged| tagged.before != tagged.after);
         if !changed.is_empty() && !options.dry_run {
-            self.vault.set_tags(changed.iter().map(|tagged| (tagged.snapshot, tagged.after.clone())).collect())?;
+            let tags = changed.iter().map(|tagged| (tagged.snapshot, tagged.after.clone())).collect();
+            let object = match changed.as_slice() {
+                [one] => snapshot_id(one.snapshot),
+                _ => vault_id(self.id()),
+            };
+            let tag = |session: &mut Self| Ok(session.vault.set_tags(tags)?);
+            self.change("Snapshot.Tag", &object, progress, tag, |()| Told {
+                data: vec![("count", Json::Integer(changed.len() as u64))],
+                ..Told::default()
+            })?;
         }
         Ok(TagReport { changed, unchanged: same.len() as u64 })
     }

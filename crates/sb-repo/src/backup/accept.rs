@@ -24,7 +24,7 @@ impl Vault {
         let labels = self.as_if_live(&added, |vault| vault.lost_labels(progress))?;
         let removed = self.superseded(&labels);
         added.extend(labels.iter().map(Orphan::added));
-        self.enter(writer, Change { operation: "adopt", added, removed }, progress)?;
+        self.enter(writer, Change { operation: "adopt", added, removed, ..Change::default() }, progress)?;
         self.refresh()
     }
 

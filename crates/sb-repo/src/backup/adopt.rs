@@ -116,7 +116,7 @@ impl Vault {
     }
 
     fn take_over(&mut self, writer: &SigningKey, added: Vec<Added>, progress: Progress<'_>) -> Result<(), RepoError> {
-        self.enter(writer, Change { operation: "adopt", added, removed: Vec::new() }, progress)
+        self.enter(writer, Change { operation: "adopt", added, removed: Vec::new(), ..Change::default() }, progress)
     }
 
     pub(super) fn enter(
@@ -196,13 +196,13 @@ impl Vault {
         Ok(names_in(&self.view.listing, "packs/").all(|name| there.contains(name)))
     }
 
-    /// What is listed and should be in a journal, but is in none. Not labels: tags are given to all snapshots or to none, so
-    /// one that its run did not enter says nothing.
+    /// What is listed and should be in a journal, but is in none. Not what says nothing then: tags are given to all snapshots or to
+    /// none, and what was certified of a run that did not end well is not true.
     fn strays(&self) -> impl Iterator<Item = (&String, ParsedName)> {
-        self.unknown().filter(|(_, parsed)| parsed.kind != ObjectKind::Label)
+        self.unknown().filter(|(_, parsed)| !parsed.kind.counts_only_if_entered())
     }
 
-    /// The same with labels.
+    /// The same with those.
     pub(super) fn unknown(&self) -> impl Iterator<Item = (&String, ParsedName)> {
         self.view.listing.keys().filter_map(|name| {
             let parsed = ParsedName::parse(name)?;

@@ -26,9 +26,10 @@ pub(crate) use lanes::CONTENT_LANES;
 pub(crate) use lease::Held;
 
 use chrono::{DateTime, Utc};
-use sb_audit::JournalHead;
+use sb_audit::{JournalHead, Written};
 use sb_source::{Problem, Source};
 
+use crate::certificates::{CertificateTerms, Certified};
 use crate::clock::Progress;
 use crate::error::RepoError;
 use crate::ids::SnapshotId;
@@ -68,6 +69,8 @@ pub struct BackupOptions {
     /// Free bytes without which no run begins, where the storage can tell. Default: 16 MiB, or a twentieth of its size where
     /// that is less.
     pub free_min: Option<u64>,
+    /// What the certificate of the run says that the vault does not know; without it there is none. Default: none.
+    pub certificate: Option<CertificateTerms>,
     /// What is recorded as the version of the program. Default: this crate's version.
     pub version: String,
 }
@@ -86,6 +89,7 @@ impl Default for BackupOptions {
             threads: 0,
             level: 3,
             free_min: None,
+            certificate: None,
             version: env!("CARGO_PKG_VERSION").to_owned(),
         }
     }
@@ -124,6 +128,10 @@ pub struct BackupReport {
     pub adopted: u64,
     /// The journal entry with all that the run has stored; `None` after a dry run.
     pub journal: Option<JournalHead>,
+    /// What the run wrote, all of which was read back from the storage and hashed. Nothing after a dry run.
+    pub read_back: Written,
+    /// The run's certificate, if one was asked for.
+    pub certificate: Option<Certified>,
 }
 
 impl BackupReport {
@@ -147,7 +155,8 @@ impl Vault {
     ///
     /// # Errors
     /// [`RepoError::RolledBack`], [`RepoError::LowSpace`], [`RepoError::Store`] (a full disk among them),
-    /// [`RepoError::Condemned`] if what the run relied on went away three times over, [`RepoError::Interrupted`],
+    /// [`RepoError::Condemned`] if what the run relied on went away three times over, [`RepoError::ReadBack`] if three times over
+    /// something did not read back as it was written, [`RepoError::Interrupted`],
     /// [`RepoError::Unordered`] if the source does not keep its order; of a parent, [`RepoError::NoSuchSnapshot`] and
     /// [`RepoError::NoReadingKey`].
     pub fn backup(
@@ -174,7 +183,7 @@ impl Vault {
             self.check_space(options.free_min)?;
         }
         let mut writer = self.writer()?;
-        let adopted = self.adopt(&writer, progress)?;
+        let mut adopted = self.adopt(&writer, progress)?;
         let mut attempt = 1;
         loop {
             match self.attempt(&writer, source, options, adopted > 0, progress) {
@@ -186,6 +195,15 @@ impl Vault {
                     attempt += 1;
                     self.refresh()?;
                     writer = self.writer()?;
+                }
+                Err(RepoError::ReadBack { name, flaw }) if attempt < ATTEMPTS => {
+                    progress.monitor.warning(&format!(
+                        "`{name}` does not read back as it was written ({flaw}); writing it anew. If that goes on, the storage is failing"
+                    ));
+                    attempt += 1;
+                    self.refresh()?;
+                    writer = self.writer()?;
+                    adopted += self.adopt(&writer, progress)?;
                 }
                 Err(error) => return Err(error),
             }

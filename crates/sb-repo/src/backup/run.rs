@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
+use sb_audit::{DocumentTree, Referenced, Written};
 use sb_crypto::{Digest, SigningKey, seal_to, sha256};
 use sb_source::Source;
 use sb_store::{ObjectName, create};
@@ -15,17 +16,20 @@ use super::previous::Previous;
 use super::store::Store;
 use super::walk::Lead;
 use super::{BackupOptions, BackupReport};
+use crate::certificates::{BackupFacts, CertificateTerms, Certified, read_back, write_certificate};
 use crate::chunks::ChunkReader;
 use crate::clock::Progress;
-use crate::error::RepoError;
-use crate::ids::{RunId, SnapshotId, TableId};
+use crate::error::{Flaw, RepoError};
+use crate::ids::{PackId, RunId, SnapshotId, TableId};
 use crate::keys::id_of;
 use crate::live::Recorded;
 use crate::locator::Scope;
 use crate::name::{ObjectKind, ParsedName, Stem, TWIN};
 use crate::pack::Tools;
 use crate::snapshots::Snapshot;
+use crate::state::Depth;
 use crate::tree::{Redactions, TreeReader};
+use crate::trust::key_id;
 use crate::vault::{Change, Vault};
 use crate::wire::frame::{Author, Header};
 use crate::wire::journal::Added;
@@ -65,6 +69,7 @@ struct Gathered {
     tables: BTreeSet<TableId>,
     cache: Option<CacheWriter>,
     started: DateTime<Utc>,
+    tree: DocumentTree,
 }
 
 impl Vault {
@@ -90,7 +95,7 @@ impl Vault {
         let request = Request { author, source, options, progress };
         let outcome = self.gather(request, &mut lease, scope, compared).and_then(|gathered| match options.dry_run {
             true => Ok(gathered.report),
-            false => self.acknowledge(&author, gathered, &name),
+            false => self.acknowledge(request, gathered, &name),
         });
         // Whether it went well or not, the run is over.
         lease.end(&self.around);
@@ -270,31 +275,60 @@ impl Vault {
             problems: std::mem::take(&mut lead.problems),
             adopted: 0,
             journal: None,
+            read_back: Written { objects: 0, bytes: 0 },
+            certificate: None,
         };
-        Ok(Gathered { snapshot, added, report, packs, tables, cache: lead.cache.take(), started })
+        let tree = DocumentTree { size: body.documents, root: body.document_root };
+        Ok(Gathered { snapshot, added, report, packs, tables, cache: lead.cache.take(), started, tree })
     }
 
-    /// The last look, and the journal entry.
+    /// Reading back, the last look, the certificate, and the journal entry.
     fn acknowledge(
         &mut self,
-        author: &Author<'_>,
+        request: Request<'_>,
         gathered: Gathered,
         cache_name: &str,
     ) -> Result<BackupReport, RepoError> {
-        let Gathered { snapshot, mut added, report, packs, tables, cache, started } = gathered;
+        let Request { author, options, progress, .. } = request;
+        let author = &author;
+        let Gathered { snapshot, mut added, mut report, packs, tables, cache, started, tree } = gathered;
+        let mine: Vec<&Added> = added.iter().chain([&snapshot]).collect();
+        let (read, rotten) = read_back(&*self.around.storage, &mine, progress)?;
+        if let Some((name, flaw)) = rotten.into_iter().next() {
+            // What is whole is taken over by the next attempt.
+            self.abandon(author, &[snapshot], Vec::new())?;
+            return Err(RepoError::ReadBack { name, flaw });
+        }
+        report.read_back = read;
         if let Err(error) = self.check_still_there(&packs, &tables, &added) {
             // What the run stored itself serves the next attempt, unless that is what somebody took away.
             let (none, tables) = (BTreeSet::new(), BTreeSet::new());
             let own_holds = self.check_still_there(&none, &tables, &added).is_ok();
-            self.abandon(author, &snapshot, if own_holds { added } else { Vec::new() })?;
+            self.abandon(author, &[snapshot], if own_holds { added } else { Vec::new() })?;
             return Err(error);
         }
-        added.push(snapshot.clone());
-        self.append(author.key, author.run, Change { operation: "backup", added, removed: Vec::new() })?;
+        let mut claims = vec![snapshot.clone()];
+        if let Some(terms) = &options.certificate {
+            let facts = Facts { packs: &packs, own: &added, started, tree, terms };
+            let (certified, mut proofs) = self.certify(author, &report, facts)?;
+            report.certificate = Some(certified);
+            claims.append(&mut proofs);
+        }
+        let own_packs = added.iter().filter_map(|object| pack_of(&object.name)).map(|pack| (pack, Depth::Objects));
+        let own_packs: Vec<_> = own_packs.collect();
+        added.extend(claims.iter().cloned());
+        self.append(
+            author.key,
+            author.run,
+            Change { operation: "backup", added, removed: Vec::new(), ..Change::default() },
+        )?;
         if let Err(error) = self.check_acknowledged(&snapshot) {
-            self.abandon(author, &snapshot, Vec::new())?;
+            self.abandon(author, &claims, Vec::new())?;
             return Err(error);
         }
+        self.read_back_entry(author.key)?;
+        // They were read in full a moment ago. Who can't remember that reads them again sooner.
+        let _ = self.around.state.enter_read(&own_packs, self.around.clock.now());
         let header = CacheHeader {
             name: cache_name.to_owned(),
             full: report.kind == SnapshotType::Full,
@@ -312,12 +346,68 @@ impl Vault {
         Ok(BackupReport { journal, ..report })
     }
 
-    /// Nobody was told of this snapshot, and it may not hold: nobody may adopt it either. The next attempt uses the rest.
-    fn abandon(&mut self, author: &Author<'_>, snapshot: &Added, added: Vec<Added>) -> Result<(), RepoError> {
-        let doomed = vec![snapshot.name.clone()];
-        let removed = vec![(snapshot.name.clone(), snapshot.size)];
+    /// Certifies what is about to be acknowledged.
+    fn certify(
+        &self,
+        author: &Author<'_>,
+        report: &BackupReport,
+        facts: Facts<'_>,
+    ) -> Result<(Certified, Vec<Added>), RepoError> {
+        let journal = self.journal_head(author.key).expect("a machine that writes has enrolled");
+        let own: BTreeSet<&str> = facts.own.iter().map(|object| object.name.as_str()).collect();
+        let statement = self.view.backup_statement(
+            &BackupFacts {
+                snapshot: report.snapshot,
+                started: facts.started,
+                tree: facts.tree,
+                bytes: report.counts.bytes,
+                problems: report.problem_count,
+                written: report.read_back,
+                referenced: self.referenced(facts.packs.iter().filter(|name| !own.contains(name.as_str()))),
+                journal,
+                terms: facts.terms,
+            },
+            self.around.clock.now(),
+        );
+        let (certified, proofs) = write_certificate(&self.view, author, &statement)?;
+        self.read_back_or_fail(&proofs)?;
+        Ok((certified, proofs))
+    }
+
+    /// What a snapshot relies on of what was there before, and since when all of it has been read.
+    fn referenced<'a>(&self, packs: impl Iterator<Item = &'a String>) -> Referenced {
+        let ledger = self.around.state.ledger();
+        let mut referenced = Referenced { objects: 0, bytes: 0, read_in_full: None };
+        let mut oldest = Some(DateTime::<Utc>::MAX_UTC);
+        for name in packs {
+            referenced.objects += 1;
+            referenced.bytes += self.view.live.get(name).map_or(0, |recorded| recorded.size);
+            let read = pack_of(name).and_then(|pack| ledger.get(&(pack, Depth::Objects)).copied());
+            oldest = oldest.zip(read).map(|(oldest, read)| oldest.min(read));
+        }
+        referenced.read_in_full = oldest.filter(|_| referenced.objects > 0);
+        referenced
+    }
+
+    /// Reads back the entry that acknowledges the run.
+    fn read_back_entry(&self, key: &SigningKey) -> Result<(), RepoError> {
+        let head = self.journal_head(key).expect("appended to just now");
+        let name = Stem::journal(key_id(&key.public()), head.number).name(&head.sha256);
+        self.around.storage.evict(&name);
+        match self.around.storage.read(&name) {
+            Ok(bytes) if sha256(&bytes) == head.sha256 => Ok(()),
+            Ok(_) => Err(RepoError::ReadBack { name: name.to_string(), flaw: Flaw::WrongHash }),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Nobody was told of this snapshot, and it may not hold: nobody may adopt it either, and what was certified of it is not
+    /// true. The next attempt uses the rest.
+    fn abandon(&mut self, author: &Author<'_>, claims: &[Added], added: Vec<Added>) -> Result<(), RepoError> {
+        let doomed: Vec<String> = claims.iter().map(|object| object.name.clone()).collect();
+        let removed = claims.iter().map(|object| (object.name.clone(), object.size)).collect();
         let list = self.condemn(author, &doomed)?;
-        self.carry_out(author, &list, Change { operation: "abandon", added, removed }, &doomed)
+        self.carry_out(author, &list, Change { operation: "abandon", added, removed, ..Change::default() }, &doomed)
     }
 
     /// The newest snapshot of the same machine and the same sources.
@@ -340,6 +430,15 @@ impl Vault {
         snapshots.retain(|snapshot| snapshot.host() == options.host && snapshot.sources() == sources);
         Ok(snapshots.pop())
     }
+}
+
+/// What is to be certified of a run, beside what its report says.
+struct Facts<'a> {
+    packs: &'a BTreeSet<String>,
+    own: &'a [Added],
+    started: DateTime<Utc>,
+    tree: DocumentTree,
+    terms: &'a CertificateTerms,
 }
 
 impl Request<'_> {
@@ -377,6 +476,12 @@ impl Request<'_> {
 /// What the caches of the newest run and of the newest full run are called.
 const NEWEST: &str = "newest";
 const FULL: &str = "full";
+
+fn pack_of(name: &str) -> Option<PackId> {
+    ParsedName::parse(name)
+        .filter(|parsed| parsed.kind == ObjectKind::ContentPack)
+        .and_then(|p| PackId::from_hex(&p.hash))
+}
 
 fn snapshot_name(id: SnapshotId) -> ObjectName {
     Stem::immutable(ObjectKind::Snapshot).name(&Digest::from_bytes(*id.as_bytes()))

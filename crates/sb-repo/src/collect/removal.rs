@@ -136,7 +136,12 @@ impl<'a> Collection<'a> {
         let live = &self.vault.view.live;
         let removed = confirmed.iter().filter(|(name, _)| !live.is_removed(name)).cloned().collect();
         let doomed: Vec<String> = confirmed.iter().map(|(name, _)| name.clone()).collect();
-        self.vault.carry_out(&self.author, &list, Change { operation: OPERATION, added, removed }, &doomed)?;
+        self.vault.carry_out(
+            &self.author,
+            &list,
+            Change { operation: OPERATION, added, removed, ..Change::default() },
+            &doomed,
+        )?;
         count(self.progress, doomed.len());
         Ok(confirmed)
     }

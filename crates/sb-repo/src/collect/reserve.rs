@@ -40,6 +40,6 @@ impl Vault {
         if added.is_empty() {
             return Ok(());
         }
-        self.append(author.key, author.run, Change { operation: "reserve", added, removed })
+        self.append(author.key, author.run, Change { operation: "reserve", added, removed, ..Change::default() })
     }
 }

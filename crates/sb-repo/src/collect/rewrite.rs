@@ -175,7 +175,7 @@ impl Collection<'_> {
         }
         self.vault.check_still_there(&BTreeSet::new(), &BTreeSet::new(), &added)?;
         added.iter().for_each(|object| self.report.written.add(object.size));
-        let change = Change { operation: OPERATION, added, removed: Vec::new() };
+        let change = Change { operation: OPERATION, added, removed: Vec::new(), ..Change::default() };
         self.vault.append(self.author.key, self.author.run, change)
     }
 }

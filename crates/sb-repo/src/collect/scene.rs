@@ -145,7 +145,7 @@ impl Vault {
             if live.is_removed(name) {
                 scene.trash.insert(name.clone());
             // Who gives tags holds no lease: whether a label's run is over cannot be told.
-            } else if !live.contains(name) && parsed.kind != ObjectKind::Label {
+            } else if !live.contains(name) && !parsed.kind.counts_only_if_entered() {
                 let known = strays.runs.get(name).copied();
                 // What no writer of the vault has signed is for verify to name.
                 let run = if known.is_some() { known } else { self.run_of(&parsed, name, *size)? };
@@ -208,5 +208,7 @@ pub(super) fn is_collected(kind: ObjectKind) -> bool {
             | ObjectKind::SessionTable
             | ObjectKind::Reserve
             | ObjectKind::Label
+            | ObjectKind::Certificate
+            | ObjectKind::Signature
     )
 }

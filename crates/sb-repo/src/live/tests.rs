@@ -39,6 +39,8 @@ impl Journal {
             added: vec![Added { name: format!("packs/{sequence}"), size: 1, digest: None }],
             removed: Vec::new(),
             authority: None,
+            log: None,
+            accepted: Vec::new(),
         };
         let stem = Stem::journal(key_id(&self.key.public()), sequence);
         let header = Header::clear(ObjectKind::Journal, self.trust.vault);

@@ -1,9 +1,10 @@
 //! Appending to this machine's own log.
 
-use sb_audit::{Event, LogTip, NoteSigner, TreeHead};
+use sb_audit::{Event, Json, LogTip, NoteSigner, TreeHead};
 use sb_crypto::SigningKey;
 use sb_store::create;
 
+use super::claims::{self, OTHERS_MAX};
 use super::read::{LogReader, is_damage};
 use super::{LogEnd, batches_in, verifier};
 use crate::error::{Flaw, RepoError};
@@ -11,7 +12,8 @@ use crate::ids::{KeyId, VaultId};
 use crate::live::names_in;
 use crate::name::{ObjectKind, Stem};
 use crate::trust::key_id;
-use crate::vault::Vault;
+use crate::vault::{Surroundings, Vault};
+use crate::view::View;
 use crate::wire::frame::{Author, Header};
 
 /// Where events were logged.
@@ -20,19 +22,22 @@ use crate::wire::frame::{Author, Header};
 pub struct LogPosition {
     /// Whose log: this machine's.
     pub writer: KeyId,
-    /// The number of the first event's entry; the others follow.
+    /// The number of the first event's entry; the others follow. What had been spooled stands before.
     pub first: u64,
     /// The log's size and root with them.
     pub head: TreeHead,
     /// The batch.
     pub object: String,
+    /// Why the machine goes on in a new log: what is wrong with the old one.
+    pub anew: Option<Flaw>,
 }
 
 impl Vault {
-    /// Appends these events to this machine's log, as one batch, which is durable when this returns. A machine that has not enrolled
-    /// does; so does one whose log can't be continued because it forks (the machine was cloned, or restored) or has rotted at its end:
-    /// what was logged stays as it is, and it goes on in a new log under a new name.
+    /// Appends these events to this machine's log, as one batch, which is durable when this returns. What was [spooled](Self::spool)
+    /// goes before them. A machine that has not enrolled does; so does one whose log can't be continued because it forks (the machine
+    /// was cloned, or restored) or has rotted at its end: what was logged stays as it is, and it goes on in a new log under a new name.
     ///
+    /// The last event is given what this machine has seen last, of its journal and of the logs of others (docs/format.md §15).
     /// Processes of one machine wait for each other. The newest batch of this log is read, nothing else.
     ///
     /// ```
@@ -64,29 +69,81 @@ impl Vault {
     /// Nothing was acknowledged then; whether it is in the log, the log tells.
     pub fn log(&mut self, events: &[Event]) -> Result<LogPosition, RepoError> {
         let key = self.writer()?;
-        match self.log_as(&key, events) {
-            Err(RepoError::Damaged { .. }) => {
+        let logged = Appending { view: &mut self.view, around: &self.around }.log(&key, events);
+        match logged {
+            Err(RepoError::Damaged { flaw, .. }) => {
                 let key = self.enrol()?;
-                self.log_as(&key, events)
+                let position = Appending { view: &mut self.view, around: &self.around }.log(&key, events)?;
+                Ok(LogPosition { anew: Some(flaw), ..position })
             }
             other => other,
         }
     }
 
-    fn log_as(&mut self, key: &SigningKey, events: &[Event]) -> Result<LogPosition, RepoError> {
+    /// Keeps an event in this machine's state until something is [logged](Self::log) next. It is durable on return.
+    ///
+    /// # Errors
+    /// [`RepoError::Unloggable`] and [`RepoError::State`].
+    pub fn spool(&self, event: &Event) -> Result<(), RepoError> {
+        self.around.state.spool(event)
+    }
+
+    /// How many events are still to be logged.
+    pub fn spooled(&self) -> usize {
+        self.around.state.spooled()
+    }
+}
+
+/// Appends an event to this machine's log with no key to the vault: that somebody has tried to open it, for one. It is spooled if
+/// the vault can't be written to. False if the vault does not know this machine, so that it has no log.
+///
+/// # Errors
+/// As [`View::open`] and [`Vault::log`].
+pub fn log_unopened(around: &Surroundings, event: &Event) -> Result<bool, RepoError> {
+    let mut view = View::open(around.storage.clone(), &around.state, None)?;
+    let around = Surroundings { state: around.state.bound(view.id())?, ..around.clone() };
+    let key = around.state.log_key()?.filter(|key| view.trust.writers.contains_key(&key_id(&key.public())));
+    let Some(key) = key else { return Ok(false) };
+    match (Appending { view: &mut view, around: &around }).log(&key, std::slice::from_ref(event)) {
+        Ok(_) => Ok(true),
+        Err(_) => around.state.spool(event).map(|()| true),
+    }
+}
+
+/// Whoever appends, with or without keys to the vault.
+struct Appending<'a> {
+    view: &'a mut View,
+    around: &'a Surroundings,
+}
+
+impl Appending<'_> {
+    fn log(&mut self, key: &SigningKey, events: &[Event]) -> Result<LogPosition, RepoError> {
+        let state = self.around.state.clone();
+        state.deliver(|spooled| {
+            let count = spooled.len() as u64;
+            let all: Vec<Event> = spooled.into_iter().chain(events.iter().cloned()).collect();
+            let position = self.append(key, all)?;
+            Ok(LogPosition { first: position.first + count, ..position })
+        })
+    }
+
+    fn append(&mut self, key: &SigningKey, mut events: Vec<Event>) -> Result<LogPosition, RepoError> {
         let state = self.around.state.clone();
         let _locked = state.lock_journal()?;
         let writer = key_id(&key.public());
         let mut remembered = state.remembered()?;
         let known = remembered.logs.get(&writer).copied();
         let (tip, newest) = self.own_tip(writer, known)?;
-        let (body, after) = tip.append(&signer(self.id(), key), events)?;
+        if let Some(last) = events.last_mut() {
+            self.say_what_was_seen(writer, last);
+        }
+        let (body, after) = tip.append(&signer(self.view.id(), key), &events)?;
         if newest != known {
             // A batch that nobody was told of, as its writer died, must not be lost under the next one.
             self.around.storage.sweep()?;
         }
         let stem = Stem::log(writer, tip.size());
-        let (bytes, digest) = Author::outside(key).frame(Header::clear(ObjectKind::Log, self.id()), &body, &stem);
+        let (bytes, digest) = Author::outside(key).frame(Header::clear(ObjectKind::Log, self.view.id()), &body, &stem);
         let name = stem.name(&digest);
         create(&*self.around.storage, &name, &bytes)?;
         self.view.listing.insert(name.to_string(), bytes.len() as u64);
@@ -95,7 +152,27 @@ impl Vault {
         remembered.logs.insert(writer, end);
         // It is acknowledged whether or not this machine can remember it; if not, the next batch will be read with it.
         let _ = state.remember(&remembered);
-        Ok(LogPosition { writer, first: end.first, head: end.head, object: name.to_string() })
+        Ok(LogPosition { writer, first: end.first, head: end.head, object: name.to_string(), anew: None })
+    }
+
+    /// Enters the newest entry of this machine's journal, and where the logs of others end as far as they were heeded: a log that
+    /// is cut short later contradicts this one.
+    fn say_what_was_seen(&self, writer: KeyId, event: &mut Event) {
+        let number = |key: &str, number| (key.to_owned(), Json::Integer(number));
+        let text = |key: &str, text: String| (key.to_owned(), Json::Text(text));
+        if let Some(head) = self.view.live.heads.get(&writer) {
+            let journal = [number(claims::NUMBER, head.sequence), text(claims::SHA256, head.digest.to_string())];
+            event.data.insert(claims::JOURNAL.to_owned(), Json::Object(journal.into()));
+        }
+        let others = self.view.remembered.logs.iter().filter(|(other, _)| **other != writer).take(OTHERS_MAX);
+        let others = others.map(|(other, end)| {
+            let (size, root) = (number(claims::SIZE, end.head.size), text(claims::ROOT, end.head.root.to_string()));
+            Json::Object([size, root, text(claims::WRITER, other.to_string())].into())
+        });
+        let others: Vec<Json> = others.collect();
+        if !others.is_empty() {
+            event.data.insert(claims::LOGS.to_owned(), Json::List(others));
+        }
     }
 
     /// Where this machine's log ends, and its newest batch: read from the one on that this machine remembers, which is the newest
@@ -114,7 +191,7 @@ impl Vault {
             return Err(RepoError::LogRolledBack { writer, size: known.head.size });
         }
         let from = known.map_or(0, |known| known.first);
-        let (mut reader, mut tip) = (LogReader::new(&self.view, writer, known, from), LogTip::new());
+        let (mut reader, mut tip) = (LogReader::new(self.view, writer, known, &[], from), LogTip::new());
         for (name, parsed) in batches.iter().filter(|(_, parsed)| parsed.stem.generation() >= from) {
             // One that says again what another says may end earlier.
             if let Some(batch) = reader.read(name, parsed).filter(|batch| batch.tip().size() > tip.size()) {

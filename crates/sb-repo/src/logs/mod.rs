@@ -4,13 +4,18 @@
 //! [`sb_audit`]'s, how a log is stored and found is decided here. Journals do not list batches: a log is a chain of its own, and
 //! nothing ever removes a part of it.
 
+mod anchors;
 mod append;
+mod claims;
 mod read;
+mod unlogged;
 
-pub use append::LogPosition;
+pub use anchors::{FiledCheckpoint, FiledCheckpoints};
 #[cfg(feature = "testing")]
 pub(crate) use append::signer;
-pub(crate) use read::read_logs;
+pub use append::{LogPosition, log_unopened};
+pub(crate) use read::{losses, read_logs};
+pub use unlogged::Unlogged;
 
 use std::collections::BTreeMap;
 
@@ -127,7 +132,7 @@ impl View {
         let folder = format!("log/{writer}/");
         let batches = batches_in(names_in(&self.listing, &folder));
         batches.iter().rev().filter(|(_, parsed)| parsed.stem.generation() <= seq).find_map(|(name, parsed)| {
-            let batch = LogReader::new(self, writer, None, 0).read(name, parsed)?;
+            let batch = LogReader::new(self, writer, None, &[], 0).read(name, parsed)?;
             (batch.tip().size() > seq).then_some(batch)
         })
     }
@@ -156,7 +161,7 @@ impl Vault {
             let end = match self.view.remembered.logs.get(&writer) {
                 Some(known) => self.end_since(writer, &batches, *known),
                 None => batches.iter().rev().find_map(|(name, parsed)| {
-                    let mut reader = LogReader::new(&self.view, writer, None, parsed.stem.generation());
+                    let mut reader = LogReader::new(&self.view, writer, None, &[], parsed.stem.generation());
                     reader.read(name, parsed);
                     reader.finish().newest
                 }),
@@ -177,7 +182,7 @@ impl Vault {
         if batches.last().is_none_or(|(name, _)| *name == object) {
             return None;
         }
-        let mut reader = LogReader::new(&self.view, writer, Some(known), known.first);
+        let mut reader = LogReader::new(&self.view, writer, Some(known), &[], known.first);
         for (name, parsed) in batches.iter().filter(|(_, parsed)| parsed.stem.generation() >= known.first) {
             reader.read(name, parsed);
         }

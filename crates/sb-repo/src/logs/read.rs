@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use sb_audit::{Batch, Entry, Finding, History};
+use sb_audit::{Batch, Entry, Finding, History, TreeHead};
+use sb_crypto::Digest;
 use sb_store::ObjectName;
 
+use super::claims::{Claims, unmet};
 use super::{LogEnd, LogFinding, by_writer};
 use crate::clock::Progress;
 use crate::error::{Flaw, RepoError};
@@ -13,6 +15,7 @@ use crate::live::read;
 use crate::name::{ParsedName, Stem};
 use crate::verify::each;
 use crate::view::View;
+use crate::wire::journal::{Loss, Lost};
 
 /// A log that was read.
 pub(crate) struct LogReading {
@@ -24,15 +27,25 @@ pub(crate) struct LogReading {
     pub(crate) newest: Option<LogEnd>,
     /// The same if it is to be remembered: not of a log that is another than the one remembered, or the evidence would be lost.
     pub(crate) end: Option<LogEnd>,
+    /// Where its batches end: sizes and roots.
+    pub(super) ends: BTreeSet<(u64, Digest)>,
+    pub(super) claims: Claims,
 }
 
 /// Reads every log of which there is or was something. `keep` the entries or only look at them.
 pub(crate) fn read_logs(view: &View, keep: bool, progress: Progress<'_>) -> Result<Vec<LogReading>, RepoError> {
-    let logs: Vec<_> = by_writer(view).into_iter().collect();
-    each(&logs, |(writer, batches)| {
+    let seen = heads_seen(view);
+    let mut logs = by_writer(view);
+    // Of one that is gone altogether others may know.
+    for (writer, _) in &seen {
+        logs.entry(*writer).or_default();
+    }
+    let logs: Vec<_> = logs.into_iter().collect();
+    let mut logs = each(&logs, |(writer, batches)| {
         let mut entries: Vec<Entry> = Vec::new();
         let known = known(view, *writer);
-        let mut reader = LogReader::new(view, *writer, known, 0);
+        let seen = seen.iter().filter(|(of, _)| of == writer).map(|(_, head)| *head).collect::<Vec<_>>();
+        let mut reader = LogReader::new(view, *writer, known, &seen, 0);
         for (name, parsed) in batches {
             progress.check()?;
             let batch = reader.read(name, parsed).filter(|_| keep);
@@ -44,7 +57,46 @@ pub(crate) fn read_logs(view: &View, keep: bool, progress: Progress<'_>) -> Resu
         let reading = reader.finish();
         let is_compared = known.is_some() || !view.remembered.logs.contains_key(writer);
         Ok(LogReading { entries, end: reading.end.filter(|_| is_compared), ..reading })
-    })
+    })?;
+    let mut told = BTreeSet::new();
+    for (_, finding) in unmet(view, &logs) {
+        // One does for a log, and one for a journal.
+        if !told.insert((finding.writer, matches!(finding.flaw, Flaw::Log(_)))) {
+            continue;
+        }
+        match logs.iter_mut().find(|log| log.writer == finding.writer) {
+            Some(log) => log.findings.push(finding),
+            None => {
+                let nothing = LogReader::new(view, finding.writer, None, &[], 0).finish();
+                logs.push(LogReading { findings: vec![finding], ..nothing });
+            }
+        }
+    }
+    Ok(logs)
+}
+
+/// All that is gone and that somebody has seen, to be accepted.
+pub(crate) fn losses(view: &View, progress: Progress<'_>) -> Result<Vec<Loss>, RepoError> {
+    let logs = read_logs(view, false, progress)?;
+    let mut losses: BTreeSet<Loss> = unmet(view, &logs).into_iter().map(|(loss, _)| loss).collect();
+    // What journals and checkpoints say is compared while logs are read, so it is among the findings.
+    for (writer, head) in heads_seen(view) {
+        let log = logs.iter().find(|log| log.writer == writer);
+        if log.is_none_or(|log| !log.ends.contains(&(head.size, head.root))) {
+            losses.insert(Loss { writer, what: Lost::Log(head.size, head.root) });
+        }
+    }
+    Ok(losses.into_iter().collect())
+}
+
+/// Where logs ended when journals mentioned them, checkpoints of them were filed, and others saw them; not what is known to be gone.
+fn heads_seen(view: &View) -> Vec<(KeyId, TreeHead)> {
+    let filed = view.checkpoints().checkpoints.into_iter().map(|checkpoint| (checkpoint.writer, checkpoint.head));
+    let said = view.live.logs.iter().map(|(writer, head)| (*writer, *head));
+    let is_missed = |(writer, head): &(KeyId, TreeHead)| {
+        !view.live.accepted.contains(&Loss { writer: *writer, what: Lost::Log(head.size, head.root) })
+    };
+    filed.chain(said).filter(is_missed).chain(view.witnessed.iter().copied()).collect()
 }
 
 /// What this machine remembers of a log, unless another of its processes has written that since the vault was listed.
@@ -72,11 +124,20 @@ pub(super) struct LogReader<'v> {
     damaged: BTreeSet<(u64, String)>,
     findings: Vec<LogFinding>,
     newest: Option<LogEnd>,
+    ends: BTreeSet<(u64, Digest)>,
+    claims: Claims,
 }
 
 impl<'v> LogReader<'v> {
-    pub(super) fn new(view: &'v View, writer: KeyId, remembered: Option<LogEnd>, start: u64) -> Self {
-        let heads: Vec<_> = remembered.iter().map(|end| end.head).collect();
+    /// Of the log of `writer`, which had these heads when others saw it. What lies before entry `start` is not read.
+    pub(super) fn new(
+        view: &'v View,
+        writer: KeyId,
+        remembered: Option<LogEnd>,
+        seen: &[TreeHead],
+        start: u64,
+    ) -> Self {
+        let heads: Vec<_> = remembered.iter().map(|end| end.head).chain(seen.iter().copied()).collect();
         Self {
             view,
             writer,
@@ -88,6 +149,8 @@ impl<'v> LogReader<'v> {
             damaged: BTreeSet::new(),
             findings: Vec::new(),
             newest: None,
+            ends: BTreeSet::new(),
+            claims: Claims::default(),
         }
     }
 
@@ -112,6 +175,8 @@ impl<'v> LogReader<'v> {
             return None;
         };
         let head = batch.tip().head();
+        self.ends.insert((head.size, head.root));
+        batch.entries().iter().for_each(|entry| self.claims.hear(entry));
         if self.newest.is_none_or(|newest| newest.head.size < head.size) {
             let digest = parsed.hash.parse().expect("a parsed name has 64 digits");
             self.newest = Some(LogEnd { head, first, digest });
@@ -145,6 +210,8 @@ impl<'v> LogReader<'v> {
             findings: self.findings,
             newest: self.newest,
             end: self.newest.filter(|_| !keeps_memory),
+            ends: self.ends,
+            claims: self.claims,
         }
     }
 
@@ -157,7 +224,8 @@ impl<'v> LogReader<'v> {
                 (!is_damaged).then(|| Stem::log(self.writer, *from).signed_text())
             }
             Finding::RolledBack { .. } | Finding::Rewritten { .. } => {
-                let object = self.remembered?.object(self.writer);
+                let Some(remembered) = self.remembered else { return Some(format!("log/{}", self.writer)) };
+                let object = remembered.object(self.writer);
                 (!self.damaged.iter().any(|(_, name)| *name == object)).then_some(object)
             }
             Finding::Fork { at: seq }

@@ -3,10 +3,15 @@
 //! None of it is needed to restore. Losing it means enrolling as a new writer and not noticing a rollback to before the loss.
 
 mod cache_file;
+mod clock;
+mod ledger;
+mod spool;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use cache_file::{CacheBytes, CacheFile};
+pub(crate) use clock::ClockMemory;
+pub(crate) use ledger::Depth;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -60,6 +65,9 @@ struct Inner {
     remembered: Remembered,
     runs: BTreeSet<RunId>,
     caches: BTreeMap<String, Arc<[u8]>>,
+    ledger: Vec<u8>,
+    spool: Vec<u8>,
+    small: BTreeMap<&'static str, Vec<u8>>,
 }
 
 /// Keeps a run alive, or a journal locked, until dropped.
@@ -197,6 +205,28 @@ impl State {
             Place::Folder(folder) | Place::Among(folder) => {
                 replace(&folder.join("heads"), print(remembered).as_bytes())
             }
+        }
+    }
+
+    /// The bytes that are kept under this name.
+    pub(crate) fn small(&self, name: &'static str) -> Option<Vec<u8>> {
+        match &*self.0 {
+            Place::Untouched(state) => state.small(name),
+            Place::Among(_) => None,
+            Place::Memory { inner, .. } => locked(inner).small.get(name).cloned(),
+            Place::Folder(folder) => fs::read(folder.join(name)).ok(),
+        }
+    }
+
+    /// Keeps these bytes under this name, in place of those before.
+    pub(crate) fn set_small(&self, name: &'static str, bytes: &[u8]) -> Result<(), RepoError> {
+        match &*self.0 {
+            Place::Untouched(_) => Ok(()),
+            Place::Memory { inner, .. } => {
+                locked(inner).small.insert(name, bytes.to_vec());
+                Ok(())
+            }
+            Place::Folder(folder) | Place::Among(folder) => replace(&folder.join(name), bytes),
         }
     }
 

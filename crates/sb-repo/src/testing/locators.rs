@@ -111,6 +111,8 @@ impl Locators {
             added,
             removed,
             authority: None,
+            log: None,
+            accepted: Vec::new(),
         };
         self.view.take_in(entry, KeyId::new([2; 16]), Head { sequence: self.entries, digest: sha256(b"") });
     }

@@ -13,7 +13,8 @@ pub(crate) fn document_leaf(path: &[u8], mtime: Timestamp, file: &FileItem) -> D
     leaf_hash(leaf_text(path, mtime, file).as_bytes())
 }
 
-fn leaf_text(path: &[u8], mtime: Timestamp, file: &FileItem) -> String {
+/// What a document leaf says: canonical JSON.
+pub(crate) fn leaf_text(path: &[u8], mtime: Timestamp, file: &FileItem) -> String {
     let hex = |bytes: &[u8]| {
         bytes.iter().fold(String::new(), |mut text, byte| {
             let _ = write!(text, "{byte:02x}");

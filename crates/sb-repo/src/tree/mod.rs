@@ -7,7 +7,7 @@ mod pages;
 mod reader;
 mod walk;
 
-pub(crate) use leaf::document_leaf;
+pub(crate) use leaf::{document_leaf, leaf_text};
 pub(crate) use pages::{ChunkSink, PageWriter};
 pub(crate) use reader::{FolderReader, Found, Redactions, TreeReader};
 pub(crate) use walk::{Step, walk};

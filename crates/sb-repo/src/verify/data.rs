@@ -64,11 +64,11 @@ impl Vault {
 }
 
 /// What is wrong with a pack: with a segment of it, or with its footer.
-type PackFlaws = Vec<(Option<(u32, u32)>, Flaw)>;
+pub(super) type PackFlaws = Vec<(Option<(u32, u32)>, Flaw)>;
 
 impl Vault {
     /// Opens every segment of a pack: what is wrong with it, and where.
-    fn verify_pack(
+    pub(super) fn verify_pack(
         &self,
         name: &str,
         TreeReader { chunks, locator, .. }: TreeReader<'_>,

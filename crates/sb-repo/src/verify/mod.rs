@@ -2,10 +2,12 @@
 
 mod data;
 mod documents;
+mod due;
 mod objects;
 mod parallel;
 
 pub(crate) use documents::check_tree;
+pub use due::{Due, DueReport};
 pub(crate) use parallel::each;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -33,6 +35,17 @@ pub enum VerifyLevel {
     Data,
     /// Every document, rebuilt, has the SHA-256 it was backed up with.
     Restore,
+}
+
+impl VerifyLevel {
+    /// As it is written: `objects`, `data`, `restore`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Objects => "objects",
+            Self::Data => "data",
+            Self::Restore => "restore",
+        }
+    }
 }
 
 /// Something that is not as it should be.
@@ -142,6 +155,12 @@ impl Vault {
     /// [`RepoError::Interrupted`], [`RepoError::NoReadingKey`] for a level that this user's keys do not allow, and
     /// [`RepoError::Store`] if the storage can't be listed. Damage is in the report.
     pub fn verify(&self, level: VerifyLevel, progress: Progress<'_>) -> Result<VerifyReport, RepoError> {
+        let report = self.verify_all(level, progress)?;
+        self.enter_verified(&report);
+        Ok(report)
+    }
+
+    fn verify_all(&self, level: VerifyLevel, progress: Progress<'_>) -> Result<VerifyReport, RepoError> {
         let load = || Locator::load(&self.around, &self.view, &self.keys, progress.monitor, Scope::Checking);
         let locator = if level == VerifyLevel::Objects { None } else { Some(load()?) };
         let behind = locator.as_ref().map_or(Ok(0), |locator| self.bytes_behind(level, locator))?;

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::VerifyReport;
 use super::parallel::each;
+use crate::certificates::check_certificates;
 use crate::clock::{Counter, Progress};
 use crate::collect::about_to_go;
 use crate::error::{Flaw, RepoError};
@@ -20,20 +21,41 @@ use crate::wire::slot::Slot;
 
 /// `behind` is how many bytes are checked after that.
 pub(super) fn verify(view: &View, behind: u64, progress: Progress<'_>) -> Result<VerifyReport, RepoError> {
+    verify_but(view, &BTreeSet::new(), behind, progress)
+}
+
+/// The same without reading the objects in `skipped`, of which it only sees that they are there, with the size that they should have.
+pub(super) fn verify_but(
+    view: &View,
+    skipped: &BTreeSet<&str>,
+    behind: u64,
+    progress: Progress<'_>,
+) -> Result<VerifyReport, RepoError> {
     let mut report = VerifyReport::new();
-    progress.monitor.expect(Counter::Bytes, view.listing.values().sum::<u64>() + behind);
+    let read = view.listing.iter().filter(|(name, _)| !skipped.contains(name.as_str())).map(|(_, size)| size);
+    progress.monitor.expect(Counter::Bytes, read.sum::<u64>() + behind);
     for (name, flaw) in view.live.flaws.iter().chain(&view.live.forks).chain(&view.live.intruders) {
         report.find(name, flaw.clone());
     }
-    let mut of_logs: BTreeMap<String, Flaw> = BTreeMap::new();
+    let mut of_proofs: BTreeMap<String, Flaw> = BTreeMap::new();
     for log in read_logs(view, false, progress)? {
         report.log_ends.extend(log.end.map(|end| (log.writer, end)));
         for finding in log.findings.into_iter().filter(LogFinding::is_damage) {
-            of_logs.entry(finding.object).or_insert(finding.flaw);
+            of_proofs.entry(finding.object).or_insert(finding.flaw);
         }
     }
+    of_proofs.extend(check_certificates(view));
     let going = about_to_go(view);
-    let listed: Vec<(&String, u64)> = view.listing.iter().map(|(name, size)| (name, *size)).collect();
+    for (name, size) in view.listing.iter().filter(|(name, _)| skipped.contains(name.as_str())) {
+        match view.live.get(name) {
+            Some(recorded) if recorded.size != *size => {
+                report.find(name, Flaw::WrongSize { found: *size, expected: recorded.size });
+            }
+            _ => {}
+        }
+    }
+    let listed = view.listing.iter().filter(|(name, _)| !skipped.contains(name.as_str()));
+    let listed: Vec<(&String, u64)> = listed.map(|(name, size)| (name, *size)).collect();
     let states = each(&listed, |(name, size)| {
         progress.check()?;
         let state = check(view, name, *size, &going);
@@ -44,13 +66,13 @@ pub(super) fn verify(view: &View, behind: u64, progress: Progress<'_>) -> Result
     for ((name, size), state) in listed.into_iter().zip(states) {
         report.objects += 1;
         report.bytes += size;
-        match of_logs.remove(name).map_or(state, State::Flawed) {
+        match of_proofs.remove(name).map_or(state, State::Flawed) {
             State::Good => {}
             State::Unfinished => report.unfinished.push(name.clone()),
             State::Flawed(flaw) => drop(report.find(name, flaw)),
         }
     }
-    for (name, flaw) in of_logs {
+    for (name, flaw) in of_proofs {
         report.find(&name, flaw);
     }
     for (name, _) in view.live.iter() {
@@ -95,8 +117,7 @@ fn check(view: &View, name: &str, size: u64, going: &BTreeSet<String>) -> State 
         Some(recorded) if recorded.digest.is_some_and(|digest| digest != checked.digest) => {
             State::Flawed(Flaw::WrongHash)
         }
-        // One that its run did not enter means nothing, and no backup takes it over.
-        None if parsed.kind == ObjectKind::Label => State::Good,
+        None if parsed.kind.counts_only_if_entered() => State::Good,
         None if !parsed.kind.is_transient() => State::Unfinished,
         _ => State::Good,
     }

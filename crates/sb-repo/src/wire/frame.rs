@@ -10,7 +10,7 @@ pub(crate) const HEADER: usize = 40;
 pub(crate) const TRAILER: usize = 88;
 const SIGNATURE: usize = 64;
 const MAGIC: &[u8; 4] = b"SBV1";
-const VERSION: u8 = 1;
+pub(crate) const VERSION: u8 = 1;
 
 /// The first 40 bytes of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

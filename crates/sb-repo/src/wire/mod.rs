@@ -10,8 +10,10 @@ pub(crate) mod journal;
 pub(crate) mod label;
 pub(crate) mod lease;
 pub(crate) mod locator;
+pub(crate) mod named;
 pub(crate) mod node;
 pub(crate) mod pack;
+pub(crate) mod proof;
 pub(crate) mod redaction;
 #[cfg(test)]
 mod roundtrips;

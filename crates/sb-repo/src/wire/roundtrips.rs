@@ -6,7 +6,7 @@ use proptest::option;
 use proptest::prelude::*;
 use sb_crypto::{
     Digest, HashAlgorithm, Kdf, Key, PrivateKey, RecipientAlgorithm, SealedSlot, Secret, SeededRandom, SigningKey,
-    SlotMethod,
+    SlotMethod, sha256,
 };
 use sb_source::Timestamp;
 
@@ -15,12 +15,14 @@ use super::certificate::{UserCertificate, WriterCertificate};
 use super::config::{CompartmentPublic, Config, Epoch, Tier};
 use super::container::SEGMENTS_START;
 use super::entry::{Entry, FileItem, Inline, Item};
-use super::journal::{Added, Authority, JournalEntry};
+use super::journal::{Added, Authority, JournalEntry, Loss, Lost};
 use super::label::Label;
 use super::lease::{Condemned, Fence, Lease};
 use super::locator::{Block, LocatorEntry, LocatorFooter, PackPlaces, prefix};
+use super::named::Named;
 use super::node::{Child, Node, Part, Reference};
 use super::pack::{Codec, PackFooter, SEGMENT_MAX, SEGMENTS_MAX, SegmentContent, SegmentPlace};
+use super::proof::{SignatureBody, StampBody};
 use super::redaction::Redaction;
 use super::session::{KEYS_MAX, SessionTable};
 use super::slot::{CompartmentSecrets, Slot, SlotPayload};
@@ -177,6 +179,15 @@ fn journal() -> impl Strategy<Value = JournalEntry> {
     let added = (".*", any::<u64>(), option::of(digest()));
     let added = added.prop_map(|(name, size, digest)| Added { name, size, digest });
     let lists = (vec(added, 0..5), vec((".*", any::<u64>()), 0..5));
+    let log = option::of((any::<u64>(), digest()));
+    let log = log.prop_map(|head| head.map(|(size, root)| sb_audit::TreeHead { size, root }));
+    let losses = vec((id(), any::<bool>(), any::<u64>(), digest()), 0..3).prop_map(|losses| {
+        let loss = |(writer, is_log, number, digest)| {
+            let what = if is_log { Lost::Log(number, digest) } else { Lost::Entry(number, digest) };
+            Loss { writer, what }
+        };
+        losses.into_iter().map(loss).collect::<Vec<_>>()
+    });
     let authority = option::of((any::<[u8; 16]>(), any::<[u8; 32]>()));
     let authority = authority.prop_map(|by| {
         by.map(|(signer, half)| {
@@ -185,16 +196,9 @@ fn journal() -> impl Strategy<Value = JournalEntry> {
             Authority { signer: KeyId::new(signer), signature }
         })
     });
-    (any::<u64>(), option::of(digest()), time(), ".*", any::<u64>(), lists, authority).prop_map(
-        |(sequence, previous, time, operation, generation, (added, removed), authority)| JournalEntry {
-            sequence,
-            previous,
-            time,
-            operation,
-            generation,
-            added,
-            removed,
-            authority,
+    (any::<u64>(), option::of(digest()), time(), ".*", any::<u64>(), lists, (authority, log, losses)).prop_map(
+        |(sequence, previous, time, operation, generation, (added, removed), (authority, log, accepted))| {
+            JournalEntry { sequence, previous, time, operation, generation, added, removed, authority, log, accepted }
         },
     )
 }
@@ -304,6 +308,14 @@ proptest! {
         check(&certificate, &certificate.encode(), WriterCertificate::decode)?;
         let label = Label { snapshot, tags, time };
         check(&label, &label.encode(), Label::decode)?;
+        let [id, name] = [0, 1].map(|n| label.tags.get(n).cloned().unwrap_or_default());
+        let named = Named { id, name, time };
+        check(&named, &named.encode(), Named::decode)?;
+        let (statement, signature) = (sha256(&seed), [7; 64]);
+        let body = SignatureBody { statement, key: signing, signature };
+        check(&body, &body.encode(), SignatureBody::decode)?;
+        let stamp = StampBody { stamped: statement, response: seed.to_vec() };
+        check(&stamp, &stamp.encode(), StampBody::decode)?;
         let redaction = Redaction { nodes, time };
         check(&redaction, &redaction.encode(), Redaction::decode)?;
     }

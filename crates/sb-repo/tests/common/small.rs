@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use sb_crypto::{Lock, sha256};
 use sb_repo::testing::{condemn, redact};
 use sb_repo::{
-    CreateOptions, Item, Monitor, Progress, RepoError, Snapshot, SnapshotId, State, Vault, VerifyLevel, VerifyReport,
-    View, create,
+    CertificateTerms, CreateOptions, Item, Monitor, Progress, RepoError, Snapshot, SnapshotId, State, Vault,
+    VerifyLevel, VerifyReport, View, create,
 };
 use sb_source::MemorySource;
 use sb_store::sim::SimDisk;
@@ -71,16 +71,22 @@ pub fn build(seed: u64, backups: u32) -> (MemoryStorage, Machine) {
     source.file("/d/a", &noise(1, 150)).file("/d/gone", b"to be disposed of").file("/d/sub/c", b"kept");
     let keep = Keep(&local, &storage);
     let stop = false.into();
-    vault.backup(&source, &options(), Progress { monitor: &keep, stop: &stop }).unwrap();
+    let mut certified = options();
+    certified.certificate = Some(CertificateTerms::new(vec!["Proves nothing but that the test ran.".to_owned()]));
+    vault.backup(&source, &certified, Progress { monitor: &keep, stop: &stop }).unwrap();
     let oldest = vault.find_snapshot("latest").unwrap();
     if backups > 1 {
         source.file("/d/new", &noise(2, 60)).file("/d/sub/c", b"changed");
         vault.backup(&source, &options(), Progress::none()).unwrap();
     }
+    vault.log(&[event(0)]).unwrap();
+    let batch = vault.view().newest_batch(vault.own_writer().unwrap().unwrap()).unwrap();
+    vault.file_checkpoint(batch.checkpoint(), &[b"the answer of an authority".to_vec()]).unwrap();
+    vault.name("u_7", Some("Ann")).unwrap();
     redact(&mut vault, &oldest, b"/d", b"gone").unwrap();
     vault.set_tags(vec![(oldest.id, vec!["audited".to_owned()])]).unwrap();
     condemn(&mut vault, &["packs/none".to_owned()]).unwrap();
-    for batch in [&[0][..], &[1, 2], &[3]] {
+    for batch in [&[1, 2][..], &[3]] {
         vault.log(&batch.iter().map(|n| event(*n)).collect::<Vec<_>>()).unwrap();
     }
     for listed in local.list("").unwrap() {

@@ -3,7 +3,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
-use rustix::fs::{CWD, OFlags, RenameFlags, renameat_with, statvfs};
+use rustix::fs::{Advice, CWD, OFlags, RenameFlags, fadvise, renameat_with, statvfs};
 use rustix::io::Errno;
 
 use super::portable;
@@ -25,6 +25,12 @@ pub(crate) fn open_file(path: &Path) -> io::Result<File> {
 
 pub(crate) fn make_read_only(file: &File) -> io::Result<()> {
     file.set_permissions(Permissions::from_mode(0o400))
+}
+
+/// Drops what the page cache has of a file. What is not durable yet stays in it.
+pub(crate) fn evict(file: &File) {
+    // Only advice: on file systems that keep no pages there is nothing to drop.
+    let _ = fadvise(file, 0, None, Advice::DontNeed);
 }
 
 /// `renameat2(2)` with `RENAME_NOREPLACE`.

@@ -19,7 +19,7 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::platform;
-use crate::text::{count, duration, number};
+use crate::text::{count, duration, number, short};
 use crate::when;
 use input::{AllOrNothing, CommandLine, CommandOutput, UntilStopped};
 
@@ -366,6 +366,10 @@ fn tell(context: &Context, report: &BackupReport, time: Duration) -> Result<(), 
     if report.adopted > 0 {
         output.say(&format!("  reused  {} of a run that was cut short", count(report.adopted, "object")))?;
     }
+    if let Some(certified) = &report.certificate {
+        let read = format!("{} ({})", count(report.read_back.objects, "object"), Size(report.read_back.bytes));
+        output.say(&format!("  proof   certificate {}; {read} read back and compared", short(&certified.object)))?;
+    }
     if report.is_partial() && !output.json {
         let is = if report.dry_run { "would be" } else { "is" };
         output.warn(&format!("the snapshot {is} partial: what is named above is missing from it, or incomplete in it"));
@@ -388,6 +392,9 @@ fn tell(context: &Context, report: &BackupReport, time: Duration) -> Result<(), 
             "new_bytes": counts.new_bytes,
             "stored_bytes": counts.stored_bytes,
             "adopted_objects": report.adopted,
+            "certificate": report.certificate.map(|certified| certified.object.to_string()),
+            "read_back_objects": report.read_back.objects,
+            "read_back_bytes": report.read_back.bytes,
             "problems": report.problem_count,
             "partial": report.is_partial(),
             "seconds": time.as_secs_f64(),

@@ -114,7 +114,7 @@ impl Life<'_> {
 
         let (path, before) = self.sample.rewritten();
         let mut content = Vec::new();
-        let session = self.open()?;
+        let mut session = self.open()?;
         self.context.watch("reading", |progress| {
             session.cat(&at("latest~1", path), progress, &mut |bytes| {
                 content.extend_from_slice(bytes);
@@ -132,7 +132,7 @@ impl Life<'_> {
 
     /// Restores the latest snapshot of each source into a folder of its own.
     fn restore(&self, to: &str) -> Result<Vec<(PathBuf, PathBuf, RestoreReport)>, Failure> {
-        let session = self.open()?;
+        let mut session = self.open()?;
         let mut restored = Vec::new();
         for (n, source) in self.sources.iter().enumerate() {
             let target = self.folder.join(to).join(n.to_string());
@@ -200,7 +200,7 @@ impl Life<'_> {
             count(report.documents, "document")
         );
         steps.done(&what, "every stored byte was read, every document rebuilt: nothing is wrong")?;
-        let report = self.context.watch("verifying", |progress| self.vault.verify_public(None, progress))?;
+        let report = self.context.watch("verifying", |progress| self.vault.verify_public(None, &[], progress))?;
         expect_good(&report.verified)?;
         steps.done(
             "verify it with no key (sb verify --public)",
@@ -209,10 +209,10 @@ impl Life<'_> {
     }
 
     fn verify_at(&self, level: VerifyLevel) -> Result<VerifyReport, Failure> {
-        let session = self.open()?;
+        let mut session = self.open()?;
         let mut options = VerifyOptions::default();
         options.level = level;
-        self.context.watch("verifying", |progress| session.verify(options, progress))
+        Ok(self.context.watch("verifying", |progress| session.verify(options, progress))?.report)
     }
 
     fn refuse_other_keys(&self, steps: &mut Steps<'_>) -> Result<(), Failure> {
