@@ -26,7 +26,8 @@ const COUNT_END: u64 = 1_000_000_000_000_000_000;
 /// The last second that four digits can say the year of.
 const LAST_SECOND: i64 = 253_402_300_799;
 const NAME_BYTES_MAX: usize = 255;
-/// The SHA-256 of a public key in PEM is not needed: the key stands at the end of its 44 bytes of DER.
+const KEY_BYTES_MAX: usize = 64;
+/// Bytes of an Ed25519 key in DER, the last 32 of which are the key.
 const SPKI_LENGTH: usize = 44;
 
 /// What an auditor knows besides the fingerprint, from elsewhere than the folder.
@@ -215,10 +216,12 @@ fn is_plain(note: &Note, keys: &[VerifierKey]) -> bool {
     !extended && signatures.len() == keys.len() && signatures.iter().zip(keys).all(|(by, key)| by.is_by(key))
 }
 
-/// Whether all keys consist of letters, digits, `_`, `.` and `-`, so that a shell can tell them from what is around.
+/// Whether all keys consist of at most 64 letters, digits, `_`, `.` and `-`, so that a shell can tell them from what is
+/// around.
 fn has_plain_keys(json: &Json) -> bool {
     let is_plain = |key: &str| {
-        !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-'))
+        (1..=KEY_BYTES_MAX).contains(&key.len())
+            && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-'))
     };
     match json {
         Json::Object(fields) => fields.iter().all(|(key, value)| is_plain(key) && has_plain_keys(value)),

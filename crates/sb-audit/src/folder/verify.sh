@@ -75,8 +75,9 @@ pem() {
 }
 
 # Text of somebody else's on the terminal: without DEL, C1 controls and what turns the direction of writing.
-plain() {
-  printf %s "$1" | tr '\177' '?' | sed "s/$(printf '\302')[$(printf '\200-\237')]/?/g
+plain() { printf %s "$1" | tame; }
+tame() {
+  tr '\177' '?' | sed "s/$(printf '\302')[$(printf '\200-\237')]/?/g
     s/$(printf '\342\200')[$(printf '\216\217\250-\256')]/?/g
     s/$(printf '\342\201')[$(printf '\246-\251')]/?/g"
 }
@@ -117,11 +118,14 @@ for name in * .[!.]* ..?* chain/* chain/.[!.]* chain/..?* stamps/* stamps/.[!.]*
 done
 [ ! -L chain ] && [ ! -L stamps ] || die "a folder in here is a link"
 for name in $NAMES; do
-  [ -f "$name" ] && [ ! -L "$name" ] || die "$name is missing"
-  case $name in statement.json) max=1048576 ;; certificate.dsse.json) max=2097152 ;; *) max=262144 ;; esac
-  dd if="$name" of="$T/$name" bs=65536 count=$((max / 65536)) 2> /dev/null
-  [ -z "$(dd if="$name" bs=1 count=1 skip=$max 2> /dev/null | tr '\000' 0)" ] || die "$name is longer than it can be"
+  [ -f "$name" ] && [ ! -L "$name" ] || die "$name is missing, or not a file"
 done
+wc -c $NAMES > "$T/sizes"
+while read -r length name; do
+  case $name in total) continue ;; statement.json) max=1048576 ;; certificate.dsse.json) max=2097152 ;; *) max=262144 ;; esac
+  [ "$length" -le $max ] || die "$name is longer than it can be"
+  dd if="$name" of="$T/$name" bs=65536 count=32 2> /dev/null
+done < "$T/sizes"
 for n in 1 2 3 4 5 6 7 8 9; do
   [ $n -gt $OFFICERS ] || [ -f "$T/chain/officer-$n.sbv1" ] || die "chain/officer-$n.sbv1 is missing"
   [ $n -gt $STAMPS ] || [ -f "$T/stamps/$n.tsr" ] || die "stamps/$n.tsr is missing"
@@ -197,16 +201,17 @@ is_utf8() {
     s/ f4 8[0-9a-f]$C$C/./g" | grep -q ' [89a-f]'
 }
 
-# TOKEN STATE: what stands where a value is expected.
+# TOKEN: what stands where a value is expected. Deeper than anything that is looked at here, it need not be kept.
 json_value() {
+  [ ${#kinds} -gt 4 ] || printf '%s %s\n' "$path" "$1" >&3
   case $1 in
-    '{') printf '%s {\n' "$path" >&3; kinds=o$kinds path=$path/ state=first-key ;;
-    '[') printf '%s [\n' "$path" >&3; kinds=a$kinds path=$path/0 state=first-value ;;
-    '"'*'"' | true | false) printf '%s %s\n' "$path" "$1" >&3; state=after ;;
+    '{') kinds=o$kinds path=$path/ state=first-key ;;
+    '[') kinds=a$kinds path=$path/0 state=first-value ;;
+    '"'*'"' | true | false) state=after ;;
     0 | [1-9]*)
       case $1 in *[!0-9]*) json_bad "a number that is none" ;; esac
       [ ${#1} -le 20 ] && { [ ${#1} -lt 20 ] || [ ! "$1" \> 18446744073709551615 ]; } || json_bad "a number that is too large"
-      printf '%s %s\n' "$path" "$1" >&3; state=after ;;
+      state=after ;;
     *) json_bad "a value is missing" ;;
   esac
   [ ${#kinds} -le 16 ] || json_bad "too many levels"
@@ -217,6 +222,7 @@ json_key() {
   key=${1#\"}
   key=${key%\"}
   case $key in '' | *[!A-Za-z0-9_.-]*) json_bad "a key with unusual characters" ;; esac
+  [ ${#key} -le 64 ] || json_bad "a key that is too long"
   [ "$1" = "\"$key\"" ] && [ "${path##*/}" \< "$key" ] || json_bad "a key stands twice, or keys are not in their order"
   path=${path%/*}/$key state=colon
 }
@@ -386,8 +392,7 @@ END
   field text /predicate/clock/anchor/kind
   case $v in cosignature/v1 | rfc3161) ;; *) die "statement.json: the kind of the anchor is unknown" ;; esac
 fi
-n=0
-while has "/predicate/limits/$n"; do field text "/predicate/limits/$n"; n=$((n + 1)); done
+if grep '^/predicate/limits/' "$T/flat" | grep -Evq '^/predicate/limits/[0-9]+ "'; then die "statement.json: /predicate/limits is no list of texts"; fi
 read_value /predicate/certificateId; CERTIFICATE=$v
 read_value /predicate/result; RESULT=$v
 read_value /predicate/startedAt; STARTED=$v
@@ -444,18 +449,14 @@ END
     fi ;;
   *) die "statement.json is of a kind that this script does not know" ;;
 esac
-field text /subject/0/name; SUBJECT=$v
-field hex /subject/0/digest/sha256; SUBJECT_SHA256=$v
-n=0
-while has "/subject/$n"; do
-  fields << END
-object /subject/$n
-text /subject/$n/name
-object /subject/$n/digest
-hex /subject/$n/digest/sha256
-END
-  n=$((n + 1))
-done
+# PATTERN: how many values have such a line.
+lines() { grep -Exc "$1" "$T/flat" || :; }
+SUBJECTS=$(lines '/subject/[0-9]+ .*')
+[ "$SUBJECTS" -ge 1 ] && [ "$(lines '/subject/[0-9]+ \{')" = "$SUBJECTS" ] && [ "$(lines '/subject/[0-9]+/name ".*"')" = "$SUBJECTS" ] &&
+  [ "$(lines '/subject/[0-9]+/digest \{')" = "$SUBJECTS" ] && [ "$(lines '/subject/[0-9]+/digest/sha256 "[0-9a-f]{64}"')" = "$SUBJECTS" ] ||
+  die "statement.json: it has no subject, or one without name or SHA-256"
+read_value /subject/0/name; SUBJECT=$v
+read_value /subject/0/digest/sha256; SUBJECT_SHA256=$v
 is text /predicate/log/origin "$ORIGIN"
 mv "$T/flat" "$T/facts"
 ok "the certificate can be read and does not contradict itself"
@@ -695,13 +696,13 @@ mv "$T/facts" "$T/flat"
 echo
 echo "Proven:"
 printf '  The machine with the log %s issued the certificate %s of a %s.\n' "$ORIGIN" "$(plain "$CERTIFICATE")" $KIND
-printf '  It is about %s, SHA-256 %s.\n' "$(plain "$SUBJECT")" "$SUBJECT_SHA256"
+printf '  It is about %s, SHA-256 %s' "$(plain "$SUBJECT")" "$SUBJECT_SHA256"
+if [ "$SUBJECTS" -eq 1 ]; then echo .; else echo ", and $((SUBJECTS - 1)) more."; fi
 printf '  It says: result %s, %s documents, from %s to %s by the clock of the machine; logged at %s by the same clock.\n' \
   $RESULT "$DOCUMENTS" "$STARTED" "$FINISHED" "$LOGGED"
 [ -z "$SHOWN" ] || printf '  The document %s was among them.\n' "$(plain "$DOCUMENT_PATH")"
 echo "Not proven:"
-n=0
-while has "/predicate/limits/$n"; do field text "/predicate/limits/$n"; printf '  %s\n' "$(plain "$v")"; n=$((n + 1)); done
+sed -n 's|^/predicate/limits/[0-9]* "\(.*\)"$|  \1|p' "$T/flat" | tame
 while IFS= read -r line; do printf '  %s\n' "$line"; done < "$T/cosigned"
 if [ $((WITNESSES + STAMPS)) -eq 0 ]; then
   seen="nobody outside has witnessed it"
