@@ -2,12 +2,14 @@
 
 mod batch;
 mod bundle;
+mod chain;
 mod checkpoint;
 mod document;
 mod entry;
 mod envelope;
 mod evidence;
 mod fields;
+mod folder;
 mod history;
 mod json;
 mod lines;
@@ -25,6 +27,12 @@ mod tree;
 mod witness;
 
 pub use evidence::{Evidence, EvidenceError, Proven, Trust, verify_certificate};
+
+pub use chain::{ChainError, KeyChain, UserKey};
+pub use folder::{
+    EvidenceFolder, FolderError, FolderStamp, Known, ProvenFolder, RootedStamp, ShownDocument, Stamped, VERIFY_SH,
+    parse_fingerprint,
+};
 
 pub use document::{Document, DocumentError, DocumentProof};
 pub use envelope::{Envelope, EnvelopeError, EnvelopeSignature, envelope_key_id, pae, spki_der, spki_pem};

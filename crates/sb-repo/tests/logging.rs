@@ -12,7 +12,8 @@ use common::faulty::{Act, Faulty};
 use common::meddler::{begin, good, source};
 use common::{Machine, event, key, new_vault, options};
 use proptest::prelude::*;
-use sb_audit::{Event, LogTip, Outcome, Policy};
+use sb_audit::{Event, KeyChain, LogTip, Outcome, Policy};
+use sb_crypto::VerifyingKey;
 use sb_repo::testing::{forge_batch, log_signer};
 use sb_repo::{
     CollectOptions, Flaw, KeyId, LogFinding, LogPosition, Logs, Progress, RepoError, State, Vault, VerifyLevel, View,
@@ -109,6 +110,23 @@ fn an_entry_is_proved_by_its_batch_and_the_key_that_the_vault_vouches_for() {
     }
     assert!(view.log_batch(writer, 6).is_none() && view.log_batch(KeyId::new([0; 16]), 0).is_none());
     assert!(view.log_key(KeyId::new([0; 16])).is_none());
+}
+
+/// What an auditor gets are these objects as they are stored, and the root key, which stands in the config.
+#[test]
+fn the_key_of_a_log_follows_from_the_root_key_without_this_crate() {
+    let (storage, _, _) = with_log(604);
+    let view = View::open(storage.clone(), &State::in_memory(), None).unwrap();
+    let objects = storage.objects();
+    let only = |folder: &str| -> Vec<u8> { objects[&names(&storage, folder)[0]].to_vec() };
+    let config = only("config");
+    let is_root = |bytes: &&[u8]| sb_crypto::sha256(bytes) == view.root_fingerprint();
+    let root = config.windows(32).find(is_root).unwrap();
+    let root = VerifyingKey::from_bytes(root.try_into().unwrap());
+    let chain = KeyChain::verify(&root, &only("users"), &only("writers")).unwrap();
+    let writer = *view.logs(Progress::none()).unwrap().heads.keys().next().unwrap();
+    assert_eq!(Some(chain.log()), view.log_key(writer).as_ref());
+    assert_eq!(chain.vault(), view.id().as_bytes());
 }
 
 #[test]

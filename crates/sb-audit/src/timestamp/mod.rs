@@ -4,13 +4,16 @@
 
 mod certificate;
 mod elements;
+mod root;
 mod token;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sb_crypto::{X509Hash, sha256};
 
 use certificate::Certificate;
+pub(crate) use root::RootCertificate;
 use token::Token;
+pub(crate) use token::plain_answer;
 
 use crate::malformed::Malformed;
 

@@ -10,6 +10,8 @@ use super::{FORMAT, TimeStampError, hash_algorithm};
 use crate::malformed::Malformed;
 
 const BYTES_MAX: usize = 256 << 10;
+/// A `PKIStatusInfo` that says granted, and no more.
+const PLAIN_STATUS: [u8; 5] = [0x30, 0x03, 0x02, 0x01, 0x00];
 const CERTIFICATES_MAX: usize = 16;
 const SIGNED_DATA: &str = "1.2.840.113549.1.7.2";
 const TST_INFO: &str = "1.2.840.113549.1.9.16.1.4";
@@ -42,29 +44,60 @@ pub(super) struct Info {
     pub(super) nonce: Option<Vec<u8>>,
 }
 
+/// The token in an answer, if there is one.
+fn token(response: &[u8]) -> Result<Element<'_>, TimeStampError> {
+    if response.len() > BYTES_MAX {
+        return Err(Malformed::at_byte(FORMAT, BYTES_MAX, "too long").into());
+    }
+    let mut answer = sequence("answer", response)?;
+    let status = answer.expect(Tag::Sequence)?.elements("status").expect(Tag::Integer)?.number("status")?;
+    if status > 1 {
+        return Err(TimeStampError::Refused { status: u8::try_from(status).unwrap_or(u8::MAX) });
+    }
+    let token = answer.expect(Tag::Sequence)?;
+    answer.finish()?;
+    Ok(token)
+}
+
+/// The answer with the same token and nothing else but the status 0: the authority signs no more than the token.
+pub(crate) fn plain_answer(response: &[u8]) -> Result<Vec<u8>, TimeStampError> {
+    let token = token(response)?.whole;
+    let length = PLAIN_STATUS.len() + token.len();
+    let bytes = length.to_be_bytes();
+    let digits = &bytes[bytes.iter().take_while(|byte| **byte == 0).count()..];
+    let mut answer = vec![0x30];
+    if length >= 0x80 {
+        answer.push(0x80 | u8::try_from(digits.len()).expect("at most 8 bytes"));
+    }
+    answer.extend_from_slice(digits);
+    answer.extend(PLAIN_STATUS);
+    answer.extend(token);
+    Ok(answer)
+}
+
+/// The elements of the one sequence that these bytes are.
+fn sequence<'a>(name: &'static str, bytes: &'a [u8]) -> Result<Elements<'a>, Malformed> {
+    let element = Element::only(name, bytes)?;
+    if element.tag == Tag::Sequence { Ok(element.elements(name)) } else { Err(malformed(name, "not a sequence")) }
+}
+
 impl<'a> Token<'a> {
     pub(super) fn parse(response: &'a [u8]) -> Result<Self, TimeStampError> {
-        if response.len() > BYTES_MAX {
-            return Err(Malformed::at_byte(FORMAT, BYTES_MAX, "too long").into());
-        }
-        let mut answer = Element::only("answer", response)?.elements("answer");
-        let status = answer.expect(Tag::Sequence)?.elements("status").expect(Tag::Integer)?.number("status")?;
-        if status > 1 {
-            return Err(TimeStampError::Refused { status: u8::try_from(status).unwrap_or(u8::MAX) });
-        }
-        let mut token = answer.expect(Tag::Sequence)?.elements("token");
-        answer.finish()?;
+        let mut token = token(response)?.elements("token");
         if token.next()?.oid("contentType")? != SIGNED_DATA {
             return Err(malformed("contentType", "not signed data").into());
         }
-        let signed = Element::only("token", token.expect_context(0)?.content)?;
+        let signed = sequence("token", token.expect_context(0)?.content)?;
         token.finish()?;
-        Self::signed_data(signed.elements("signedData"))
+        Self::signed_data(signed)
     }
 
     fn signed_data(mut data: Elements<'a>) -> Result<Self, TimeStampError> {
-        data.expect(Tag::Integer)?;
-        data.expect(Tag::Set)?;
+        // Versions as RFC 5652 §5.1 and §5.3 have them for content of this type and signers of this kind.
+        version(data.expect(Tag::Integer)?, 3)?;
+        for hash in data.expect(Tag::Set)?.elements("digestAlgorithms").all()? {
+            hash_algorithm(&algorithm(hash)?)?;
+        }
         let mut encapsulated = data.expect(Tag::Sequence)?.elements("encapContentInfo");
         if encapsulated.next()?.oid("eContentType")? != TST_INFO {
             return Err(malformed("eContentType", "not a time stamp").into());
@@ -82,8 +115,8 @@ impl<'a> Token<'a> {
         let signers = data.expect(Tag::Set)?.elements("signerInfos").all()?;
         data.finish()?;
         let [signer] = signers[..] else { return Err(malformed("signerInfos", "not exactly one").into()) };
-        let mut signer = signer.elements("signerInfo");
-        signer.expect(Tag::Integer)?;
+        let mut signer = sequence("signerInfo", signer.whole)?;
+        version(signer.expect(Tag::Integer)?, 1)?;
         let mut sid = signer.expect(Tag::Sequence)?.elements("sid");
         let (issuer, serial) = (sid.expect(Tag::Sequence)?.whole, sid.expect(Tag::Integer)?.content);
         let hash = algorithm(signer.expect(Tag::Sequence)?)?;
@@ -176,9 +209,19 @@ impl<'a> Token<'a> {
     }
 }
 
-/// The object identifier of an `AlgorithmIdentifier`.
+/// The object identifier of an `AlgorithmIdentifier`; those understood here have no parameters, or NULL.
 fn algorithm(element: Element<'_>) -> Result<String, Malformed> {
-    element.elements("algorithm").next()?.oid("algorithm")
+    let mut parts = sequence("algorithm", element.whole)?;
+    let oid = parts.next()?.oid("algorithm")?;
+    if parts.next_if(|part| part.tag == Tag::Null)?.is_some_and(|null| !null.content.is_empty()) {
+        return Err(malformed("algorithm", "a NULL that is none"));
+    }
+    parts.finish()?;
+    Ok(oid)
+}
+
+fn version(element: Element<'_>, version: u64) -> Result<(), Malformed> {
+    if element.number("version")? == version { Ok(()) } else { Err(malformed("version", "not the one known here")) }
 }
 
 /// `Accuracy`: seconds, milliseconds, microseconds, each of which may be missing.

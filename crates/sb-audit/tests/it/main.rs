@@ -3,8 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
 mod certificates;
+mod chains;
 mod documents;
 mod envelopes;
+mod folders;
 mod histories;
 mod logs;
 mod notes;
