@@ -48,8 +48,10 @@ pub use sb_source::{Filter, Problem, SourceOptions};
 pub use sb_store::Limits;
 
 pub use chrono;
+pub use sb_audit as audit;
 pub use sb_chunk as chunk;
 pub use sb_crypto as crypto;
 pub use sb_repo as repo;
 pub use sb_source as source;
 pub use sb_store as store;
+pub use sb_witness as witness;
