@@ -20,6 +20,7 @@ pub(crate) mod stats;
 pub(crate) mod tag;
 pub(crate) mod trial;
 pub(crate) mod verify;
+pub(crate) mod witness;
 
 use crate::args::Command;
 use crate::context::Context;
@@ -45,6 +46,7 @@ pub(crate) fn run(command: Command, context: &Context) -> Result<Exit, Failure> 
         Command::Verify(args) => verify::run(&args, context),
         Command::Info(args) => info::run(&args, context),
         Command::Db(command) => db::run(&command, context),
+        Command::Witness(command) => witness::run(&command, context),
         Command::Config(command) => config::run(&command, context),
         Command::Completions(args) => completions::run(&args, context),
         Command::Man(args) => man::run(&args, context),
