@@ -7,7 +7,7 @@ use crate::options::Options;
 use crate::workspace::{elements, metadata, text};
 
 /// Each crate and the crates of this workspace it may depend on.
-const ALLOWED: [(&str, &[&str]); 17] = [
+const ALLOWED: [(&str, &[&str]); 18] = [
     ("sb-chunk", &[]),
     ("sb-crypto", &[]),
     ("sb-store", &[]),
@@ -18,6 +18,7 @@ const ALLOWED: [(&str, &[&str]); 17] = [
     ("sb-index", &[]),
     ("sb-audit", &["sb-crypto"]),
     ("sb-repo", &["sb-chunk", "sb-crypto", "sb-store", "sb-source", "sb-audit"]),
+    ("sb-witness", &["sb-crypto", "sb-audit"]),
     ("sb-report", &["sb-audit"]),
     ("sb-remote", &["sb-store"]),
     ("sb-jobs", &["sb-policy"]),
@@ -34,6 +35,7 @@ const ALLOWED: [(&str, &[&str]); 17] = [
             "sb-index",
             "sb-repo",
             "sb-audit",
+            "sb-witness",
             "sb-report",
             "sb-remote",
             "sb-jobs",

@@ -85,6 +85,12 @@ impl AddCheckpoint {
         &self.checkpoint
     }
 
+    /// The same with its signatures, none of which are verified yet.
+    #[must_use]
+    pub const fn note(&self) -> &Note {
+        &self.note
+    }
+
     /// Whether a witness may cosign, which has `keys` for the log of this origin (none if it does not know it) and
     /// cosigned `latest` last (`None` if nothing). The new head to store, durably and before anything is answered.
     ///

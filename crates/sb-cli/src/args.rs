@@ -160,6 +160,9 @@ pub(crate) enum Command {
     /// What the vault and this machine can make anew
     #[command(subcommand)]
     Db(commands::db::DbCommand),
+    /// A witness for the audit logs of others: it needs no vault
+    #[command(subcommand)]
+    Witness(commands::witness::WitnessCommand),
     /// The configuration file
     #[command(subcommand)]
     Config(commands::config::ConfigCommand),

@@ -39,8 +39,10 @@ fn main() -> ExitCode {
         Err(error) => return misused(&error),
     };
     let output = Output::new(cli.global.json, cli.global.quiet, cli.global.verbose).of(name);
-    let needs_config =
-        !matches!(cli.command, Command::Try(_) | Command::Config(_) | Command::Completions(_) | Command::Man(_));
+    let needs_config = !matches!(
+        cli.command,
+        Command::Try(_) | Command::Witness(_) | Command::Config(_) | Command::Completions(_) | Command::Man(_)
+    );
     let config = if needs_config { read_config(cli.global.config.as_deref()) } else { Ok(sb_core::Config::default()) };
     let config = match config {
         Ok(config) => config,

@@ -70,6 +70,11 @@ fn every_command_ends_with_a_summary() {
     fs::write(world.path("sb.toml"), "vault = 'v'").unwrap();
     assert_fields(&summary(&world, &["config", "check", "sb.toml"]).1, "file faults");
     assert_fields(&summary(&world, &["config", "sample"]).1, "sample");
+    let witness = summary(&world, &["witness", "init", "w", "--name", "witness.example/w1"]).1;
+    assert_fields(&witness, "folder name verifier_key");
+    let log = "example.com/foo+530d903a+AekyeRrm56hApGFkyQR4ZCbV54Id2LKaANYcrnKv3U2k";
+    assert_fields(&summary(&world, &["witness", "add-log", "w", log]).1, "origin verifier_key added");
+    assert_fields(&summary(&world, &["witness", "show", "w"]).1, "name verifier_key logs forked");
 }
 
 #[test]

@@ -7,9 +7,14 @@ mod common;
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 use common::{META_PACK, World, flip, json, ran, sh};
+use sb_core::audit::{AddCheckpoint, Checkpoint, NoteSigner, TreeHead};
+use sb_core::crypto::{SigningKey, leaf_hash};
+use sb_core::witness::Client;
 use serde_json::{Map, Value};
 
 /// A schema, and what of JSON Schema 2020-12 it uses. A property that it does not describe is refused.
@@ -189,6 +194,7 @@ fn every_message_of_every_command_is_described() {
     ] {
         assert_eq!(all.run(words), 0, "{words:?}");
     }
+    witness(&mut all);
     fs::write(all.world.path("sb.toml"), "vault = 'v'\nkey-file = 'nowhere'").unwrap();
     assert_eq!(all.run(&["config", "check", "sb.toml"]), 2);
     for (words, code) in
@@ -218,6 +224,39 @@ fn every_message_of_every_command_is_described() {
     // Only operations that take a second have a status.
     let unseen: Vec<_> = described.iter().filter(|name| !all.seen.contains(*name) && *name != "status").collect();
     assert!(unseen.is_empty(), "described, and not printed by any command here: {unseen:?}");
+}
+
+/// The commands of a witness, which one of them serves until it is told to stop.
+fn witness(all: &mut Gathering) {
+    let log = NoteSigner::new("firm.example/log-1", SigningKey::from_seed(&[7; 32])).unwrap();
+    let request = |old, entry: &str| {
+        let head = TreeHead { size: 1, root: leaf_hash(entry.as_bytes()) };
+        AddCheckpoint::new(old, vec![], Checkpoint::of(&log, head)).unwrap()
+    };
+    assert_eq!(all.run(&["witness", "init", "w", "--name", "witness.example/w1"]), 0);
+    assert_eq!(all.run(&["witness", "add-log", "w", &log.verifier().to_string()]), 0);
+    assert_eq!(all.run(&["witness", "show", "w"]), 0);
+    fs::write(all.world.path("request"), request(0, "a").to_string()).unwrap();
+    assert_eq!(all.run(&["witness", "cosign", "w", "request"]), 0);
+    assert_eq!(all.run(&["witness", "cosign", "w", "request"]), 1);
+
+    let mut command = all.world.command(&["witness", "serve", "w", "--listen", "127.0.0.1:0", "--json"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    let mut said = String::new();
+    output.read_line(&mut said).unwrap();
+    let url = format!("http://{}", json(&said)[0]["address"].as_str().unwrap());
+    for request in [request(1, "a"), request(1, "b")] {
+        let _ = Client::new().submit(&url, &request, &[]);
+    }
+    assert!(Command::new("kill").arg(child.id().to_string()).status().unwrap().success());
+    output.read_to_string(&mut said).unwrap();
+    assert!(child.wait().unwrap().success());
+    for message in json(&said) {
+        all.schema.check(&message).unwrap_or_else(|why| panic!("{why}\n{message}"));
+        all.seen.insert(Schema::name(&message));
+    }
+    assert_eq!(all.run(&["witness", "show", "w"]), 4, "the log has forked");
 }
 
 #[test]

@@ -56,3 +56,4 @@ pub use sb_crypto as crypto;
 pub use sb_repo as repo;
 pub use sb_source as source;
 pub use sb_store as store;
+pub use sb_witness as witness;

@@ -12,7 +12,7 @@ use sb_crypto::{X509Hash, sha256};
 
 use certificate::Certificate;
 pub(crate) use root::RootCertificate;
-use token::Token;
+use token::{Info, Token};
 pub(crate) use token::plain_answer;
 
 use crate::malformed::Malformed;
@@ -90,6 +90,29 @@ pub struct TimeStamp {
 }
 
 impl TimeStamp {
+    /// Reads an authority's answer as [`Authorities::verify`] does, but for the roots: the stamp is of `message` and signed
+    /// with the certificate in it, for which **nobody vouches**. It is for who has asked for it, to see whether it is
+    /// what was asked for.
+    ///
+    /// # Errors
+    /// [`TimeStampError`], but not [`Untrusted`](TimeStampError::Untrusted) nor [`NotValidThen`](TimeStampError::NotValidThen).
+    pub fn read(response: &[u8], message: &[u8]) -> Result<Self, TimeStampError> {
+        let token = Token::parse(response)?;
+        let (signer, info) = token.check(message)?;
+        Ok(Self::of(signer, info))
+    }
+
+    fn of(signer: &Certificate, info: Info) -> Self {
+        Self {
+            time: info.time,
+            accuracy: info.accuracy,
+            authority: signer.subject(),
+            policy: info.policy,
+            serial: info.serial,
+            nonce: info.nonce,
+        }
+    }
+
     /// Whether it was made for the request with this nonce.
     #[must_use]
     pub fn answers(&self, nonce: u64) -> bool {
@@ -117,21 +140,9 @@ impl Authorities {
     /// [`TimeStampError`].
     pub fn verify(&self, response: &[u8], message: &[u8]) -> Result<TimeStamp, TimeStampError> {
         let token = Token::parse(response)?;
-        let signer = token.verify_signature()?;
-        let info = token.info()?;
-        if info.hash.hash(message) != info.imprint {
-            return Err(TimeStampError::OtherMessage);
-        }
-        signer.check_is_authority()?;
+        let (signer, info) = token.check(message)?;
         self.vouch(signer, token.certificates(), info.time)?;
-        Ok(TimeStamp {
-            time: info.time,
-            accuracy: info.accuracy,
-            authority: signer.subject(),
-            policy: info.policy,
-            serial: info.serial,
-            nonce: info.nonce,
-        })
+        Ok(TimeStamp::of(signer, info))
     }
 
     /// Follows the issuers from `signer` up to a root.

@@ -139,6 +139,18 @@ impl<'a> Token<'a> {
         &self.certificates
     }
 
+    /// Who signed it and what it says, if it is a time stamp of `message` by an authority; who vouches for that is another
+    /// question.
+    pub(super) fn check(&self, message: &[u8]) -> Result<(&Certificate, Info), TimeStampError> {
+        let signer = self.verify_signature()?;
+        let info = self.info()?;
+        if info.hash.hash(message) != info.imprint {
+            return Err(TimeStampError::OtherMessage);
+        }
+        signer.check_is_authority()?;
+        Ok((signer, info))
+    }
+
     /// The certificate it was signed with, if the signature is good and covers content and certificate.
     pub(super) fn verify_signature(&self) -> Result<&Certificate, TimeStampError> {
         let named = |certificate: &&Certificate| certificate.is_numbered(self.issuer, self.serial);

@@ -38,6 +38,15 @@ fn the_time_stamp_of_the_vectors_is_believed() {
 }
 
 #[test]
+fn who_has_asked_sees_whether_it_is_the_answer() {
+    let stamp = TimeStamp::read(RESPONSE, BODY).unwrap();
+    assert_eq!(stamp, Authorities::from_pem(ROOT).unwrap().verify(RESPONSE, BODY).unwrap());
+    assert_eq!(TimeStamp::read(RESPONSE, b"another message"), Err(TimeStampError::OtherMessage));
+    assert_eq!(TimeStamp::read(&data("refused.tsr"), BODY), Err(TimeStampError::Refused { status: 2 }));
+    assert!(matches!(TimeStamp::read(b"", BODY), Err(TimeStampError::Malformed(_))));
+}
+
+#[test]
 fn every_algorithm_and_a_chain_are_understood() {
     for (stamp, root) in [
         ("rsa-sha256.tsr", "rsa-root.pem"),

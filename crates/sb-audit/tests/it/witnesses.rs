@@ -43,6 +43,7 @@ fn a_log_that_only_grows_is_cosigned_again_and_again() {
         let request = AddCheckpoint::parse(sent.as_bytes()).unwrap();
         assert_eq!(request.to_string(), sent);
         assert_eq!((request.old_size(), request.checkpoint().head()), (old, head(new)));
+        assert_eq!(request.note(), &Checkpoint::of(&log_key(), head(new)));
         latest = Some(decide(&request, latest).unwrap());
         assert_eq!(latest, Some(head(new)));
         let answer = request.cosign(&witness("w1"), at(17));

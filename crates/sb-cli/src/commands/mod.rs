@@ -22,6 +22,7 @@ pub(crate) mod stats;
 pub(crate) mod tag;
 pub(crate) mod trial;
 pub(crate) mod verify;
+pub(crate) mod witness;
 
 use crate::args::Command;
 use crate::context::Context;
@@ -49,6 +50,7 @@ pub(crate) fn run(command: Command, context: &Context) -> Result<Exit, Failure> 
         Command::Certificate(command) => certificate::run(&command, context),
         Command::Log(command) => log::run(&command, context),
         Command::Db(command) => db::run(&command, context),
+        Command::Witness(command) => witness::run(&command, context),
         Command::Config(command) => config::run(&command, context),
         Command::Completions(args) => completions::run(&args, context),
         Command::Man(args) => man::run(&args, context),
