@@ -243,7 +243,7 @@ fn a_fork_opens_again_what_only_the_other_branch_ended() {
         [done(5, 1, 0), done(50, 2, 1), event(50, 4, Outcome::Intent), done(50, 4, 5), done(50, 3, 2), done(50, 1, 0)];
     append(&mut stored, &tip, &ended);
     let again = Finding::UnknownIntent { seq: 8, intent: 0 };
-    assert_eq!(examine(&stored, &[]).findings, [again.clone()]);
+    assert_eq!(examine(&stored, &[]).findings, std::slice::from_ref(&again));
     // The other branch has the first of those outcomes, and another one, earlier.
     append(&mut stored, &tip, &[done(5, 1, 0), done(10, 3, 2)]);
     let open = Finding::OpenIntent {
