@@ -116,8 +116,8 @@ impl AddCheckpoint {
         }
     }
 
-    /// The body of the answer 200: the cosignature made at `time`. Call this only when what [`decide`](Self::decide)
-    /// returned is stored.
+    /// The body of the answer 200: the cosignature made at `time`. Nothing is checked here: call this only when
+    /// [`decide`](Self::decide) has accepted the request and what it returned is stored.
     ///
     /// # Panics
     /// When `time` is before 1970.

@@ -105,7 +105,8 @@ impl Authorities {
 
     /// Verifies an authority's answer (`application/timestamp-reply`, a `.tsr` file): that it stamps `message` (of a
     /// checkpoint its text, as [`Checkpoint`](crate::Checkpoint) displays it, without signatures), is signed by a certificate for time stamping only that was valid then, and that one of the roots vouches for that.
-    /// Whether a certificate was revoked is not known here.
+    /// Whether a certificate was revoked is not known here, nor whether the answer is new: whoever has just asked compares the
+    /// nonce, by [`TimeStamp::answers`].
     ///
     /// Understood are SHA-256, SHA-384 and SHA-512 with RSA (PKCS #1 v1.5), the first two also with ECDSA on P-256 and
     /// P-384; and `SigningCertificateV2` attributes (RFC 5035), not those that use SHA-1.
