@@ -25,6 +25,8 @@ use crate::tree::{Subtree, TreeHead, prove_inclusion};
 
 const FORMAT: &str = "log batch";
 const BUNDLE_BYTES_MAX: usize = 64 << 20;
+/// More than fit: an entry has 130 bytes and more. Whoever signs empty ones must not cost their reader memory.
+const ENTRIES_MAX: usize = BUNDLE_BYTES_MAX / 128;
 /// No log gets there, and sums stay in range.
 const SIZE_MAX: u64 = 1 << 62;
 
@@ -154,6 +156,9 @@ impl Batch {
             return Err(BatchError::OtherLog { origin: parsed.origin().to_owned() });
         }
         let raw = parse_bundle(bundle)?;
+        if raw.len() > ENTRIES_MAX {
+            return Err(Malformed::at_byte(FORMAT, 0, "more entries than it has room for").into());
+        }
         let first = before.size();
         let size = first + raw.len() as u64;
         if parsed.head().size != size || raw.is_empty() {

@@ -246,9 +246,12 @@ impl Entry {
     ///
     /// # Errors
     /// [`Malformed`] if nobody could read them: more than 65,535 bytes, a time outside the years 0000 to 9999, an intent
-    /// that does not stand before, or data that [`Json`] can't write.
+    /// that does not stand before or stands among the data, or data that [`Json`] can't write.
     pub fn to_bytes(&self) -> Result<Vec<u8>, Malformed> {
         let event = &self.event;
+        if event.data.contains_key(INTENT) {
+            return Err(Malformed::at_field(FORMAT, INTENT, "among the data"));
+        }
         let data = Json::Object(event.data.clone()).with(INTENT, event.intent.map(Json::Integer));
         let json = Json::object([
             ("action", Json::text(event.action.as_str())),

@@ -1,5 +1,6 @@
 //! Verifying what an auditor is given: a certificate, its entry in the log, and the checkpoint above it.
 
+use chrono::{DateTime, TimeDelta, Utc};
 use sb_crypto::{Digest, VerifyingKey, sha256};
 
 use crate::entry::{Action, Entry, Outcome};
@@ -9,6 +10,9 @@ use crate::malformed::Malformed;
 use crate::policy::{Believed, Policy};
 use crate::statement::{STATEMENT_TYPE, Statement, StatementError};
 use crate::tlog_proof::{TlogProof, TlogProofError};
+
+/// How far the clocks of witnesses may be off.
+const WITNESS_SKEW: TimeDelta = TimeDelta::minutes(5);
 
 /// Whom an auditor believes, known from elsewhere than the evidence.
 #[derive(Clone, Debug)]
@@ -51,11 +55,13 @@ pub struct Proven {
 }
 
 impl Proven {
-    /// Whether somebody else has seen the log as it is in the evidence. If nobody has, all of it agrees with itself, but
-    /// whoever holds the keys could have made it later, or could show others another log.
+    /// Whether somebody else has seen the log as it is in the evidence: not with the key of the log or of the certificate.
+    /// If nobody has, all of it agrees with itself, but whoever holds the keys could have made it later, or could show
+    /// others another log.
     #[must_use]
-    pub const fn is_witnessed(&self) -> bool {
-        !self.logged.cosignatures.is_empty()
+    pub fn is_witnessed(&self) -> bool {
+        let is_own = |key: &VerifyingKey| key == self.logged.log.key() || self.signers.contains(key);
+        self.logged.cosignatures.iter().any(|cosignature| !is_own(cosignature.witness.key()))
     }
 }
 
@@ -89,7 +95,20 @@ pub fn verify_certificate(evidence: Evidence<'_>, trust: &Trust) -> Result<Prove
     if start.origin != logged.checkpoint.origin() || start.head.size > proof.index {
         return Err(EvidenceError::LogContradicted);
     }
+    let run = statement.run();
+    if let Some(seen) = logged.cosignatures.iter().map(|cosignature| cosignature.time).min()
+        && is_before(seen, run.finished, run.clock.max_skew_ms)
+    {
+        return Err(EvidenceError::Postdated { finished: run.finished, seen });
+    }
     Ok(Proven { statement, statement_sha256, signers, entry, logged })
+}
+
+/// Whether one time is before another that may be off by so much, and not for want of a witness's accuracy.
+fn is_before(seen: DateTime<Utc>, finished: DateTime<Utc>, skew_ms: u64) -> bool {
+    let skew = i64::try_from(skew_ms).ok().and_then(TimeDelta::try_milliseconds);
+    let latest = skew.and_then(|skew| seen.checked_add_signed(skew)?.checked_add_signed(WITNESS_SKEW));
+    latest.is_some_and(|latest| latest < finished)
 }
 
 /// Whether an entry says that the certificate with this statement was issued.
@@ -147,4 +166,12 @@ pub enum EvidenceError {
     /// The statement names another log, or a size that the log had not reached.
     #[error("what the certificate says of the log is not true of it")]
     LogContradicted,
+    /// A witness saw the certificate in the log before the time at which it says that its run ended.
+    #[error("a witness saw the certificate at {seen}, and it says that the run ended later, at {finished}")]
+    Postdated {
+        /// What the certificate says.
+        finished: DateTime<Utc>,
+        /// The earliest cosignature.
+        seen: DateTime<Utc>,
+    },
 }

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use sb_crypto::{Digest, TreeHasher};
 
 use crate::batch::{Batch, BatchError};
-use crate::entry::{Action, Entry, OpaqueId, Outcome};
+use crate::entry::{Action, Entry, Event, OpaqueId, Outcome};
 use crate::note::VerifierKey;
 use crate::time;
 use crate::tree::TreeHead;
@@ -44,33 +44,40 @@ pub struct History {
 /// One line of a log from its newest batch backwards.
 #[derive(Clone, Debug)]
 struct Branch {
-    /// Before its newest batch.
-    before: State,
-    /// Its newest batch.
-    steps: Vec<Step>,
-    now: State,
-}
-
-#[derive(Clone, Debug, Default)]
-struct State {
-    tree: TreeHasher,
-    open: BTreeMap<u64, (Action, OpaqueId)>,
-    newest: Option<DateTime<Utc>>,
     /// What lies before this is not known.
     start: u64,
+    /// Where its newest batch begins.
+    before: Position,
+    /// Its newest batch.
+    steps: Vec<Step>,
+    /// Where it ends.
+    now: Position,
+    /// What was announced and has not ended.
+    open: BTreeMap<u64, (Action, OpaqueId)>,
+}
+
+#[derive(Clone, Debug)]
+struct Position {
+    tree: TreeHasher,
+    /// The latest time in an entry before it.
+    newest: Option<DateTime<Utc>>,
 }
 
 #[derive(Clone, Debug)]
 struct Step {
     leaf: Digest,
     entry: Entry,
+    /// Whether it ended something that was open.
+    ends: bool,
 }
 
 /// How a batch fits to a branch.
 struct Fit {
     branch: usize,
     /// Where the batch begins.
-    state: State,
+    before: Position,
+    /// How many entries of the branch's newest batch stand before it.
+    skipped: usize,
     /// How many of its entries the branch has too.
     shared: usize,
     /// Whether the branch ends with these.
@@ -85,9 +92,8 @@ impl History {
         for head in remembered {
             heads.entry(head.size).or_default().insert(head.root);
         }
-        let mut history = Self { log, branches: Vec::new(), findings: Vec::new(), remembered: heads, named: 0 };
-        history.pass(&TreeHasher::new());
-        history
+        pass(&mut heads, &TreeHasher::new());
+        Self { log, branches: Vec::new(), findings: Vec::new(), remembered: heads, named: 0 }
     }
 
     /// Reads the next batch, whose name says that it begins with entry `named`. Returns it if it is good; all that is
@@ -127,7 +133,7 @@ impl History {
                 });
             }
         }
-        let open = self.branches.iter().flat_map(|branch| &branch.now.open);
+        let open = self.branches.iter().flat_map(|branch| &branch.open);
         for (seq, (action, object)) in open.collect::<BTreeSet<_>>() {
             self.findings.push(Finding::OpenIntent { seq: *seq, action: action.clone(), object: object.clone() });
         }
@@ -136,8 +142,8 @@ impl History {
     }
 
     fn place(&mut self, batch: &Batch) {
-        let step = |(leaf, entry): (&Digest, &Entry)| Step { leaf: *leaf, entry: entry.clone() };
-        let steps: Vec<_> = batch.leaves().iter().zip(batch.entries()).map(step).collect();
+        let step = |(leaf, entry): (&Digest, &Entry)| Step { leaf: *leaf, entry: entry.clone(), ends: false };
+        let mut steps: Vec<_> = batch.leaves().iter().zip(batch.entries()).map(step).collect();
         let before = batch.head_before();
         let fits = self.branches.iter().enumerate().filter_map(|(index, branch)| branch.fit(index, before, &steps));
         let Some(fit) = fits.max_by_key(|fit| (fit.shared, fit.at_end)) else {
@@ -146,51 +152,51 @@ impl History {
         if fit.shared == steps.len() {
             return;
         }
-        let mut now = fit.state.clone();
-        steps[..fit.shared].iter().for_each(|step| now.take(step, &mut Vec::new()));
+        let mut index = fit.branch;
         if !fit.at_end {
-            self.findings.push(Finding::Fork { at: now.tree.len() });
+            let fork = self.branches[index].up_to(fit.skipped + fit.shared);
+            self.findings.push(Finding::Fork { at: fork.now.tree.len() });
+            index = self.branches.len();
+            self.branches.push(fork);
         }
-        self.advance(&mut now, &steps[fit.shared..]);
-        let branch = Branch { before: fit.state, steps, now };
-        if fit.at_end {
-            self.branches[fit.branch] = branch;
-        } else {
-            self.branches.push(branch);
-        }
+        let branch = &mut self.branches[index];
+        branch.before = fit.before;
+        branch.steps.drain(..fit.skipped);
+        self.advance(index, steps.split_off(fit.shared));
     }
 
     /// A batch that follows from nothing that was read.
     fn start_apart(&mut self, batch: &Batch, steps: Vec<Step>) {
         let first = batch.first();
-        let reaching = |branch: &Branch| (branch.now.start..=branch.now.tree.len()).contains(&first);
-        if self.branches.iter().any(reaching) {
+        if self.branches.iter().any(|branch| first <= branch.now.tree.len()) {
             self.findings.push(Finding::Unconnected { first });
         } else if first > 0 {
             let from = self.branches.iter().map(|branch| branch.now.tree.len()).max().unwrap_or(0);
             self.findings.push(Finding::Gap { from, to: first });
         }
-        let before = State { tree: batch.tree_before().clone(), start: first, ..State::default() };
-        let mut now = before.clone();
-        self.pass(&now.tree);
-        self.advance(&mut now, &steps);
-        self.branches.push(Branch { before, steps, now });
+        let before = Position { tree: batch.tree_before().clone(), newest: None };
+        pass(&mut self.remembered, &before.tree);
+        let now = before.clone();
+        self.branches.push(Branch { start: first, before, steps: Vec::new(), now, open: BTreeMap::new() });
+        self.advance(self.branches.len() - 1, steps);
     }
 
-    fn advance(&mut self, state: &mut State, steps: &[Step]) {
+    /// Goes on with a branch.
+    fn advance(&mut self, branch: usize, steps: Vec<Step>) {
+        let branch = &mut self.branches[branch];
         for step in steps {
-            state.take(step, &mut self.findings);
-            self.pass(&state.tree);
+            branch.take(step, &mut self.findings);
+            pass(&mut self.remembered, &branch.now.tree);
         }
     }
+}
 
-    /// Notes that a branch has passed through this head.
-    fn pass(&mut self, tree: &TreeHasher) {
-        if let Some(roots) = self.remembered.get_mut(&tree.len()) {
-            roots.remove(&tree.root());
-            if roots.is_empty() {
-                self.remembered.remove(&tree.len());
-            }
+/// Notes that a branch has passed through this head.
+fn pass(remembered: &mut BTreeMap<u64, BTreeSet<Digest>>, tree: &TreeHasher) {
+    if let Some(roots) = remembered.get_mut(&tree.len()) {
+        roots.remove(&tree.root());
+        if roots.is_empty() {
+            remembered.remove(&tree.len());
         }
     }
 }
@@ -200,30 +206,38 @@ impl Branch {
     fn fit(&self, branch: usize, before: TreeHead, steps: &[Step]) -> Option<Fit> {
         let skipped = usize::try_from(before.size.checked_sub(self.before.tree.len())?).ok()?;
         let (past, rest) = self.steps.split_at_checked(skipped)?;
-        let mut state = if rest.is_empty() { self.now.clone() } else { self.before.clone() };
-        if !rest.is_empty() {
-            past.iter().for_each(|step| state.take(step, &mut Vec::new()));
-        }
-        if state.tree.root() != before.root {
+        let begins = if rest.is_empty() { self.now.clone() } else { self.before.after(past) };
+        if begins.tree.root() != before.root {
             return None;
         }
         let shared = rest.iter().zip(steps).take_while(|(old, new)| old.leaf == new.leaf).count();
-        Some(Fit { branch, state, shared, at_end: shared == rest.len() })
+        Some(Fit { branch, before: begins, skipped, shared, at_end: shared == rest.len() })
     }
-}
 
-impl State {
-    /// Goes on by one entry.
-    fn take(&mut self, step: &Step, findings: &mut Vec<Finding>) {
-        let Entry { seq, event } = &step.entry;
-        self.tree.push(step.leaf);
-        match self.newest {
-            Some(newest) if event.time < newest => {
-                findings.push(Finding::TimeWentBack { seq: *seq, newest, time: event.time });
-            }
-            _ => self.newest = Some(event.time),
+    /// The branch as it was with so many entries of its newest batch.
+    fn up_to(&self, count: usize) -> Self {
+        let (kept, undone) = self.steps.split_at(count);
+        let mut open = self.open.clone();
+        for Step { entry: Entry { seq, event }, ends, .. } in undone.iter().rev() {
+            open.remove(seq);
+            open.extend(event.intent.filter(|_| *ends).map(|intent| (intent, subject(event))));
         }
-        let subject = (event.action.clone(), event.object.clone());
+        Self {
+            start: self.start,
+            before: self.before.clone(),
+            steps: kept.to_vec(),
+            now: self.before.after(kept),
+            open,
+        }
+    }
+
+    /// Goes on by one entry.
+    fn take(&mut self, mut step: Step, findings: &mut Vec<Finding>) {
+        let Entry { seq, event } = &step.entry;
+        if let Some(newest) = self.now.take(&step) {
+            findings.push(Finding::TimeWentBack { seq: *seq, newest, time: event.time });
+        }
+        let subject = subject(event);
         match event.intent {
             None if event.outcome == Outcome::Intent => {
                 self.open.insert(*seq, subject);
@@ -233,10 +247,36 @@ impl State {
             Some(intent) if intent < self.start => {}
             Some(intent) if self.open.get(&intent) == Some(&subject) => {
                 self.open.remove(&intent);
+                step.ends = true;
             }
             Some(intent) => findings.push(Finding::UnknownIntent { seq: *seq, intent }),
         }
+        self.steps.push(step);
     }
+}
+
+impl Position {
+    /// Goes on by one entry. The latest time before it, if that is later than the entry's.
+    fn take(&mut self, step: &Step) -> Option<DateTime<Utc>> {
+        self.tree.push(step.leaf);
+        let time = step.entry.event.time;
+        let later = self.newest.filter(|newest| time < *newest);
+        self.newest = later.or(Some(time));
+        later
+    }
+
+    fn after(&self, steps: &[Step]) -> Self {
+        let mut position = self.clone();
+        for step in steps {
+            position.take(step);
+        }
+        position
+    }
+}
+
+/// What an intent and its outcome have in common.
+fn subject(event: &Event) -> (Action, OpaqueId) {
+    (event.action.clone(), event.object.clone())
 }
 
 /// What reading a log has shown.

@@ -16,6 +16,7 @@ use crate::note::{Cosigner, Note, NoteError, NoteSignature, VerifierKey};
 use crate::tree::TreeHead;
 
 const FORMAT: &str = "add-checkpoint request";
+const ANSWER_FORMAT: &str = "answer of a witness";
 const BYTES_MAX: usize = 512 << 10;
 const HASHES_MAX: usize = 63;
 
@@ -121,8 +122,8 @@ impl AddCheckpoint {
         }
     }
 
-    /// The body of the answer 200: the cosignature made at `time`. Call this only when what [`decide`](Self::decide)
-    /// returned is stored.
+    /// The body of the answer 200: the cosignature made at `time`. Nothing is checked here: call this only when
+    /// [`decide`](Self::decide) has accepted the request and what it returned is stored.
     ///
     /// # Panics
     /// When `time` is before 1970.
@@ -151,6 +152,10 @@ pub fn parse_cosignatures(
     witnesses: &[VerifierKey],
 ) -> Result<Vec<NoteSignature>, WitnessError> {
     let note = Note::parse(&[checkpoint.text().as_bytes(), b"\n", answer].concat())?;
+    // An empty line in the answer would make what stands before it part of what is signed.
+    if note.text() != checkpoint.text() {
+        return Err(Malformed::at_byte(ANSWER_FORMAT, 0, "not signature lines only").into());
+    }
     note.verify(witnesses)?;
     let known = |signature: &&NoteSignature| witnesses.iter().any(|witness| signature.is_by(witness));
     Ok(note.signatures().iter().filter(known).cloned().collect())
@@ -161,7 +166,7 @@ pub fn parse_cosignatures(
 /// # Errors
 /// [`Malformed`] if it says no size.
 pub fn parse_latest_size(answer: &[u8]) -> Result<u64, Malformed> {
-    let mut lines = Lines::new("answer of a witness", answer, 32)?;
+    let mut lines = Lines::new(ANSWER_FORMAT, answer, 32)?;
     let size = lines.next()?;
     let size = lines.number(size)?;
     if lines.rest().is_empty() { Ok(size) } else { Err(lines.fault("more than a size")) }

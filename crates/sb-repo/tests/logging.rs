@@ -7,6 +7,7 @@ mod common;
 use std::collections::BTreeMap;
 use std::fs;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use common::faulty::{Act, Faulty};
 use common::meddler::{begin, good, source};
@@ -18,7 +19,7 @@ use sb_repo::testing::{forge_batch, log_signer};
 use sb_repo::{
     CollectOptions, Flaw, KeyId, LogFinding, LogPosition, Logs, Progress, RepoError, State, Vault, VerifyLevel, View,
 };
-use sb_store::{MemoryStorage, Storage};
+use sb_store::{Listed, MemoryStorage, ObjectName, Space, Storage, StoreError, Upload};
 
 fn names(storage: &MemoryStorage, folder: &str) -> Vec<String> {
     storage.list(folder).unwrap().into_iter().map(|listed| listed.name).collect()
@@ -381,6 +382,119 @@ fn a_batch_that_says_again_what_others_say_changes_nothing() {
     assert_eq!(logs(&machine, &storage).entries.len(), 6);
     assert_eq!(log(&machine, &storage, &[6]).unwrap().first, 6);
     assert!(found(&machine, &storage).is_empty());
+}
+
+#[test]
+fn what_several_branches_share_is_told_once() {
+    let (storage, machine, _) = begin(633);
+    let mut vault = machine.open(storage.clone(), &key()).unwrap();
+    let signer = log_signer(&mut vault).unwrap();
+    for n in 0..12 {
+        // Half of them begin alike; in which order they are read is chance.
+        let first = if n % 2 == 0 { 0 } else { 100 + n };
+        let (bytes, _) = LogTip::new().append(&signer, &[event(first), event(200 + n)]).unwrap();
+        forge_batch(&mut vault, 0, &bytes).unwrap();
+    }
+    let logs = logs(&stranger(), &storage);
+    let of = |seq| logs.entries.iter().filter(|logged| logged.entry.seq == seq).count();
+    assert_eq!((of(0), of(1)), (7, 12));
+    assert_eq!(logs.entries.iter().filter(|logged| logged.entry.event == event(0)).count(), 1);
+}
+
+/// A rollback is accepted for logs that lost something, not for one that another process has just gone on with.
+#[test]
+fn what_is_logged_while_a_rollback_is_accepted_stays_remembered() {
+    let (storage, machine, _) = with_log(636);
+    let twin = Machine { state: machine.state.clone(), ..Machine::new(637) };
+    let (armed, inner) = (Arc::new(AtomicBool::new(false)), storage.clone());
+    let (is_armed, log_between) = (armed.clone(), move || log(&twin, &inner, &[7]).unwrap());
+    let watched = Faulty::new(&storage, move |act, name| {
+        if act == Act::Read && name.starts_with("journal/") && is_armed.swap(false, Ordering::SeqCst) {
+            log_between();
+        }
+        false
+    });
+    let mut vault = machine.open(watched, &key()).unwrap();
+    // So that the vault, when it is looked at again, is another, and its journals are read.
+    Machine::new(638).backup(storage.clone(), &key(), &source()).unwrap();
+    armed.store(true, Ordering::SeqCst);
+    let report = vault.rebuild(true, Progress::none()).unwrap();
+    assert!(!armed.load(Ordering::SeqCst), "it was logged between");
+    assert!(!report.accepted && !report.enrolled);
+    assert_eq!(log(&machine, &storage, &[8]).unwrap().first, 7);
+    assert!(found(&machine, &storage).is_empty());
+}
+
+/// A storage that lists what it was told to list, whatever it has.
+#[derive(Debug)]
+struct Forgetful {
+    inner: Arc<MemoryStorage>,
+    hides: String,
+}
+
+impl Storage for Forgetful {
+    fn read(&self, name: &ObjectName) -> Result<Vec<u8>, StoreError> {
+        self.inner.read(name)
+    }
+
+    fn read_range_into(
+        &self,
+        name: &ObjectName,
+        offset: u64,
+        length: usize,
+        buffer: &mut Vec<u8>,
+    ) -> Result<(), StoreError> {
+        self.inner.read_range_into(name, offset, length, buffer)
+    }
+
+    fn size(&self, name: &ObjectName) -> Result<u64, StoreError> {
+        self.inner.size(name)
+    }
+
+    fn begin(&self) -> Result<Box<dyn Upload + '_>, StoreError> {
+        self.inner.begin()
+    }
+
+    fn list(&self, prefix: &str) -> Result<Vec<Listed>, StoreError> {
+        let mut listed = self.inner.list(prefix)?;
+        listed.retain(|listed| listed.name != self.hides);
+        Ok(listed)
+    }
+
+    fn remove(&self, name: &ObjectName) -> Result<(), StoreError> {
+        self.inner.remove(name)
+    }
+
+    fn space(&self) -> Result<Option<Space>, StoreError> {
+        self.inner.space()
+    }
+
+    fn sweep(&self) -> Result<u64, StoreError> {
+        self.inner.sweep()
+    }
+}
+
+#[test]
+fn a_batch_that_is_not_listed_is_missed_even_if_the_storage_says_that_it_has_it() {
+    let (storage, machine, batches) = with_log(634);
+    let hides = Arc::new(Forgetful { inner: storage, hides: batches[2].clone() });
+    let view = View::open(hides, &machine.state, None).unwrap();
+    let logs = view.logs(Progress::none()).unwrap();
+    let said: Vec<_> = logs.findings.iter().map(|finding| (finding.object.clone(), finding.flaw.to_string())).collect();
+    assert_eq!(said, [(batches[2].clone(), "the log had 6 entries and has 3".to_owned())]);
+}
+
+#[test]
+fn what_another_process_has_logged_since_is_read_with_it() {
+    let (storage, machine, _) = with_log(635);
+    let mut early = machine.open(storage.clone(), &key()).unwrap();
+    log(&machine, &storage, &[6, 7]).unwrap();
+    // It learns what is remembered, and has not listed the vault again.
+    early.heed_logs().unwrap();
+    let logs = early.logs(Progress::none()).unwrap();
+    assert!(logs.findings.is_empty(), "{:?}", logs.findings);
+    assert_eq!(logs.entries.len(), 8);
+    good(&early);
 }
 
 fn copy_folder(from: &std::path::Path, to: &std::path::Path) {

@@ -75,6 +75,13 @@ impl Verification {
         if counts.verified != counts.documents && run.result == RunResult::Passed {
             return Err(fields.fault("result", "`PASSED` though not all documents were verified"));
         }
+        let VerificationCounts { documents, verified, missing, corrupt, .. } = counts;
+        if verified.checked_add(missing).and_then(|sum| sum.checked_add(corrupt)).is_none_or(|sum| sum > documents) {
+            return Err(fields.fault("counts", "more documents than there are"));
+        }
+        if run.document_tree.size != documents {
+            return Err(fields.fault("documentTree", "not a tree of as many documents as were counted"));
+        }
         let retention = match fields.optional_object("retention")? {
             None => None,
             Some(mut retention) => Some(RetentionSummary {

@@ -131,7 +131,8 @@ impl Authorities {
 
     /// Verifies an authority's answer (`application/timestamp-reply`, a `.tsr` file): that it stamps `message` (of a
     /// checkpoint its text, as [`Checkpoint`](crate::Checkpoint) displays it, without signatures), is signed by a certificate for time stamping only that was valid then, and that one of the roots vouches for that.
-    /// Whether a certificate was revoked is not known here.
+    /// Whether a certificate was revoked is not known here, nor whether the answer is new: whoever has just asked compares the
+    /// nonce, by [`TimeStamp::answers`].
     ///
     /// Understood are SHA-256, SHA-384 and SHA-512 with RSA (PKCS #1 v1.5), the first two also with ECDSA on P-256 and
     /// P-384; and `SigningCertificateV2` attributes (RFC 5035), not those that use SHA-1.
@@ -145,22 +146,28 @@ impl Authorities {
         Ok(TimeStamp::of(signer, info))
     }
 
-    /// Follows the issuers from `signer` up to a root.
+    /// Follows the issuers from `signer` up to a root, on all ways at once: an issuer may have several certificates, renewed
+    /// or by several others, and not all of them lead there.
     fn vouch(&self, signer: &Certificate, others: &[Certificate], time: DateTime<Utc>) -> Result<(), TimeStampError> {
-        let mut below = signer;
-        for intermediates in 0..=INTERMEDIATES_MAX {
-            below.check_valid_at(time)?;
-            if self.roots.contains(below) {
-                return Ok(());
+        let mut fault = TimeStampError::Untrusted { issuer: signer.issuer() };
+        let mut left: Vec<&Certificate> = self.roots.iter().chain(others).collect();
+        let mut reached = vec![signer];
+        for intermediates in 0..=INTERMEDIATES_MAX + 1 {
+            let mut level = Vec::new();
+            for certificate in reached {
+                match certificate.check_valid_at(time) {
+                    Ok(()) if self.roots.contains(certificate) => return Ok(()),
+                    Ok(()) => level.push(certificate),
+                    Err(not_then) => fault = not_then,
+                }
             }
-            let issued = |issuer: &&Certificate| below.is_issued_by(issuer, intermediates);
-            if let Some(root) = self.roots.iter().find(issued) {
-                return root.check_valid_at(time);
+            if let Some(top) = level.first() {
+                fault = TimeStampError::Untrusted { issuer: top.issuer() };
             }
-            let issuer = others.iter().find(issued);
-            below = issuer.ok_or_else(|| TimeStampError::Untrusted { issuer: below.issuer() })?;
+            let issues = |issuer: &&Certificate| level.iter().any(|below| below.is_issued_by(issuer, intermediates));
+            (reached, left) = left.into_iter().partition(issues);
         }
-        Err(TimeStampError::Untrusted { issuer: below.issuer() })
+        Err(fault)
     }
 }
 
@@ -224,6 +231,7 @@ fn hash_algorithm(oid: &str) -> Result<X509Hash, TimeStampError> {
 
 #[cfg(test)]
 mod tests {
+    use super::elements::Element;
     use super::*;
 
     const STAMP: &[u8] = include_bytes!("../../tests/data/tsa/p256.tsr");
@@ -268,6 +276,80 @@ mod tests {
         assert_eq!(vouch(&roots, then + TimeDelta::days(40_000)), not_then);
         // A certificate that is itself believed needs nobody to vouch for it.
         assert_eq!(vouch(&Authorities { roots: vec![signer.clone()] }, then), Ok(()));
+    }
+
+    const CROSSED_ROOT: &[u8] = include_bytes!("../../tests/data/tsa/crossed/root.pem");
+    const CROSSED_TSA: &[u8] = include_bytes!("../../tests/data/tsa/crossed/tsa.pem");
+
+    /// The issuer of `CROSSED_TSA`, with one key.
+    fn issuer(pem: &[u8]) -> Certificate {
+        Certificate::from_pem(pem).unwrap().remove(0)
+    }
+
+    #[test]
+    fn any_certificate_of_an_issuer_may_lead_to_a_root() {
+        let signer = issuer(CROSSED_TSA);
+        let day = issuer(include_bytes!("../../tests/data/tsa/crossed/day.pem"));
+        let stranger = issuer(include_bytes!("../../tests/data/tsa/crossed/stranger.pem"));
+        let good = issuer(include_bytes!("../../tests/data/tsa/crossed/good.pem"));
+        let renamed = issuer(include_bytes!("../../tests/data/tsa/crossed/renamed.pem"));
+        let signs = issuer(include_bytes!("../../tests/data/tsa/crossed/signs.pem"));
+        let code = issuer(include_bytes!("../../tests/data/tsa/crossed/code.pem"));
+        let roots = Authorities::from_pem(CROSSED_ROOT).unwrap();
+        let later = DateTime::from_timestamp(1_900_000_000, 0).unwrap();
+        let vouch = |others: &[&Certificate]| {
+            let others: Vec<_> = others.iter().map(|one| (*one).clone()).collect();
+            roots.vouch(&signer, &others, later)
+        };
+        for others in [[&stranger, &day, &good], [&day, &stranger, &good], [&good, &stranger, &day]] {
+            assert_eq!(vouch(&others), Ok(()));
+        }
+        assert_eq!(vouch(&[&day]), Err(TimeStampError::NotValidThen { subject: "CN=crossed".to_owned() }));
+        let untrusted = |issuer: &str| Err(TimeStampError::Untrusted { issuer: issuer.to_owned() });
+        assert_eq!(vouch(&[&stranger, &day]), untrusted("CN=stranger"));
+        assert_eq!(vouch(&[]), untrusted("CN=crossed"));
+        // The same key by another name, or not for issuing certificates, or not for this.
+        for other in [&renamed, &signs, &code] {
+            assert_eq!(vouch(&[other]), untrusted("CN=crossed"), "{}", other.subject());
+        }
+        // What is itself among the roots needs no other, and is valid for a while only, too.
+        let anchored = |root: &Certificate| Authorities { roots: vec![root.clone()] }.vouch(&signer, &[], later);
+        assert_eq!(anchored(&stranger), Ok(()));
+        assert_eq!(anchored(&day), Err(TimeStampError::NotValidThen { subject: "CN=crossed".to_owned() }));
+    }
+
+    #[test]
+    fn an_issuer_vouches_for_what_it_has_signed_alone() {
+        let roots = Authorities::from_pem(include_bytes!("../../tests/data/tsa/crossed/good.pem")).unwrap();
+        let signer = issuer(CROSSED_TSA);
+        let then = DateTime::from_timestamp(1_900_000_000, 0).unwrap();
+        assert_eq!(roots.vouch(&signer, &[], then), Ok(()));
+        let root = issuer(ROOT);
+        assert!(root.is_issued_by(&root, 0));
+        let [signed, algorithm, signature] =
+            Element::only("certificate", root.der()).unwrap().elements("certificate").all().unwrap()[..]
+        else {
+            panic!("three parts")
+        };
+        // Another signature, and another name for its algorithm than the signed one.
+        let forged = |from: &[u8], to: &[u8], signer: &Certificate| {
+            let at = signer.der().windows(from.len()).rposition(|window| window == from).unwrap();
+            Certificate::parse(&[&signer.der()[..at], to, &signer.der()[at + from.len()..]].concat()).unwrap()
+        };
+        let mut other = signature.whole.to_vec();
+        *other.last_mut().unwrap() ^= 1;
+        let forged_root = forged(signature.whole, &other, &root);
+        assert!(!forged_root.is_issued_by(&root, 0));
+        let sha384 = [&algorithm.whole[..algorithm.whole.len() - 1], &[3]].concat();
+        assert!(!forged(algorithm.whole, &sha384, &root).is_issued_by(&root, 0));
+        let bytes = &signature.content[1..];
+        let verify = |hash| root.verify("1.2.840.10045.4.3.2", hash, signed.whole, bytes);
+        assert_eq!((verify(None), verify(Some(X509Hash::Sha256))), (Ok(()), Ok(())));
+        assert_eq!(
+            verify(Some(X509Hash::Sha384)),
+            Err(TimeStampError::BadSignature),
+            "the digest's algorithm is another"
+        );
     }
 
     #[test]

@@ -215,7 +215,9 @@ impl<'a> Token<'a> {
         let nonce = info.next_if(|element| element.tag == Tag::Integer)?;
         let nonce = nonce.map(|nonce| nonce.content.to_vec());
         info.next_if(|element| element.is_context(0))?;
-        info.next_if(|element| element.is_context(1))?;
+        if let Some(extensions) = info.next_if(|element| element.is_context(1))? {
+            refuse_critical(extensions)?;
+        }
         info.finish()?;
         Ok(Info { policy, hash, imprint, serial, time, accuracy, nonce })
     }
@@ -234,6 +236,19 @@ fn algorithm(element: Element<'_>) -> Result<String, Malformed> {
 
 fn version(element: Element<'_>, version: u64) -> Result<(), Malformed> {
     if element.number("version")? == version { Ok(()) } else { Err(malformed("version", "not the one known here")) }
+}
+
+/// What is critical must be understood, and no extension is (RFC 5280 §4.2).
+fn refuse_critical(extensions: Element<'_>) -> Result<(), Malformed> {
+    const NAME: &str = "extensions";
+    for extension in extensions.elements(NAME).all()? {
+        let mut parts = extension.elements(NAME);
+        parts.next()?.oid(NAME)?;
+        if parts.next_if(|part| part.tag == Tag::Boolean)?.is_some_and(|critical| critical.content != [0]) {
+            return Err(malformed(NAME, "a critical one that is not known"));
+        }
+    }
+    Ok(())
 }
 
 /// `Accuracy`: seconds, milliseconds, microseconds, each of which may be missing.
@@ -275,7 +290,11 @@ fn parse_time(content: &[u8]) -> Option<DateTime<Utc>> {
 
 #[cfg(test)]
 mod tests {
+    use der::asn1::ObjectIdentifier;
+
     use super::*;
+
+    const STAMP: &[u8] = include_bytes!("../../tests/data/tsa/p256.tsr");
 
     #[test]
     fn times_are_utc_and_may_have_fractions() {
@@ -299,6 +318,119 @@ mod tests {
             assert_eq!(written(bad), None, "{bad}");
         }
         assert_eq!(parse_time(b"\xff"), None);
+    }
+
+    /// DER of an element.
+    fn der(tag: u8, content: &[&[u8]]) -> Vec<u8> {
+        let content = content.concat();
+        let len = u16::try_from(content.len()).unwrap().to_be_bytes();
+        let head = if content.len() < 0x80 {
+            vec![tag, len[1]]
+        } else if len[0] == 0 {
+            vec![tag, 0x81, len[1]]
+        } else {
+            vec![tag, 0x82, len[0], len[1]]
+        };
+        [head, content].concat()
+    }
+
+    fn parts(element: Element<'_>) -> Vec<&[u8]> {
+        element.elements("part").all().unwrap().into_iter().map(|part| part.whole).collect()
+    }
+
+    fn one(bytes: &[u8]) -> Element<'_> {
+        Element::only("one", bytes).unwrap()
+    }
+
+    /// What the signature does not cover is what it must be, too.
+    #[test]
+    fn an_answer_has_one_token_with_one_signer_and_nothing_else() {
+        const NULL: &[u8] = &[0x05, 0x00];
+        let [status, token] = parts(one(STAMP))[..] else { panic!("an answer") };
+        let [kind, explicit] = parts(one(token))[..] else { panic!("a token") };
+        let [version, digests, content, certificates, signers] = parts(one(one(explicit).content))[..] else {
+            panic!("signed data")
+        };
+        let signer = one(signers).content;
+        let with = |data: &[&[u8]], in_token: &[u8], in_answer: &[u8]| {
+            let token = der(0x30, &[kind, &der(0xa0, &[&der(0x30, data)]), in_token]);
+            let answer = der(0x30, &[status, &token, in_answer]);
+            Token::parse(&answer).map(|token| token.verify_signature().is_ok())
+        };
+        let data = |signers: &[u8]| [version, digests, content, certificates, signers].map(<[u8]>::to_vec);
+        let read = |data: &[Vec<u8>], in_token: &[u8], in_answer: &[u8]| {
+            with(&data.iter().map(Vec::as_slice).collect::<Vec<_>>(), in_token, in_answer)
+        };
+        let good = data(signers);
+        assert_eq!(read(&good, b"", b""), Ok(true));
+        assert!(read(&good, NULL, b"").is_err());
+        assert!(read(&good, b"", NULL).is_err());
+        assert!(read(&[&good[..], &[NULL.to_vec()]].concat(), b"", b"").is_err());
+        assert!(read(&data(&der(0x31, &[signer, signer])), b"", b"").is_err());
+        assert!(read(&data(&der(0x31, &[])), b"", b"").is_err());
+    }
+
+    #[test]
+    fn attributes_stand_once_and_name_a_time_stamp() {
+        let oid = |oid: &str| der(0x06, &[ObjectIdentifier::new(oid).unwrap().as_bytes()]);
+        let attribute = |kind: &str| der(0x30, &[&oid(CONTENT_TYPE), &der(0x31, &[&oid(kind)])]);
+        let fault = |attributes: &[Vec<u8>]| {
+            let set = der(0xa0, &attributes.iter().map(Vec::as_slice).collect::<Vec<_>>());
+            let token = Token::parse(STAMP).unwrap();
+            let token = Token { attributes: one(&set), ..token };
+            token.verify_signature().unwrap_err()
+        };
+        let (stamp, other) = (attribute(TST_INFO), attribute(SIGNED_DATA));
+        let bad = |name, fault| TimeStampError::Malformed(malformed(name, fault));
+        assert_eq!(fault(&[]), bad("signedAttrs", "an attribute is missing"));
+        assert_eq!(fault(&[stamp.clone(), stamp.clone()]), bad("signedAttrs", "an attribute twice"));
+        assert_eq!(fault(&[other]), bad("contentType", "not a time stamp"));
+        assert_eq!(fault(&[stamp]), bad("signedAttrs", "an attribute is missing"), "that of the digest");
+    }
+
+    #[test]
+    fn the_signer_is_named_by_issuer_and_number() {
+        let verified = |change: &dyn Fn(&mut Token<'static>)| {
+            let mut token = Token::parse(STAMP).unwrap();
+            change(&mut token);
+            token.verify_signature().map(drop)
+        };
+        assert_eq!(verified(&|_| {}), Ok(()));
+        assert_eq!(verified(&|token| token.serial = &[9, 9]), Err(TimeStampError::NoCertificate));
+        assert_eq!(verified(&|token| token.issuer = &[0x30, 0]), Err(TimeStampError::NoCertificate));
+        assert_eq!(verified(&|token| token.certificates.clear()), Err(TimeStampError::NoCertificate));
+        assert_eq!(verified(&|token| token.hash = X509Hash::Sha384), Err(TimeStampError::BadSignature));
+        assert_eq!(verified(&|token| token.content = b""), Err(TimeStampError::BadSignature));
+    }
+
+    #[test]
+    fn only_version_1_is_known_and_nothing_may_follow() {
+        let plain = Token::parse(STAMP).unwrap().content;
+        let read = |content: &[u8]| {
+            let token = Token::parse(STAMP).unwrap();
+            Token { content, ..token }.info().is_ok()
+        };
+        assert!(read(plain));
+        let [version, rest @ ..] = &parts(one(plain))[..] else { panic!("a version") };
+        assert_eq!(*version, [2, 1, 1]);
+        assert!(!read(&der(0x30, &[&[2, 1, 2], &rest.concat()])));
+        assert!(!read(&der(0x30, &[version, &rest.concat(), &[0x05, 0x00]])));
+    }
+
+    #[test]
+    fn a_critical_extension_is_not_passed_over() {
+        let info = one(Token::parse(STAMP).unwrap().content).content;
+        let is_read = |extensions: &[&[u8]]| {
+            let content = der(0x30, &[info, &der(0xa1, extensions)]);
+            let token = Token::parse(STAMP).unwrap();
+            Token { content: &content, ..token }.info().is_ok()
+        };
+        let (oid, value) = ([0x06, 0x03, 0x2a, 0x03, 0x04], [0x04, 0x00]);
+        let plain = der(0x30, &[&oid, &value]);
+        for (critical, good) in [(&[][..], true), (&[0x01, 0x01, 0x00], true), (&[0x01, 0x01, 0xff], false)] {
+            assert_eq!(is_read(&[&plain, &der(0x30, &[&oid, critical, &value])]), good, "{critical:?}");
+        }
+        assert!(!is_read(&[&value]));
     }
 
     #[test]

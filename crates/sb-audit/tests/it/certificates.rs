@@ -109,6 +109,57 @@ fn a_witness_and_a_second_signature_can_come_later() {
     assert_eq!(proven.signers.len(), 2);
 }
 
+/// The log, or whoever signs the certificates, is nobody else.
+#[test]
+fn a_witness_with_one_of_their_own_keys_has_witnessed_nothing() {
+    for own in ["log", "service"] {
+        let (envelope, mut proof) = case().files();
+        let cosigner = Cosigner::new("somebody.example", key(own)).unwrap();
+        proof.checkpoint.add(cosigner.cosign(proof.checkpoint.text(), at(99)));
+        let with = |other: &str| {
+            let file =
+                format!("log {}\nwitness own {}\n{other}quorum own\n", log_key().verifier(), cosigner.verifier());
+            Trust { policy: Policy::parse(file.as_bytes()).unwrap(), ..case().trust() }
+        };
+        let proven = verify(&envelope, &proof, &with("")).unwrap();
+        assert_eq!((proven.logged.cosignatures.len(), proven.is_witnessed()), (1, false), "{own}");
+        proof.checkpoint.add(witness("w").cosign(proof.checkpoint.text(), at(99)));
+        let other = format!("witness w {}\n", witness("w").verifier());
+        assert!(verify(&envelope, &proof, &with(&other)).unwrap().is_witnessed());
+    }
+}
+
+/// Its run ended at second 60, as it says.
+#[test]
+fn a_certificate_that_was_seen_before_its_run_ended_is_not_believed() {
+    let seen = |seconds: &[i64]| {
+        let (envelope, mut proof) = case().files();
+        for (name, seconds) in ["w", "w2"].iter().zip(seconds) {
+            proof.checkpoint.add(witness(name).cosign(proof.checkpoint.text(), at(*seconds)));
+        }
+        let file = format!(
+            "log {}\nwitness w {}\nwitness w2 {}\nquorum none\n",
+            log_key().verifier(),
+            witness("w").verifier(),
+            witness("w2").verifier()
+        );
+        verify(&envelope, &proof, &Trust { policy: Policy::parse(file.as_bytes()).unwrap(), ..case().trust() })
+    };
+    let postdated = |seconds| Err(EvidenceError::Postdated { finished: at(60), seen: at(seconds) });
+    assert_eq!(seen(&[-86_400]).map(|_| ()), postdated(-86_400));
+    assert_eq!(seen(&[99, -600]).map(|_| ()), postdated(-600));
+    // Clocks are not exact, and a claim of how inexact ours is may be anything.
+    assert!(seen(&[-240]).is_ok() && seen(&[60, 61]).is_ok());
+    let mut case = case();
+    let Predicate::Verification(verification) = &mut case.statement.predicate else { panic!("a verification") };
+    verification.run.clock.max_skew_ms = u64::MAX;
+    case.recorded = case.statement.to_bytes().unwrap();
+    case.quorum = "w";
+    let (envelope, mut proof) = case.files();
+    proof.checkpoint.add(witness("w").cosign(proof.checkpoint.text(), at(-86_400)));
+    assert!(verify(&envelope, &proof, &case.trust()).is_ok());
+}
+
 #[test]
 fn the_entry_must_record_this_certificate() {
     let other = EvidenceError::OtherCertificate { statement: sha256(&case().recorded) };

@@ -65,7 +65,7 @@ fn what_is_read_is_given_back() {
 fn missing_batches_are_a_gap() {
     let (mut stored, tips) = log(&[1, 2, 3, 4]);
     stored.remove(1);
-    let examined = examine(&stored, &[tips[1].head(), tips[3].head()]);
+    let examined = examine(&stored, &[1, 2, 3].map(|batch: usize| tips[batch].head()));
     assert_eq!(examined.findings, [Finding::Gap { from: 1, to: 3 }]);
     assert_eq!(examined.findings[0].to_string(), "entries 1 to 2 are missing");
     stored.remove(0);
@@ -99,8 +99,10 @@ fn a_log_that_was_written_anew_is_noticed() {
     let (_, tips) = log(&[1, 2, 3]);
     let mut other = Vec::new();
     append(&mut other, &LogTip::new(), &some(100, 9));
-    let remembered = tips[2].head();
-    assert_eq!(examine(&other, &[remembered]).findings, [Finding::Rewritten { remembered }]);
+    // Whether it is longer now, or as long.
+    for remembered in [tips[2].head(), TreeHead { size: 9, root: tips[3].head().root }] {
+        assert_eq!(examine(&other, &[remembered]).findings, [Finding::Rewritten { remembered }]);
+    }
 }
 
 #[test]
@@ -181,9 +183,31 @@ fn a_branch_whose_beginning_is_missing_is_named() {
     let mut lost = Vec::new();
     let other = append(&mut lost, &tips[1], &some(100, 3));
     append(&mut stored, &other, &some(200, 2));
+    let unconnected = [Finding::Unconnected { first: 5 }];
     let examined = examine(&stored, &[]);
-    assert_eq!(examined.findings, [Finding::Unconnected { first: 5 }]);
+    assert_eq!(examined.findings, unconnected);
     assert_eq!(examined.heads.len(), 2);
+    // Also where the other branch ends just there.
+    stored.remove(2);
+    assert_eq!(examine(&stored, &[]).findings, unconnected);
+}
+
+#[test]
+fn a_fork_leaves_the_branch_that_it_has_most_in_common_with() {
+    let of = |objects: [u64; 4]| {
+        let events = objects.map(|object| event(0, object, Outcome::Success));
+        (0, LogTip::new().append(&log_key(), &events).unwrap().0)
+    };
+    let [a, b, c] = [[0, 1, 2, 3], [0, 10, 11, 12], [0, 1, 20, 21]].map(of);
+    for (order, forks) in
+        [([&a, &b, &c], [1, 2]), ([&b, &a, &c], [1, 2]), ([&a, &c, &b], [2, 1]), ([&b, &c, &a], [1, 2])]
+    {
+        let mut history = History::new(log_key().verifier().clone(), &[]);
+        for (first, bytes) in order {
+            history.read(*first, bytes);
+        }
+        assert_eq!(history.finish().findings, forks.map(|at| Finding::Fork { at }));
+    }
 }
 
 #[test]
@@ -207,6 +231,54 @@ fn intents_without_outcome_are_open() {
     append(&mut stored, &tip, &[event(0, 2, Outcome::Success).answering(1)]);
     let findings = examine(&stored, &[]).findings;
     assert_eq!(findings, [Finding::Fork { at: 6 }, open(1, "snapshot:s_2"), open(5, "snapshot:s_4")]);
+}
+
+#[test]
+fn a_fork_opens_again_what_only_the_other_branch_ended() {
+    let intent = |object| event(0, object, Outcome::Intent);
+    let done = |second, object, intent| event(second, object, Outcome::Success).answering(intent);
+    let mut stored = Vec::new();
+    let tip = append(&mut stored, &LogTip::new(), &[intent(1), intent(2), intent(3)]);
+    let ended =
+        [done(5, 1, 0), done(50, 2, 1), event(50, 4, Outcome::Intent), done(50, 4, 5), done(50, 3, 2), done(50, 1, 0)];
+    append(&mut stored, &tip, &ended);
+    let again = Finding::UnknownIntent { seq: 8, intent: 0 };
+    assert_eq!(examine(&stored, &[]).findings, std::slice::from_ref(&again));
+    // The other branch has the first of those outcomes, and another one, earlier.
+    append(&mut stored, &tip, &[done(5, 1, 0), done(10, 3, 2)]);
+    let open = Finding::OpenIntent {
+        seq: 1,
+        action: "Snapshot.Delete".parse().unwrap(),
+        object: "snapshot:s_2".parse().unwrap(),
+    };
+    for order in [[0, 1, 2], [0, 2, 1]] {
+        let mut history = History::new(log_key().verifier().clone(), &[]);
+        for index in order {
+            history.read(stored[index].0, &stored[index].1);
+        }
+        let mut findings = history.finish().findings;
+        findings.retain(|finding| *finding != again);
+        assert_eq!(findings, [Finding::Fork { at: 4 }, open.clone()]);
+    }
+}
+
+/// In whatever portions a log is written and written again, its intents are what they are.
+#[test]
+fn portions_that_overlap_change_nothing() {
+    let intent = |object| event(0, object, Outcome::Intent);
+    let done = |object, intent| event(0, object, Outcome::Success).answering(intent);
+    let events = [intent(1), done(1, 0), intent(2), intent(3), done(2, 2), done(3, 3), intent(4), done(4, 6)];
+    let mut stored = Vec::new();
+    let mut tips = vec![LogTip::new()];
+    for event in &events {
+        tips.push(append(&mut stored, tips.last().unwrap(), std::slice::from_ref(event)));
+    }
+    let heads: Vec<_> = tips.iter().map(LogTip::head).collect();
+    for (from, to) in (0..events.len()).flat_map(|from| (from + 1..=events.len()).map(move |to| (from, to))) {
+        append(&mut stored, &tips[from], &events[from..to]);
+        let examined = examine(&stored, &heads);
+        assert_eq!((examined.heads.as_slice(), examined.findings), (&heads[8..], vec![]), "{from} to {to}");
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use sb_audit::*;
-use sb_crypto::{SigningKey, leaf_hash};
+use sb_crypto::{SigningKey, leaf_hash, node_hash};
 
 use super::{at, event, key, log_key};
 
@@ -82,6 +82,7 @@ fn what_nobody_could_read_is_not_written() {
         event.clone().with("deep", deep),
         event.clone().with("é", Json::Bool(true)),
         event.clone().with("intent", Json::text("x")),
+        event.clone().with("intent", Json::Integer(0)),
         never,
     ] {
         assert!(Entry { seq: 0, event: bad.clone() }.to_bytes().is_err(), "{bad:?}");
@@ -89,7 +90,26 @@ fn what_nobody_could_read_is_not_written() {
         assert!(matches!(error, AppendError::Unwritable { event: 1, .. }));
     }
     assert!(Entry { seq: 3, event: event.clone().answering(3) }.to_bytes().is_err());
+    // What an entry answers is said by its own field, or by none.
+    for bad in [event.clone(), event.clone().answering(1)] {
+        assert!(Entry { seq: 3, event: bad.with("intent", Json::Integer(0)) }.to_bytes().is_err());
+    }
     assert_eq!(LogTip::new().append(&log_key(), &[]).unwrap_err(), AppendError::Size { events: 0 });
+}
+
+#[test]
+fn batches_and_logs_have_an_end() {
+    let large = event(0, 1, Outcome::Success).with("text", Json::text("x".repeat(65_000)));
+    let size = AppendError::Size { events: 1040 };
+    assert_eq!(LogTip::new().append(&log_key(), &vec![large; 1040]).unwrap_err(), size);
+    // The longest log there can be.
+    let seq = 1 << 62;
+    let entry = Entry { seq, event: event(0, 1, Outcome::Success) }.to_bytes().unwrap();
+    let root = node_hash(&leaf_hash(b""), &leaf_hash(&entry));
+    let note = Checkpoint::of(&log_key(), TreeHead { size: seq + 1, root });
+    let longest = parse(&forged(seq, 1, &[entry], &note)).unwrap();
+    assert!(longest.prove(seq).unwrap().verify(longest.entry_bytes(seq).unwrap(), &policy()).is_ok());
+    assert_eq!(longest.tip().append(&log_key(), &events(0, 1)).unwrap_err(), AppendError::Size { events: 1 });
 }
 
 #[test]
@@ -217,6 +237,8 @@ fn what_a_log_must_not_sign_is_refused_though_it_is_signed() {
     let mut cosigned = good.clone();
     cosigned.add(super::witness("w").cosign(good.text(), at(1)));
     assert!(matches!(error(0, 0, &[entry(0)], &cosigned), BatchError::Malformed(_)));
+    let empty = vec![Vec::new(); 600_000];
+    assert!(matches!(error(0, 0, &empty, &sign(600_000, b"")), BatchError::Malformed(_)), "there are no empty entries");
     let mut long = forged(0, 0, &[entry(0)], &good);
     long[8] = 0xff;
     assert!(parse(&long).unwrap_err().to_string().contains("too long a bundle"));

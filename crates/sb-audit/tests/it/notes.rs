@@ -88,6 +88,7 @@ fn what_is_no_note_is_refused() {
         good.replace("first", "fir\tst"),
         good.replace("first", &"x".repeat(300_000)),
         "text\n\n— name AAAA\n".to_owned(),
+        "text\n\n— name AAAAAA==\n".to_owned(),
         "text\n\n— name AAAAAB==\n".to_owned(),
         "text\n\n— name AAAAAAA=\n— name\n".to_owned(),
     ] {

@@ -120,6 +120,7 @@ fn white_space_comments_urls_and_other_alphabets_are_read() {
 #[test]
 fn what_is_wrong_is_named_with_its_line() {
     let log = log_key().verifier().to_string();
+    let renamed = NoteSigner::new("example.com/other", key("log")).unwrap().verifier().to_string();
     let x1 = witness("X1").verifier().to_string();
     for (lines, fault) in [
         ("quorum X1\nquorum X2", "a second quorum"),
@@ -142,6 +143,7 @@ fn what_is_wrong_is_named_with_its_line() {
         ("logs x", "not a line of a policy"),
         ("log x", "not a vkey"),
         (&format!("log {log}"), "a key that was listed before"),
+        (&format!("log {renamed}"), "a key that was listed before"),
         (&format!("log {x1}"), "a key of the wrong type"),
         (&format!("witness Z {log}"), "a key of the wrong type"),
         (&format!("witness Z {x1}"), "a key that was listed before"),

@@ -78,6 +78,8 @@ fn what_does_not_hold_is_named() {
     let sha1 = TimeStampError::UnknownAlgorithm { oid: "1.3.14.3.2.26".to_owned() };
     assert_eq!(verify("rsa-sha1-message.tsr", "rsa-root.pem"), Err(sha1));
     assert_eq!(verify("refused.tsr", "rsa-root.pem"), Err(TimeStampError::Refused { status: 2 }));
+    let other_purpose = TimeStampError::NotAnAuthority { subject: "CN=plain-tsa".to_owned() };
+    assert_eq!(verify("plain.tsr", "plain-root.pem"), Err(other_purpose));
     let authorities = Authorities::from_pem(ROOT).unwrap();
     assert_eq!(authorities.verify(RESPONSE, b"another message"), Err(TimeStampError::OtherMessage));
     assert!(matches!(authorities.verify(b"", BODY), Err(TimeStampError::Malformed(_))));

@@ -153,6 +153,10 @@ fn of_an_answer_only_known_witnesses_are_used() {
     let other = Checkpoint::of(&log_key(), head(2));
     let error = parse_cosignatures(answer.as_bytes(), &other, &keys).unwrap_err();
     assert_eq!(error, WitnessError::Signature(NoteError::BadSignature { name: "w1".to_owned() }));
+    // A good cosignature, of more than the checkpoint.
+    let longer = witness("w1").cosign(&format!("{}\nmore\n", note.text()), at(2));
+    let error = parse_cosignatures(format!("more\n\n{longer}").as_bytes(), &note, &keys).unwrap_err();
+    assert!(matches!(error, WitnessError::Malformed(_)), "{error}");
     for bad in ["", "13\n", "\n\n— w1 AAAAAAA=\n", "<html>"] {
         let error = parse_cosignatures(bad.as_bytes(), &note, &keys).unwrap_err();
         assert!(matches!(error, WitnessError::Malformed(_) | WitnessError::Signature(NoteError::Unsigned)), "{bad}");

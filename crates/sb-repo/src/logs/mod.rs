@@ -30,7 +30,7 @@ use crate::name::{ObjectKind, ParsedName, Stem};
 use crate::trust::key_id;
 use crate::vault::Vault;
 use crate::view::View;
-use read::LogReader;
+use read::{LogReader, since_listed};
 
 /// Where a log ended when it was seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -177,7 +177,7 @@ impl Vault {
     }
 
     /// Where a log ends that goes on from `known`; `None` if there is nothing new, or something is wrong with it.
-    fn end_since(&self, writer: KeyId, batches: &[(&str, ParsedName)], known: LogEnd) -> Option<LogEnd> {
+    fn end_since(&self, writer: KeyId, batches: &[(String, ParsedName)], known: LogEnd) -> Option<LogEnd> {
         let object = known.object(writer);
         if batches.last().is_none_or(|(name, _)| *name == object) {
             return None;
@@ -218,7 +218,10 @@ impl Vault {
     pub(crate) fn accept_logs(&mut self) -> Result<Vec<KeyId>, RepoError> {
         let _locked = self.around.state.lock_journal()?;
         let mut remembered = self.around.state.remembered()?;
-        let is_there = |(writer, end): (&KeyId, &LogEnd)| self.view.listing.contains_key(&end.object(*writer));
+        let is_there = |(writer, end): (&KeyId, &LogEnd)| {
+            let since = since_listed(&self.view, *writer, Some(*end));
+            since.is_none_or(|since| since.iter().any(|(name, _)| *name == end.object(*writer)))
+        };
         let gone: Vec<KeyId> =
             remembered.logs.iter().filter(|log| !is_there(*log)).map(|(writer, _)| *writer).collect();
         if !gone.is_empty() {
@@ -231,10 +234,10 @@ impl Vault {
 }
 
 /// The batches of each log by their names, which is the order of the log; also of logs that are remembered and gone.
-fn by_writer(view: &View) -> BTreeMap<KeyId, Vec<(&str, ParsedName)>> {
-    let mut logs: BTreeMap<KeyId, Vec<(&str, ParsedName)>> =
+fn by_writer(view: &View) -> BTreeMap<KeyId, Vec<(String, ParsedName)>> {
+    let mut logs: BTreeMap<KeyId, Vec<(String, ParsedName)>> =
         view.remembered.logs.keys().map(|writer| (*writer, Vec::new())).collect();
-    for (name, parsed) in batches_in(names_in(&view.listing, "log/")) {
+    for (name, parsed) in batches_in(names_in(&view.listing, "log/").map(str::to_owned)) {
         let writer = parsed.stem.writer().expect("a batch is in its writer's folder");
         logs.entry(writer).or_default().push((name, parsed));
     }

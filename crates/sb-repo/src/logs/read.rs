@@ -4,10 +4,9 @@ use std::collections::BTreeSet;
 
 use sb_audit::{Batch, Entry, Finding, History, TreeHead};
 use sb_crypto::Digest;
-use sb_store::ObjectName;
 
 use super::claims::{Claims, unmet};
-use super::{LogEnd, LogFinding, by_writer};
+use super::{LogEnd, LogFinding, batches_in, by_writer};
 use crate::clock::Progress;
 use crate::error::{Flaw, RepoError};
 use crate::ids::KeyId;
@@ -42,21 +41,22 @@ pub(crate) fn read_logs(view: &View, keep: bool, progress: Progress<'_>) -> Resu
     }
     let logs: Vec<_> = logs.into_iter().collect();
     let mut logs = each(&logs, |(writer, batches)| {
-        let mut entries: Vec<Entry> = Vec::new();
-        let known = known(view, *writer);
+        let mut entries: Vec<(u64, Digest, Entry)> = Vec::new();
+        let known = view.remembered.logs.get(writer).copied();
         let seen = seen.iter().filter(|(of, _)| of == writer).map(|(_, head)| *head).collect::<Vec<_>>();
         let mut reader = LogReader::new(view, *writer, known, &seen, 0);
-        for (name, parsed) in batches {
+        for (name, parsed) in since_listed(view, *writer, known).as_ref().unwrap_or(batches) {
             progress.check()?;
-            let batch = reader.read(name, parsed).filter(|_| keep);
-            entries.extend(batch.iter().flat_map(|batch| batch.entries().iter().cloned()));
+            if let Some(batch) = reader.read(name, parsed).filter(|_| keep) {
+                let hashed = batch.leaves().iter().zip(batch.entries());
+                entries.extend(hashed.map(|(leaf, entry)| (entry.seq, *leaf, entry.clone())));
+            }
         }
         // Branches of a fork share what one machine's batch has and the other's, too.
-        entries.sort_by_key(|entry| entry.seq);
-        entries.dedup();
-        let reading = reader.finish();
-        let is_compared = known.is_some() || !view.remembered.logs.contains_key(writer);
-        Ok(LogReading { entries, end: reading.end.filter(|_| is_compared), ..reading })
+        entries.sort_by_key(|(seq, leaf, _)| (*seq, *leaf));
+        entries.dedup_by_key(|(_, leaf, _)| *leaf);
+        let entries = entries.into_iter().map(|(_, _, entry)| entry).collect();
+        Ok(LogReading { entries, ..reader.finish() })
     })?;
     let mut told = BTreeSet::new();
     for (_, finding) in unmet(view, &logs) {
@@ -99,12 +99,12 @@ fn heads_seen(view: &View) -> Vec<(KeyId, TreeHead)> {
     filed.chain(said).filter(is_missed).chain(view.witnessed.iter().copied()).collect()
 }
 
-/// What this machine remembers of a log, unless another of its processes has written that since the vault was listed.
-fn known(view: &View, writer: KeyId) -> Option<LogEnd> {
-    let known = *view.remembered.logs.get(&writer)?;
-    let object = known.object(writer);
-    let came = || ObjectName::new(object.as_str()).is_ok_and(|name| view.storage.size(&name).is_ok());
-    (view.listing.contains_key(&object) || !came()).then_some(known)
+/// The batches of a log as they are now, if the one that this machine remembers was not there when the vault was listed: another
+/// of its processes may have written it since.
+pub(super) fn since_listed(view: &View, writer: KeyId, known: Option<LogEnd>) -> Option<Vec<(String, ParsedName)>> {
+    known.filter(|known| !view.listing.contains_key(&known.object(writer)))?;
+    let listed = view.storage.list(&format!("log/{writer}")).ok()?;
+    Some(batches_in(listed.into_iter().map(|listed| listed.name)))
 }
 
 /// Reads the batches of one log in the order of their names.
@@ -220,8 +220,8 @@ impl<'v> LogReader<'v> {
         match finding {
             Finding::Gap { to, .. } if *to <= self.start => None,
             Finding::Gap { from, .. } => {
-                let is_damaged = self.damaged.iter().any(|(first, _)| first == from);
-                (!is_damaged).then(|| Stem::log(self.writer, *from).signed_text())
+                let damaged = self.damaged.range((*from, String::new())..).next();
+                damaged.is_none_or(|(first, _)| first != from).then(|| Stem::log(self.writer, *from).signed_text())
             }
             Finding::RolledBack { .. } | Finding::Rewritten { .. } => {
                 let Some(remembered) = self.remembered else { return Some(format!("log/{}", self.writer)) };

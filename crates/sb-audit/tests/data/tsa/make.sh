@@ -21,6 +21,13 @@ basicConstraints = critical,CA:FALSE
 [constrained]
 basicConstraints = critical,CA:TRUE
 nameConstraints = critical,permitted;DNS:example.com
+[signs]
+basicConstraints = critical,CA:TRUE
+keyUsage = critical,digitalSignature
+[code]
+basicConstraints = critical,CA:TRUE
+keyUsage = critical,keyCertSign
+extendedKeyUsage = codeSigning
 [tsa]
 keyUsage = critical,digitalSignature
 extendedKeyUsage = critical,timeStamping
@@ -102,6 +109,23 @@ openssl ts -query -data message -sha256 -out "$T/q" 2>/dev/null
 openssl ts -reply -config "$T/cnf" -section tsa1 -queryfile "$T/q" -signer rsa.pem -inkey "$T/rsa.key" -out bare.tsr 2>/dev/null
 openssl ts -query -data message -sm3 -cert -out "$T/q" 2>/dev/null
 openssl ts -reply -config "$T/cnf" -section tsa1 -queryfile "$T/q" -signer rsa.pem -inkey "$T/rsa.key" -out refused.tsr 2>/dev/null || true
+# What OpenSSL's own authority does not sign: a stamp by a certificate for other things, made as any signed message.
+root plain-root prime256v1 ca; issue plain-tsa prime256v1 plain-root plain sha256; stamp plain p256 tsa1 sha256
+openssl ts -reply -in plain.tsr -token_out -out "$T/token" 2>/dev/null
+openssl cms -verify -noverify -inform DER -in "$T/token" -out "$T/info" 2>/dev/null
+openssl cms -sign -binary -nodetach -cades -md sha256 -econtent_type 1.2.840.113549.1.9.16.1.4 -in "$T/info" -signer plain-tsa.pem -inkey "$T/plain-tsa.key" -outform DER -out "$T/cms"
+size=$(($(wc -c < "$T/cms") + 5)); { printf "\\060\\202\\$(printf %o $((size / 256)))\\$(printf %o $((size % 256)))\\060\\003\\002\\001\\000"; cat "$T/cms"; } > plain.tsr; rm plain-tsa.pem
+# An issuer with several certificates: by a stranger, for a day, by another name, and not for issuing this; and a good one.
+# Kept are the certificates alone.
+root crossed-root prime256v1 ca; root stranger prime256v1 ca; issue crossed-stranger prime256v1 stranger ca sha256
+again() { # name root [days [section [subject]]]: the same issuer once more
+  n=$((n + 1)); openssl req -new -key "$T/crossed-stranger.key" -subj "/CN=${5:-crossed}" -config "$T/cnf" -out "$T/csr"
+  openssl x509 -req -in "$T/csr" -CA "$2.pem" -CAkey "$T/$2.key" -set_serial $n -days "${3:-36500}" -sha256 -extfile "$T/cnf" -extensions "${4:-ca}" -out "$1.pem" 2>/dev/null
+}
+again crossed-stranger stranger; again crossed-day crossed-root 1; again crossed-renamed crossed-root 36500 ca renamed
+again crossed-signs crossed-root 36500 signs; again crossed-code crossed-root 36500 code; again crossed-good crossed-root
+cp "$T/crossed-stranger.key" "$T/crossed-good.key"; issue crossed-tsa prime256v1 crossed-good tsa sha256
+mkdir -p crossed; for file in crossed-*.pem; do mv $file crossed/${file#crossed-}; done; rm -f stranger.pem
 mkdir -p purposes; for file in purpose-*.pem; do mv $file purposes/${file#purpose-}; done
 rm -f rsa.pem p256.pem p384.pem below-*.pem long.pem toolong.pem lower.pem upper.pem lower0.pem upper0.pem
 ls -l
