@@ -28,29 +28,29 @@ pub const VERIFY_SH: &str = include_str!("verify.sh");
 /// How many officers, witnesses and time stamps a folder has at the most, each.
 const EACH_MAX: usize = 9;
 
-/// What goes into an evidence folder.
+/// What goes into an evidence folder: [`files`](Self::files) makes the files, and [`verify`](Self::verify) verifies them.
 ///
-/// ```no_run
-/// # fn get<T>() -> T { unimplemented!() }
-/// use sb_audit::{EvidenceFolder, Known};
-/// # let (root, user, writer, envelope, proof) = get();
-/// # let fingerprint = get();
-/// let folder = EvidenceFolder {
-///     root,
-///     user,   // the bytes of `users/X`
-///     writer, // the bytes of `writers/X`
-///     envelope,
-///     proof,
-///     officers: vec![],
-///     witnesses: vec![],
-///     stamps: vec![],
-///     document: None,
-/// };
-/// let files = folder.files()?;
-/// // … written to a folder, sent, and read again:
+/// ```
+/// use std::{fs, path::Path};
+/// use sb_audit::{EvidenceFolder, Known, RunResult, parse_fingerprint};
+/// # let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/evidence"));
+/// // A folder that an auditor was given, and the fingerprint, known from elsewhere:
+/// let fingerprint = "2438DD04 EFC1E4F7 F036F155 DD6E0603 18C3DB91 D8E1834C 4F04A24D 9191E910";
+/// let mut files = Vec::new();
+/// for inner in ["", "chain", "stamps"] {
+///     for entry in fs::read_dir(folder.join(inner))? {
+///         let path = entry?.path();
+///         if path.is_file() {
+///             let name = path.strip_prefix(folder)?.to_str().ok_or("a name that is no text")?.to_owned();
+///             files.push((name, fs::read(&path)?));
+///         }
+///     }
+/// }
+/// let fingerprint = parse_fingerprint(fingerprint).ok_or("no fingerprint")?;
 /// let proven = EvidenceFolder::verify(&files, &fingerprint, &Known::default())?;
-/// println!("{:?}", proven.evidence.statement.run().result);
-/// # Ok::<(), sb_audit::FolderError>(())
+/// assert_eq!(proven.evidence.statement.run().result, RunResult::Passed);
+/// assert_eq!(proven.document.ok_or("no document")?.path, b"/clients/3.pdf");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct EvidenceFolder {

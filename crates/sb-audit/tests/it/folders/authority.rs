@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 
 use sb_audit::RootedStamp;
 
+use super::Files;
 use super::shell::Scratch;
 
 const MAKE: &str = r#"set -eu
@@ -43,20 +44,17 @@ openssl ts -reply -config cnf -section tsa1 -queryfile q -signer tsa.pem -inkey 
 
 /// A stamp of this message by an authority whose root certificate goes with it.
 pub(crate) fn stamp(message: &[u8]) -> RootedStamp {
-    static AUTHORITY: OnceLock<Scratch> = OnceLock::new();
+    static AUTHORITY: OnceLock<Files> = OnceLock::new();
     let authority = AUTHORITY.get_or_init(|| {
         let scratch = Scratch::new();
         run(&scratch, MAKE);
-        scratch
+        let read = |name: &str| (name.to_owned(), fs::read(scratch.path().join(name)).unwrap());
+        ["cnf", "serial", "tsa.pem", "tsa.key", "ca.pem"].map(read).into()
     });
-    let scratch = Scratch::new();
-    for name in ["cnf", "serial", "tsa.pem", "tsa.key", "ca.pem"] {
-        fs::copy(authority.path().join(name), scratch.path().join(name)).unwrap();
-    }
+    let scratch = Scratch::with(authority);
     fs::write(scratch.path().join("message"), message).unwrap();
     run(&scratch, STAMP);
-    let read = |name| fs::read(scratch.path().join(name)).unwrap();
-    RootedStamp { response: read("tsr"), root: read("ca.pem") }
+    RootedStamp { response: fs::read(scratch.path().join("tsr")).unwrap(), root: authority["ca.pem"].clone() }
 }
 
 fn run(scratch: &Scratch, script: &str) {

@@ -72,6 +72,17 @@ fn a_good_folder_is_proven() {
     assert!(verdict(&full.files()).unwrap().ends_with("witnessed from outside by keys that this folder alone names"));
 }
 
+/// Evidence is kept for longer than programs: this folder was made once, and must hold whatever the program becomes.
+#[test]
+fn a_folder_that_was_made_long_ago_still_holds() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/evidence");
+    let read = |name: &String| (name.clone(), std::fs::read(folder.join(name)).unwrap());
+    let files: Files = Scene::with_everything().files().keys().map(read).collect();
+    let last = verdict(&files).unwrap();
+    let (status, printed) = Scratch::with(&files).run(&folder.join("verify.sh"), &[&fingerprint().to_string()]);
+    assert!(status == 0 && printed.ends_with(&format!("{last}\n")), "{printed}");
+}
+
 #[test]
 fn a_partial_backup_is_proven_to_be_partial() {
     let files = Scene { problems: 2, ..scene() }.files();

@@ -36,9 +36,13 @@ impl Scratch {
 
     /// Runs the script of this crate with nothing in the environment; its exit status and what it prints.
     pub(crate) fn verify(&self, arguments: &[&str]) -> (i32, String) {
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/src/folder/verify.sh");
+        self.run(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src/folder/verify.sh")), arguments)
+    }
+
+    /// The same with this script.
+    pub(crate) fn run(&self, script: &Path, arguments: &[&str]) -> (i32, String) {
         let mut command = Command::new("/usr/bin/env");
-        command.args(["-i", "PATH=/usr/bin:/bin", "sh", script]).args(arguments).current_dir(&self.0);
+        command.args(["-i", "PATH=/usr/bin:/bin", "sh"]).arg(script).args(arguments).current_dir(&self.0);
         let output = command.output().unwrap();
         let printed = [output.stdout, output.stderr].concat();
         (output.status.code().unwrap(), String::from_utf8_lossy(&printed).into_owned())
