@@ -97,7 +97,7 @@ pub fn verify_certificate(evidence: Evidence<'_>, trust: &Trust) -> Result<Prove
     }
     let run = statement.run();
     if let Some(seen) = logged.cosignatures.iter().map(|cosignature| cosignature.time).min()
-        && is_before(seen, run.finished, run.clock.max_skew_ms)
+        && is_before(seen, run.finished, run.clock.max_skew_ms.unwrap_or(0))
     {
         return Err(EvidenceError::Postdated { finished: run.finished, seen });
     }

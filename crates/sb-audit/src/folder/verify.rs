@@ -83,7 +83,7 @@ pub enum Stamped {
 impl ProvenFolder {
     /// Whether somebody outside has seen the certificate or its log, by keys that the folder names or the auditor knows.
     #[must_use]
-    pub const fn is_witnessed(&self) -> bool {
+    pub fn is_witnessed(&self) -> bool {
         self.evidence.is_witnessed() || !self.stamps.is_empty()
     }
 }
@@ -280,7 +280,8 @@ fn check_stamps(files: &Files, evidence: &Proven, known: &Known) -> Result<Vec<F
 fn check_document(files: &Files, evidence: &Proven) -> Result<Option<Document>, FolderError> {
     let Some(leaf) = files.get("document.json") else { return Ok(None) };
     let proof = DocumentProof::parse(files.need("document.proof")?).map_err(malformed("document.proof"))?;
-    let tree = &evidence.statement.run().document_tree;
+    let tree = evidence.statement.run().document_tree.as_ref();
+    let tree = tree.ok_or(DocumentError::NotIncluded { index: proof.index, size: 0 })?;
     if tree.size >= COUNT_END {
         return Err(DocumentError::NotIncluded { index: proof.index, size: tree.size }.into());
     }

@@ -79,7 +79,7 @@ impl Verification {
         if verified.checked_add(missing).and_then(|sum| sum.checked_add(corrupt)).is_none_or(|sum| sum > documents) {
             return Err(fields.fault("counts", "more documents than there are"));
         }
-        if run.document_tree.size != documents {
+        if run.document_tree.is_some_and(|tree| tree.size != documents) {
             return Err(fields.fault("documentTree", "not a tree of as many documents as were counted"));
         }
         let retention = match fields.optional_object("retention")? {

@@ -224,8 +224,12 @@ impl<'v> LogReader<'v> {
                 damaged.is_none_or(|(first, _)| first != from).then(|| Stem::log(self.writer, *from).signed_text())
             }
             Finding::RolledBack { .. } | Finding::Rewritten { .. } => {
-                let Some(remembered) = self.remembered else { return Some(format!("log/{}", self.writer)) };
-                let object = remembered.object(self.writer);
+                let Some(known) = self.remembered.filter(|known| is_about(finding, &known.head)) else {
+                    // Others have seen that. Where batches are gone or damaged, which is told, no more can be said.
+                    let is_whole = self.damaged.is_empty() && self.findings.is_empty();
+                    return is_whole.then(|| format!("log/{}", self.writer));
+                };
+                let object = known.object(self.writer);
                 (!self.damaged.iter().any(|(_, name)| *name == object)).then_some(object)
             }
             Finding::Fork { at: seq }
@@ -243,6 +247,11 @@ impl<'v> LogReader<'v> {
         let found = self.good[..up_to].iter().rev().find(|(entries, _)| entries.contains(&seq));
         found.map(|(_, name)| name.clone())
     }
+}
+
+/// True if a log is not as it was with this head.
+fn is_about(finding: &Finding, head: &TreeHead) -> bool {
+    matches!(finding, Finding::RolledBack { remembered, .. } | Finding::Rewritten { remembered } if remembered == head)
 }
 
 /// True if an object was good once, as its name says, or can't be told to be anything.

@@ -109,9 +109,9 @@ impl Scene {
             result: if self.problems == 0 { RunResult::Passed } else { RunResult::Partial },
             started: at(0),
             finished: at(60),
-            document_tree: DocumentTree { size: documents, root: tree.root() },
+            document_tree: Some(DocumentTree { size: documents, root: tree.root() }),
             log: LogHead { origin: self.chain().log().name().to_owned(), head: TreeHead::empty() },
-            clock: ClockEvidence { source: "ntp".to_owned(), max_skew_ms: 20, rollbacks: 0, anchor: None },
+            clock: ClockEvidence { source: "ntp".to_owned(), max_skew_ms: Some(20), rollbacks: 0, anchor: None },
             tool: Tool { name: "sb".to_owned(), version: "0.1.0".to_owned() },
             limits: self.limits.clone(),
         };
