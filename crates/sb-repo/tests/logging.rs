@@ -369,6 +369,29 @@ fn a_rewritten_log_is_found_as_long_as_somebody_remembers_the_other() {
 }
 
 #[test]
+fn a_longer_fork_does_not_take_the_place_of_what_is_remembered() {
+    let (storage, machine, batches) = with_log(639);
+    let visitor = Machine::new(640);
+    visitor.open(storage.clone(), &key()).unwrap().heed_logs().unwrap();
+    let mut vault = machine.open(storage.clone(), &key()).unwrap();
+    let signer = log_signer(&mut vault).unwrap();
+    let writer = *logs(&stranger(), &storage).heads.keys().next().unwrap();
+    let tip = vault.view().log_batch(writer, 2).unwrap().tip().clone();
+    let (longer, _) = tip.append(&signer, &(10..20).map(event).collect::<Vec<_>>()).unwrap();
+    forge_batch(&mut vault, 3, &longer).unwrap();
+    for look in [
+        |vault: &mut Vault| vault.heed_logs().unwrap(),
+        |vault: &mut Vault| drop(vault.logs(Progress::none()).unwrap()),
+    ] {
+        look(&mut visitor.open(storage.clone(), &key()).unwrap());
+    }
+    let less = Arc::new(storage.snapshot());
+    less.remove_raw(&batches[2]);
+    let said = "the first 6 entries are not those that were there".to_owned();
+    assert_eq!(found(&visitor, &less), [(batches[2].clone(), said)]);
+}
+
+#[test]
 fn a_batch_that_says_again_what_others_say_changes_nothing() {
     let (storage, machine, _) = with_log(632);
     let mut vault = machine.open(storage.clone(), &key()).unwrap();
