@@ -92,7 +92,8 @@ pub(crate) fn span(text: &str) -> Result<TimeDelta, String> {
         "w" => 604_800,
         _ => return Err("write a number and s, min, h, d or w, such as 30d".to_owned()),
     };
-    let span = number.parse::<i64>().ok().and_then(|number| number.checked_mul(seconds)).and_then(TimeDelta::try_seconds);
+    let span =
+        number.parse::<i64>().ok().and_then(|number| number.checked_mul(seconds)).and_then(TimeDelta::try_seconds);
     // As far as times go.
     span.filter(|span| span.num_days() < 366_000).ok_or_else(|| "that is no length of time".to_owned())
 }

@@ -125,7 +125,9 @@ pub enum CoreError {
         cause: Option<Box<CoreError>>,
     },
     /// A witness has seen more of this machine's log than there is, or another one.
-    #[error("the witness at `{url}` has seen {seen} entries of this log, of which {size} are here: it was rolled back, or written anew")]
+    #[error(
+        "the witness at `{url}` has seen {seen} entries of this log, of which {size} are here: it was rolled back, or written anew"
+    )]
     LogRefused {
         /// Where the witness is.
         url: String,

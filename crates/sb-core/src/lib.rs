@@ -34,10 +34,11 @@ pub use session::Session;
 pub use vault::Vault;
 
 pub use ops::{
-    AnchorOptions, AnchorReport, ArchiveReport, BackupOptions, CatReport, Compression, DiffOptions, DiffSummary, DueSummary, EachFound, EvidenceOptions, EvidenceReport, FindOptions,
-    ForgetOptions, ForgetPlan, InfoReport, InitOptions, InitReport, LogReport, LoggedEntry, LsOptions, LsReport,
-    Opened, PublicReport, RebuildOptions, RestoreOptions, Selection, ShownCertificate, SnapshotsOptions, StatsOptions, StatsReport,
-    TagOptions, TagReport, Tagged, Usage, Verified, VerifyOptions,
+    AnchorOptions, AnchorReport, ArchiveReport, BackupOptions, CatReport, Compression, DiffOptions, DiffSummary,
+    DueSummary, EachFound, EvidenceOptions, EvidenceReport, FindOptions, ForgetOptions, ForgetPlan, InfoReport,
+    InitOptions, InitReport, LogReport, LoggedEntry, LsOptions, LsReport, Opened, PublicReport, RebuildOptions,
+    RestoreOptions, Selection, ShownCertificate, SnapshotsOptions, StatsOptions, StatsReport, TagOptions, TagReport,
+    Tagged, Usage, Verified, VerifyOptions,
 };
 pub use sb_repo::{
     BackupReport, Change, Choice, ChunkStats, Clock, CollectOptions, CollectReport, ContentStats, Counter, Deed,

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use common::faulty::{Act, Faulty};
 use common::small::*;
 use common::{Machine, key, new_vault, noise, options};
+use sb_repo::testing::redact;
 use sb_repo::{Flaw, Progress, RepoError, VerifyLevel, View};
 use sb_source::MemorySource;
 use sb_store::MemoryStorage;
@@ -171,7 +172,7 @@ fn an_object_that_is_gone_cut_or_swapped_is_found() {
 fn the_newest_journal_entry_is_missed_by_who_remembers_it_and_by_the_log() {
     let small = small();
     let mut entries = small.storage.objects().into_keys().filter(|name| name.starts_with("journal/"));
-    let (newest, before) = (entries.next_back().unwrap(), entries.next_back().unwrap());
+    let newest = entries.next_back().unwrap();
     let storage = small.with(&newest, None);
     // The machine that wrote it, and one that has only read.
     let visitor = Machine::new(98);
@@ -188,8 +189,25 @@ fn the_newest_journal_entry_is_missed_by_who_remembers_it_and_by_the_log() {
     assert_eq!(named(&report), [&newest], "the log names the newest entry that there was");
     let logs = storage.objects().into_keys().filter(|name| name.starts_with("log/"));
     logs.for_each(|name| drop(storage.remove_raw(&name)));
-    // Without it, a stranger sees a vault as it was before. A label, which is what that entry listed, means nothing without one; a
-    // redaction, which is what the one before listed, looks like that of a run cut short.
+    let (report, writer) = (verify_without_keys(&storage), newest.split('/').nth(1).unwrap());
+    assert_eq!(named(&report), [&format!("log/{writer}")], "the journal, and a checkpoint, say that there was a log");
+}
+
+#[test]
+fn where_nothing_is_logged_a_stranger_sees_the_vault_as_it_was_before() {
+    let (storage, machine) = (MemoryStorage::new(), Machine::new(24));
+    let (mut vault, _) = new_vault(&machine, Arc::new(storage.clone()));
+    let mut source = MemorySource::new(&["/d"]);
+    source.file("/d/a", &noise(1, 150)).file("/d/gone", b"to be disposed of");
+    vault.backup(&source, &options(), Progress::none()).unwrap();
+    let snapshot = vault.find_snapshot("latest").unwrap();
+    redact(&mut vault, &snapshot, b"/d", b"gone").unwrap();
+    vault.set_tags(vec![(snapshot.id, vec!["audited".to_owned()])]).unwrap();
+    let mut entries = storage.objects().into_keys().filter(|name| name.starts_with("journal/"));
+    let (newest, before) = (entries.next_back().unwrap(), entries.next_back().unwrap());
+    // A label, which is what that entry listed, means nothing without one; a redaction, which is what the one before listed, looks
+    // like that of a run cut short.
+    storage.remove_raw(&newest);
     let report = verify_without_keys(&storage);
     assert!(report.is_good() && report.unfinished.is_empty(), "{report:?}");
     storage.remove_raw(&before);

@@ -85,12 +85,17 @@ fn intruders(small: &Small) -> Vec<(String, Vec<u8>)> {
         (8, "locator/".to_owned()),
         (9, "snapshots/".to_owned()),
         (10, "redactions/".to_owned()),
-        (11, format!("journal/{writer}/0000000005.")),
+        (11, format!("journal/{writer}/0000000007.")),
         (12, "leases/00112233445566aa.0.".to_owned()),
         (13, "fences/00112233445566aa.0.".to_owned()),
         (15, "reserve/".to_owned()),
         (16, "labels/00112233445566aa.0.".to_owned()),
         (17, format!("log/{writer}/0000000004.")),
+        (18, "certificates/".to_owned()),
+        (19, "signatures/".to_owned()),
+        (20, "checkpoints/".to_owned()),
+        (21, "stamps/".to_owned()),
+        (22, "names/00112233445566aa.0.".to_owned()),
     ];
     let nobody = SigningKey::from_seed(&[0x77; 32]);
     let body_of = |kind: u8| {

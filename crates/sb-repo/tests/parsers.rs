@@ -9,10 +9,10 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use common::{Machine, new_vault, noise, options};
+use common::{Machine, event, new_vault, noise, options};
 use sb_crypto::sha256;
-use sb_repo::Progress;
 use sb_repo::testing::{PARSERS, condemn, parse, redact, specimens};
+use sb_repo::{CertificateTerms, Progress};
 use sb_source::{Fault, MemorySource};
 use sb_store::MemoryStorage;
 
@@ -28,7 +28,13 @@ fn small() -> BTreeMap<&'static str, BTreeSet<(usize, Vec<u8>)>> {
     source.sparse_file("/d/sub/holes", 9000, &[(5000, b"text")]).hard_link("/d/a", "/d/sub/same");
     source.edit("/d/a", |metadata| metadata.xattrs = vec![(b"user.a".to_vec(), b"value".to_vec())]);
     source.file("/d/locked", b"nobody's business").fault("/d/locked", Fault::Denied);
-    vault.backup(&source, &options(), Progress::none()).unwrap();
+    let mut certified = options();
+    certified.certificate = Some(CertificateTerms::new(vec!["Proves nothing but that the test ran.".to_owned()]));
+    vault.log(&[event(1)]).unwrap();
+    vault.backup(&source, &certified, Progress::none()).unwrap();
+    let batch = vault.view().newest_batch(vault.own_writer().unwrap().unwrap()).unwrap();
+    vault.file_checkpoint(batch.checkpoint(), &[b"the answer of an authority".to_vec()]).unwrap();
+    vault.name("u_7", Some("Ann")).unwrap();
     let snapshot = vault.find_snapshot("latest").unwrap();
     redact(&mut vault, &snapshot, b"/d", b"b").unwrap();
     vault.set_tags(vec![(snapshot.id, vec!["audited".to_owned()])]).unwrap();

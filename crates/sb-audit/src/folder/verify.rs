@@ -17,7 +17,8 @@ use crate::json::Json;
 use crate::malformed::Malformed;
 use crate::note::{Note, VerifierKey};
 use crate::policy::{Cosignature, Policy};
-use crate::statement::STATEMENT_TYPE;
+use crate::predicate::{Predicate, VerificationCounts};
+use crate::statement::{STATEMENT_TYPE, Statement};
 use crate::timestamp::{Authorities, RootCertificate, TimeStamp, TimeStampError, plain_answer};
 use crate::tlog_proof::TlogProof;
 
@@ -108,6 +109,7 @@ pub(super) fn prove(files: &Files, fingerprint: &Digest, known: &Known) -> Resul
     check_envelope(files, &signers)?;
     let policy = read_policy(files, &chain, &officers)?;
     let evidence = check_certificate(files, signers, policy.clone())?;
+    check_counts(&evidence.statement)?;
     let known_witnesses = check_witnesses(&evidence, known)?;
     let stamps = check_stamps(files, &evidence, known)?;
     let document = check_document(files, &evidence)?;
@@ -275,6 +277,16 @@ fn check_stamps(files: &Files, evidence: &Proven, known: &Known) -> Result<Vec<F
         return Err(FolderError::NotVouched);
     }
     Ok(stamps)
+}
+
+/// The script adds these up.
+fn check_counts(statement: &Statement) -> Result<(), FolderError> {
+    let Predicate::Verification(verification) = &statement.predicate else { return Ok(()) };
+    let VerificationCounts { documents, verified, missing, corrupt, .. } = verification.counts;
+    match [documents, verified, missing, corrupt].iter().all(|count| *count < COUNT_END) {
+        true => Ok(()),
+        false => Err(FolderError::Spelling { name: "statement.json".to_owned() }),
+    }
 }
 
 fn check_document(files: &Files, evidence: &Proven) -> Result<Option<Document>, FolderError> {

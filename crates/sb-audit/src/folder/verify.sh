@@ -362,16 +362,14 @@ text /predicate/issuer
 text /predicate/result
 time /predicate/startedAt
 time /predicate/finishedAt
-object /predicate/documentTree
-number /predicate/documentTree/size
-hash /predicate/documentTree/root
+object? /predicate/documentTree
 object /predicate/log
 text /predicate/log/origin
 number /predicate/log/size
 hash /predicate/log/root
 object /predicate/clock
 text /predicate/clock/source
-number /predicate/clock/maxSkewMs
+number? /predicate/clock/maxSkewMs
 number /predicate/clock/rollbacks
 object? /predicate/clock/anchor
 object /predicate/tool
@@ -383,7 +381,16 @@ object /predicate/counts
 number /predicate/counts/documents
 number /predicate/counts/bytes
 END
-is text /predicate/documentTree/alg rfc6962-sha256
+TREE_SIZE='' TREE_ROOT=''
+if has /predicate/documentTree; then
+  is text /predicate/documentTree/alg rfc6962-sha256
+  fields << END
+number /predicate/documentTree/size
+hash /predicate/documentTree/root
+END
+  read_value /predicate/documentTree/size; TREE_SIZE=$v
+  read_value /predicate/documentTree/root; TREE_ROOT=$v
+fi
 if has /predicate/clock/anchor; then
   fields << END
 text /predicate/clock/anchor/by
@@ -398,8 +405,8 @@ read_value /predicate/result; RESULT=$v
 read_value /predicate/startedAt; STARTED=$v
 read_value /predicate/finishedAt; FINISHED=$v
 read_value /predicate/counts/documents; DOCUMENTS=$v
-read_value /predicate/documentTree/size; TREE_SIZE=$v
-read_value /predicate/documentTree/root; TREE_ROOT=$v
+SKEW=0
+if has /predicate/clock/maxSkewMs; then read_value /predicate/clock/maxSkewMs; SKEW=$v; fi
 read_value /predicate/log/size; LOG_SIZE=$v
 case $RESULT in PASSED | PARTIAL | FAILED) ;; *) die "statement.json: the result is none" ;; esac
 [ ! "$FINISHED" \< "$STARTED" ] || die "statement.json: it ended before it began"
@@ -433,13 +440,23 @@ text /predicate/method
 number /predicate/counts/verified
 number /predicate/counts/missing
 number /predicate/counts/corrupt
+object? /predicate/read
 object? /predicate/retention
 END
+    if has /predicate/read; then
+      fields << END
+number /predicate/read/objects
+number /predicate/read/bytes
+END
+    fi
+    read_value /predicate/counts/verified; verified=$v
     read_value /predicate/counts/missing; missing=$v
     read_value /predicate/counts/corrupt
     [ "$missing$v$RESULT" = "00$RESULT" ] || [ $RESULT = FAILED ] || die "statement.json: documents are missing or corrupt, but the result is $RESULT"
-    read_value /predicate/counts/verified
-    [ "$v" = "$DOCUMENTS" ] || [ $RESULT != PASSED ] || die "statement.json: PASSED, though not all documents were verified"
+    is_count "$DOCUMENTS" && is_count "$verified" && is_count "$missing" && is_count "$v" && [ $((verified + missing + v)) -le "$DOCUMENTS" ] ||
+      die "statement.json: more documents are counted than there are"
+    [ -z "$TREE_SIZE" ] || [ "$DOCUMENTS" = "$TREE_SIZE" ] || die "statement.json: the document tree is not of as many documents as were counted"
+    [ "$verified" = "$DOCUMENTS" ] || [ $RESULT != PASSED ] || die "statement.json: PASSED, though not all documents were verified"
     if has /predicate/retention; then
       fields << END
 hex /predicate/retention/policySha256
@@ -571,6 +588,12 @@ while IFS= read -r vkey; do
   { printf 'cosignature/v1\ntime %s\n' $time; cat "$T/text"; } > "$T/message"
   signed "$T/witness.pem" "$T/message" "$T/sig" || die "certificate.tlog-proof: the cosignature of witness $name does not match this checkpoint"
   printf '\342\200\224 %s %s\n' "$name" "$sig" >> "$T/again"
+  # What a witness has seen before its run ended, by more than clocks differ, was made up.
+  if is_count "$SKEW"; then
+    latest=$(((time * 1000 + SKEW + 300000) / 1000))
+    [ $latest -gt 253402300799 ] || [ ! "$(utc $latest)" \< "$FINISHED" ] ||
+      die "certificate.tlog-proof: witness $name saw the certificate before its run had ended, as it says"
+  fi
   date=$(utc $time)
   case "$NL$TRUSTED" in
     *"$NL$vkey$NL"*) KNOWN=yes; ok "the witness $name, whose key you gave, saw this checkpoint at $date" ;;

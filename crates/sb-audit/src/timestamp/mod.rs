@@ -12,8 +12,8 @@ use sb_crypto::{X509Hash, sha256};
 
 use certificate::Certificate;
 pub(crate) use root::RootCertificate;
-use token::{Info, Token};
 pub(crate) use token::plain_answer;
+use token::{Info, Token};
 
 use crate::malformed::Malformed;
 

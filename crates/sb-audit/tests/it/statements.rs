@@ -151,7 +151,10 @@ fn no_certificate_contradicts_itself() {
         }),
         field("result")
     );
-    assert_eq!(verification_with(&|verification| verification.run.document_tree.as_mut().unwrap().size = 4), field("documentTree"));
+    assert_eq!(
+        verification_with(&|verification| verification.run.document_tree.as_mut().unwrap().size = 4),
+        field("documentTree")
+    );
     for (verified, missing, corrupt) in [(4, 0, 0), (3, 1, 0), (2, 1, 1), (3, u64::MAX, 0), (3, 0, u64::MAX)] {
         let miscounted = verification_with(&|verification| {
             verification.run.result = RunResult::Failed;

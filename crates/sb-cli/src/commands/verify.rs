@@ -107,7 +107,9 @@ fn public(args: &VerifyArgs, context: &Context) -> Result<Seen, Failure> {
 
 fn opened(args: &VerifyArgs, context: &Context) -> Result<Seen, Failure> {
     if args.max_age.is_some() && matches!(args.level, Some(Level::Restore)) {
-        return Err(Failure::usage("documents are not rebuilt pack by pack").hint("Leave out --max-age, or --level restore"));
+        return Err(
+            Failure::usage("documents are not rebuilt pack by pack").hint("Leave out --max-age, or --level restore")
+        );
     }
     let mut options = VerifyOptions::default();
     (options.max_age, options.budget) = (args.max_age, args.budget);

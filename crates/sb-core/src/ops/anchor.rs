@@ -115,7 +115,8 @@ impl Session {
         loop {
             let note = batch.checkpoint().clone();
             let proof = self.growth(writer, old, size).ok_or(CoreError::LogUnproven { old, size })?;
-            let request = AddCheckpoint::new(old, proof, note.clone()).expect("a checkpoint, and hashes as a tree has levels");
+            let request =
+                AddCheckpoint::new(old, proof, note.clone()).expect("a checkpoint, and hashes as a tree has levels");
             match client.submit(url, &request, std::slice::from_ref(key)) {
                 Ok(signatures) => {
                     let mut signed = note;
@@ -138,13 +139,7 @@ impl Session {
         }
     }
 
-    fn stamped(
-        &self,
-        client: &Client,
-        url: &str,
-        root: &[u8],
-        note: &Note,
-    ) -> Result<(Vec<u8>, Anchor), CoreError> {
+    fn stamped(&self, client: &Client, url: &str, root: &[u8], note: &Note) -> Result<(Vec<u8>, Anchor), CoreError> {
         let message = note.text().as_bytes();
         let response = client.time_stamp(url, message, &*self.place.random)?;
         let stamp = Authorities::from_pem(root)?.verify(&response, message)?;

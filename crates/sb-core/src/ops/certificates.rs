@@ -4,9 +4,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use sb_audit::{
-    EvidenceFolder, Json, KeyChain, Known, RootedStamp, ShownDocument, TlogProof, VERIFY_SH, VerifierKey,
-};
+use sb_audit::{EvidenceFolder, Json, KeyChain, RootedStamp, ShownDocument, TlogProof, VERIFY_SH, VerifierKey};
 use sb_crypto::{Digest, sha256};
 use sb_repo::{Certificate, Certificates, FiledCheckpoint, KeyId, Progress, SnapshotId};
 
@@ -101,20 +99,13 @@ impl Session {
     ///
     /// # Errors
     /// As [`certificate`](Self::certificate), a vault that was rolled back, and failures of storage and state.
-    pub fn sign_certificate(
-        &mut self,
-        name: &str,
-        progress: Progress<'_>,
-    ) -> Result<(Certificate, bool), CoreError> {
+    pub fn sign_certificate(&mut self, name: &str, progress: Progress<'_>) -> Result<(Certificate, bool), CoreError> {
         let certificate = self.certificate_named(name, progress)?;
         let object = format!("certificate:{}", certificate.object);
         let sign = |session: &mut Self| Ok(session.vault.sign_certificate(&certificate)?);
         let statement = certificate.statement_sha256().to_string();
         let is_new = self.change("Certificate.Sign", &object, progress, sign, |is_new| Told {
-            data: vec![
-                ("new", Json::Integer(u64::from(*is_new))),
-                ("statement_sha256", Json::text(statement)),
-            ],
+            data: vec![("new", Json::Integer(u64::from(*is_new))), ("statement_sha256", Json::text(statement))],
             ..Told::default()
         })?;
         Ok((certificate, is_new))
@@ -210,7 +201,8 @@ impl Session {
 
     fn certificate_named(&self, name: &str, progress: Progress<'_>) -> Result<Certificate, CoreError> {
         // What looks like an id may be a certificate's as well as a snapshot's, of which there may be nothing left.
-        let is_word = name.starts_with("latest") || SnapshotId::from_hex(name).is_none() && self.find(name, progress).is_ok();
+        let is_word =
+            name.starts_with("latest") || SnapshotId::from_hex(name).is_none() && self.find(name, progress).is_ok();
         let name = if is_word { self.find(name, progress)?.id.to_string() } else { name.to_owned() };
         Ok(self.vault.find_certificate(&name)?)
     }
@@ -219,16 +211,17 @@ impl Session {
         let view = self.vault.view();
         let issue = view.issue_of(certificate.writer, &certificate.statement_sha256());
         let logged = issue.map(|(seq, _)| (certificate.writer, seq));
-        let anchored = logged.and_then(|(writer, seq)| self.anchor(writer, seq));
+        let anchored = logged.and_then(|(writer, seq)| self.anchor_of(writer, seq));
         ShownCertificate { certificate, logged, anchored }
     }
 
     /// The first filed checkpoint that has this entry, with what all that were filed of the same size have been given.
-    fn anchor(&self, writer: KeyId, seq: u64) -> Option<FiledCheckpoint> {
+    fn anchor_of(&self, writer: KeyId, seq: u64) -> Option<FiledCheckpoint> {
         let filed = self.vault.view().checkpoints().checkpoints;
         let mut later = filed.into_iter().filter(|filed| filed.writer == writer && filed.head.size > seq);
         let mut first = later.next()?;
-        for other in later.filter(|other| other.note.text() == first.note.text()) {
+        let text = first.note.text().to_owned();
+        for other in later.filter(|other| other.note.text() == text) {
             for signature in other.note.signatures() {
                 if !first.note.signatures().contains(signature) {
                     first.note.add(signature.clone());
@@ -244,7 +237,7 @@ impl Session {
         let (view, writer) = (self.vault.view(), certificate.writer);
         let (seq, batch) = view.issue_of(writer, &certificate.statement_sha256())?;
         let own = batch.prove(seq)?;
-        let anchored = self.anchor(writer, seq).and_then(|filed| {
+        let anchored = self.anchor_of(writer, seq).and_then(|filed| {
             let path = view.log_stretch(writer, seq, filed.head.size)?.prove_inclusion(seq)?;
             let proof = TlogProof { path, checkpoint: filed.note.clone(), ..own.clone() };
             Some((proof, Some(filed)))

@@ -85,7 +85,8 @@ impl Vault {
             }
             let flaws = each(some, |(_, _, name, size)| {
                 progress.check()?;
-                let reader = deep.as_ref().map(|locator| TreeReader { chunks: &chunks, locator, redactions: &redactions });
+                let reader =
+                    deep.as_ref().map(|locator| TreeReader { chunks: &chunks, locator, redactions: &redactions });
                 let flaws = self.read_pack(name, reader, progress)?;
                 progress.monitor.count(Counter::Bytes, *size);
                 Ok(flaws)

@@ -43,7 +43,8 @@ fn verification() -> String {
     let mut run = backup.run;
     run.clock.anchor = Some(Anchor { kind: AnchorKind::TimeStamp, by: "tsa.example".to_owned(), time: run.started });
     let counts = VerificationCounts { documents: 5, bytes: 4096, verified: 5, missing: 0, corrupt: 0 };
-    let verification = Verification { run, method: "full-read".to_owned(), counts, retention: Some(retention) };
+    let verification =
+        Verification { run, method: "full-read".to_owned(), counts, read: None, retention: Some(retention) };
     let statement = Statement { predicate: Predicate::Verification(verification), ..scene().statement() };
     String::from_utf8(statement.to_bytes().unwrap()).unwrap()
 }
@@ -112,18 +113,44 @@ fn a_statement_is_refused_by_both_or_by_none() {
         (r#""kind":"rfc3161""#, r#""kind":"hearsay""#, false),
         (r#""underRetention":5"#, r#""underRetention":"5""#, false),
         (r#""method":"full-read","#, "", false),
-        (r#""size":5"#, r#""size":18446744073709551615"#, true),
+        (r#""size":5"#, r#""size":18446744073709551615"#, false),
     ] {
         let changed = verification().replacen(from, to, 1);
         assert_eq!(verdict(&stating(changed.as_bytes())).is_ok(), is_good, "{from} -> {to}");
     }
     let failed = verification().replace("PASSED", "FAILED").replace(r#""missing":0"#, r#""missing":1"#);
+    let failed = failed.replace(r#""verified":5"#, r#""verified":4"#);
     assert!(verdict(&stating(failed.as_bytes())).unwrap().starts_with("OK  FAILED: verification"));
     for bytes in
         [&b""[..], b"{}", b"[]", b"7", b"{\"a\":", b"\"a\\\"", b"{\"a\":1}}", b"{\"a\":\"\xed\xa0\x80\"}", b"{}\n"]
     {
         verdict(&stating(bytes)).unwrap_err();
     }
+}
+
+/// What both verifiers are to say of a statement.
+fn judge(statement: &[u8], is_good: bool) {
+    let text = String::from_utf8_lossy(statement);
+    assert_eq!(verdict(&stating(statement)).is_ok(), is_good, "{text}");
+}
+
+#[test]
+fn what_a_statement_may_leave_out_is_left_out_for_both() {
+    let without = [r#""maxSkewMs":20,"#, "documentTree"];
+    let cut = verification().replace(without[0], "");
+    assert_ne!(cut, verification());
+    judge(cut.as_bytes(), true);
+    let (before, rest) = cut.split_once(r#""documentTree":{"#).unwrap();
+    let bare = format!("{before}{}", rest.split_once("},").unwrap().1);
+    judge(bare.as_bytes(), true);
+    let read = bare.replace(r#""result":"PASSED""#, r#""read":{"bytes":7,"objects":3},"result":"PASSED""#);
+    judge(read.as_bytes(), true);
+    judge(read.replace(r#""objects":3"#, r#""objects":"3""#).as_bytes(), false);
+    // A backup always has a tree.
+    let (before, rest) = backup().split_once(r#""documentTree":{"#).map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
+    judge(format!("{before}{}", rest.split_once("},").unwrap().1).as_bytes(), false);
+    // Nobody has verified more than there is.
+    judge(verification().replace(r#""corrupt":0"#, r#""corrupt":1"#).replace("PASSED", "FAILED").as_bytes(), false);
 }
 
 #[test]

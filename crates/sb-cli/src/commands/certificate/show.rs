@@ -38,7 +38,9 @@ pub(super) fn run(args: &ShowArgs, context: &Context) -> Result<Exit, Failure> {
     options.document.clone_from(&at.path);
     match (&args.export, &at.path) {
         (Some(folder), _) => super::export::write(&options, folder, context),
-        (None, Some(_)) => Err(Failure::usage("a document is proved by a folder of files").hint("Name one with --export")),
+        (None, Some(_)) => {
+            Err(Failure::usage("a document is proved by a folder of files").hint("Name one with --export"))
+        }
         (None, None) => show(&at.snapshot, context),
     }
 }
@@ -89,10 +91,15 @@ fn lines(shown: &ShownCertificate) -> Vec<String> {
     lines.push(format!("signed by    {}", count(certificate.signatures.len() as u64, "key")));
     lines.push(match (&shown.logged, &shown.anchored) {
         (None, _) => "logged       no: its run was cut short before".to_owned(),
-        (Some((_, number)), None) => format!("logged       as entry {number}, which nobody else has signed yet (`sb log checkpoint`)"),
+        (Some((_, number)), None) => {
+            format!("logged       as entry {number}, which nobody else has signed yet (`sb log checkpoint`)")
+        }
         (Some((_, number)), Some(filed)) => {
             let others = filed.note.signatures().len() - 1 + filed.stamps.len();
-            format!("logged       as entry {number}; {} of others over the log after it", count(others as u64, "signature"))
+            format!(
+                "logged       as entry {number}; {} of others over the log after it",
+                count(others as u64, "signature")
+            )
         }
     });
     lines.extend(run.limits.iter().map(|limit| format!("limit        {limit}")));
@@ -104,15 +111,24 @@ fn facts(statement: &Statement) -> Vec<String> {
     match &statement.predicate {
         Predicate::Backup(backup) => {
             let (counts, written, referenced) = (backup.counts, backup.written, backup.referenced);
-            let read = referenced.read_in_full.map_or("not all of which this machine has ever read".to_owned(), |since| {
-                format!("each read in full since {}", local(since))
-            });
+            let read =
+                referenced.read_in_full.map_or("not all of which this machine has ever read".to_owned(), |since| {
+                    format!("each read in full since {}", local(since))
+                });
             let mut facts = vec![
                 format!("holds        {}, {}", count(counts.documents, "document"), Size(counts.bytes)),
-                format!("written      {} ({}), read back and compared", count(written.objects, "object"), Size(written.bytes)),
+                format!(
+                    "written      {} ({}), read back and compared",
+                    count(written.objects, "object"),
+                    Size(written.bytes)
+                ),
             ];
             if referenced.objects > 0 {
-                facts.push(format!("referenced   {} ({}), {read}", count(referenced.objects, "pack"), Size(referenced.bytes)));
+                facts.push(format!(
+                    "referenced   {} ({}), {read}",
+                    count(referenced.objects, "pack"),
+                    Size(referenced.bytes)
+                ));
             }
             if counts.problems > 0 {
                 facts.push(format!("problems     {}", count(counts.problems, "source")));
@@ -123,12 +139,17 @@ fn facts(statement: &Statement) -> Vec<String> {
         Predicate::Verification(verification) => {
             let counts = verification.counts;
             let mut facts = vec![format!("level        {}", verification.method)];
-            facts.extend(verification.read.map(|read| {
-                format!("read         {} ({})", count(read.objects, "object"), Size(read.bytes))
-            }));
+            facts.extend(
+                verification
+                    .read
+                    .map(|read| format!("read         {} ({})", count(read.objects, "object"), Size(read.bytes))),
+            );
             if counts.documents > 0 {
                 let (verified, all) = (counts.verified, count(counts.documents, "document"));
-                facts.push(format!("verified     {verified} of {all}, {} corrupt, {} missing", counts.corrupt, counts.missing));
+                facts.push(format!(
+                    "verified     {verified} of {all}, {} corrupt, {} missing",
+                    counts.corrupt, counts.missing
+                ));
             }
             facts
         }

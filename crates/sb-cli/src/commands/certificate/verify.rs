@@ -59,7 +59,8 @@ pub(super) fn run(args: &VerifyArgs, context: &Context) -> Result<Exit, Failure>
         Err(error) => {
             let error: FolderError = error;
             output.result(&harmless_line(&format!("FAILED: {}", chain(&error))))?;
-            let fields = json!({ "good": false, "kind": null, "result": null, "witnessed": null, "error": chain(&error) });
+            let fields =
+                json!({ "good": false, "kind": null, "result": null, "witnessed": null, "error": chain(&error) });
             output.event("summary", fields)?;
             Ok(Exit::Damaged)
         }

@@ -57,7 +57,10 @@ pub(super) fn run(args: &CheckpointArgs, context: &Context) -> Result<Exit, Fail
     output.say(&format!("checkpoint of {}", count(report.head.size, "record")))?;
     for anchor in &report.anchors {
         let time = local(anchor.time);
-        output.event("anchor", json!({ "kind": anchor.kind.as_str(), "by": anchor.by, "time": anchor.time.to_rfc3339() }))?;
+        output.event(
+            "anchor",
+            json!({ "kind": anchor.kind.as_str(), "by": anchor.by, "time": anchor.time.to_rfc3339() }),
+        )?;
         output.say(&harmless_line(&format!("  signed by {} at {time}", anchor.by)))?;
     }
     for (url, error) in &report.failures {

@@ -111,7 +111,13 @@ mod tests {
 
     #[test]
     fn fields_are_quoted_and_no_formulas() {
-        let cases = [("a b", "a b"), ("a,b", "\"a,b\""), ("say \"x\"", "\"say \"\"x\"\"\""), ("=1+1", "'=1+1"), ("-2,5", "\"'-2,5\"")];
+        let cases = [
+            ("a b", "a b"),
+            ("a,b", "\"a,b\""),
+            ("say \"x\"", "\"say \"\"x\"\"\""),
+            ("=1+1", "'=1+1"),
+            ("-2,5", "\"'-2,5\""),
+        ];
         for (field, expected) in cases {
             assert_eq!(quoted(field), expected);
         }

@@ -91,7 +91,8 @@ fn verify(args: &VerifyArgs, context: &Context) -> Result<Exit, Failure> {
     let mut damaged = 0;
     for finding in &report.findings {
         damaged += u64::from(finding.is_damage());
-        let fields = json!({ "object": finding.object, "flaw": finding.flaw.to_string(), "damage": finding.is_damage() });
+        let fields =
+            json!({ "object": finding.object, "flaw": finding.flaw.to_string(), "damage": finding.is_damage() });
         output.event("finding", fields)?;
         output.result(&harmless_line(&format!("`{}`: {}", finding.object, finding.flaw)))?;
     }
@@ -116,7 +117,9 @@ fn verify(args: &VerifyArgs, context: &Context) -> Result<Exit, Failure> {
 
 fn name(args: &NameArgs, context: &Context) -> Result<Exit, Failure> {
     if args.id.parse::<sb_core::audit::OpaqueId>().is_err() {
-        return Err(Failure::usage(format!("`{}` is no id of the logs", args.id)).hint("`sb log show -v` shows them whole"));
+        return Err(
+            Failure::usage(format!("`{}` is no id of the logs", args.id)).hint("`sb log show -v` shows them whole")
+        );
     }
     let mut session = context.open()?;
     context.listen(|progress| session.name_id(&args.id, args.name.as_deref(), progress))?;
