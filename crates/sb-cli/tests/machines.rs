@@ -60,7 +60,7 @@ fn every_command_ends_with_a_summary() {
     );
     assert_fields(
         &summary(&world, &["verify"]).1,
-        "level public root_fingerprint root_known good objects bytes snapshots documents findings lost_documents lost_folders lost_snapshots loss_is_all_told certificate unfinished seconds",
+        "level public root_fingerprint root_known good objects bytes snapshots documents findings lost_documents lost_folders lost_snapshots loss_is_all_told certificate packs_due packs_read all_read_since unfinished seconds",
     );
     assert_fields(
         &summary(&world, &["info"]).1,

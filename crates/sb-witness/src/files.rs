@@ -54,21 +54,29 @@ impl Folder {
 
     /// Makes the folder, empty of witnesses, and locks it.
     pub(crate) fn prepare(&self) -> Result<Lock, FolderError> {
-        if self.path.join(KEY).exists() {
-            return Err(FolderError::Exists { folder: self.path.clone() });
-        }
         create_folder(&self.path)?;
-        // What another attempt has left behind that was cut short.
-        let leftovers = [LOCK, HEADS, FORKS, LOGS, "logs.new", "witness.new"];
-        let found = list(&self.path)?.iter().any(|name| leftovers.iter().all(|leftover| name != leftover));
-        let heads = self.path.join(HEADS);
-        if found || heads.exists() && !list(&heads)?.is_empty() {
-            return Err(FolderError::NotEmpty { folder: self.path.clone() });
-        }
+        // Before, so that nothing is left in a folder of somebody else's; and again, as another may just have made a witness.
+        self.check_is_free()?;
         let lock = self.lock()?;
-        create_folder(&heads)?;
+        self.check_is_free()?;
+        create_folder(&self.path.join(HEADS))?;
         create_folder(&self.path.join(FORKS))?;
         Ok(lock)
+    }
+
+    /// Checks that nothing is there but what another attempt has left behind that was cut short.
+    fn check_is_free(&self) -> Result<(), FolderError> {
+        let found = list(&self.path)?;
+        if found.iter().any(|name| name == KEY) {
+            return Err(FolderError::Exists { folder: self.path.clone() });
+        }
+        let leftovers = [LOCK, HEADS, FORKS, LOGS, "logs.new", "witness.new"];
+        let heads = self.path.join(HEADS);
+        let is_taken = found.iter().any(|name| leftovers.iter().all(|leftover| name != leftover));
+        if is_taken || heads.exists() && !list(&heads)?.is_empty() {
+            return Err(FolderError::NotEmpty { folder: self.path.clone() });
+        }
+        Ok(())
     }
 
     /// Keeps others out.

@@ -93,7 +93,7 @@ fn verify(args: &VerifyArgs, context: &Context) -> Result<Exit, Failure> {
         damaged += u64::from(finding.is_damage());
         let fields =
             json!({ "object": finding.object, "flaw": finding.flaw.to_string(), "damage": finding.is_damage() });
-        output.event("finding", fields)?;
+        output.event("log_finding", fields)?;
         output.result(&harmless_line(&format!("`{}`: {}", finding.object, finding.flaw)))?;
     }
     let logs = count(report.sizes.len() as u64, "log");
