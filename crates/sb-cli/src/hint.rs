@@ -37,6 +37,19 @@ pub(crate) fn hint(error: &CoreError) -> Option<String> {
     let text = match error {
         CoreError::Repo(error) => return repo(error).map(str::to_owned),
         CoreError::NoSnapshotThen { .. } => "`sb snapshots` lists those there are, and when they were begun",
+        CoreError::NotLogged { .. } => {
+            "The next backup of that machine writes it to the log; `sb log verify` tells if something is gone"
+        }
+        CoreError::LogRefused { .. } => {
+            "If you yourself have put back an older copy of the vault, the witness has to be told; if not, somebody has written the \
+             log anew: find out before you go on"
+        }
+        CoreError::LogUnproven { .. } => "`sb log verify` names what is wrong with it",
+        CoreError::Unanchored { .. } | CoreError::Witness(_) | CoreError::TimeStamping(_) => {
+            "Check the address and the network, and ask again; backups do not wait for it"
+        }
+        CoreError::TimeStamp(_) => "Check that --tsa-ca is the root certificate of that authority",
+        CoreError::EvidenceFile { .. } => "Choose a folder that can be written to",
         CoreError::NoVault { location } => {
             let place = quoted(&location.to_string());
             return Some(format!("Make one with `sb init {place}`, or name another place with --vault or SB_VAULT"));
@@ -127,6 +140,8 @@ fn repo(error: &RepoError) -> Option<&'static str> {
         }
         RepoError::NoSuchSnapshot { .. } => "`sb snapshots` lists those there are",
         RepoError::AmbiguousSnapshot { .. } => "Write more digits; `sb snapshots -v` shows them all",
+        RepoError::NoSuchCertificate { .. } => "`sb certificate list` shows which there are",
+        RepoError::ReadBack { .. } => "Check the disk with the vault before you rely on it, and run the backup again",
         RepoError::NoSuchPath { .. } => "`sb ls SNAP` shows what is in a snapshot; paths in it are absolute",
         RepoError::WrongKind { .. } => "`sb ls` shows what is in a folder, `sb restore` brings it back",
         RepoError::NoReadingKey { .. } => "Open the vault with a key that may read",

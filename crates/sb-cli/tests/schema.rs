@@ -194,6 +194,7 @@ fn every_message_of_every_command_is_described() {
     ] {
         assert_eq!(all.run(words), 0, "{words:?}");
     }
+    proof(&mut all);
     witness(&mut all);
     fs::write(all.world.path("sb.toml"), "vault = 'v'\nkey-file = 'nowhere'").unwrap();
     assert_eq!(all.run(&["config", "check", "sb.toml"]), 2);
@@ -207,6 +208,8 @@ fn every_message_of_every_command_is_described() {
         flip(&locator.unwrap().path(), 120);
     }
     assert_eq!(all.run(&["db", "verify"]), 4);
+    sh(&all.world.root, "rm \"$(ls vault/log/*/* | head -n 2 | tail -n 1)\"");
+    assert_eq!(all.run(&["log", "verify"]), 4);
     flip(&all.world.content_packs().pop().unwrap(), 250);
     flip(&all.world.packs(META_PACK).remove(0), 250);
     assert_eq!(all.run(&["verify"]), 4);
@@ -224,6 +227,43 @@ fn every_message_of_every_command_is_described() {
     // Only operations that take a second have a status.
     let unseen: Vec<_> = described.iter().filter(|name| !all.seen.contains(*name) && *name != "status").collect();
     assert!(unseen.is_empty(), "described, and not printed by any command here: {unseen:?}");
+}
+
+/// What is for auditors.
+fn proof(all: &mut Gathering) {
+    for words in [
+        &["certificate", "list"][..],
+        &["certificate", "show", "latest"],
+        &["certificate", "sign", "latest"],
+        &["certificate", "export", "latest", "--to", "evidence"],
+        &["log", "show"],
+        &["log", "verify"],
+        &["log", "export", "-o", "log.csv"],
+        &["log", "name", "user:x", "Ann"],
+        &["log", "name", "user:x", "--erase"],
+    ] {
+        assert_eq!(all.run(words), 0, "{words:?}");
+    }
+    let document = all.world.at("firm/note.txt");
+    assert_eq!(all.run(&["certificate", "show", &document, "--export", "document"]), 0);
+    assert_eq!(all.run(&["certificate", "verify", "evidence", "--fingerprint", &"0f".repeat(32)]), 4);
+    let info = json(&all.world.ok(&["info", "--json"])).remove(0);
+    assert_eq!(
+        all.run(&["certificate", "verify", "evidence", "--fingerprint", info["root_fingerprint"].as_str().unwrap()]),
+        0
+    );
+    let own = fs::read_to_string(all.world.path("evidence/witnesses.policy")).unwrap();
+    let own = own.lines().next().unwrap().strip_prefix("log ").unwrap().to_owned();
+    let key = all.world.ok(&["witness", "init", "w2", "--name", "witness.example/w2", "-q"]).trim_end().to_owned();
+    all.world.ok(&["witness", "add-log", "w2", &own]);
+    let mut second = all.world.command(&["witness", "serve", "w2", "--listen", "127.0.0.1:0", "--json"]);
+    let mut second = second.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut listening = String::new();
+    BufReader::new(second.stdout.take().unwrap()).read_line(&mut listening).unwrap();
+    let at = format!("http://{}", json(&listening)[0]["address"].as_str().unwrap());
+    assert_eq!(all.run(&["log", "checkpoint", "--witness", &at, "--witness-key", &key]), 0);
+    second.kill().unwrap();
+    second.wait().unwrap();
 }
 
 /// The commands of a witness, which one of them serves until it is told to stop.

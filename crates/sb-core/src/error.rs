@@ -189,14 +189,15 @@ impl CoreError {
     pub fn is_damage(&self) -> bool {
         matches!(
             self,
-            Self::Repo(
-                RepoError::Damaged { .. }
-                    | RepoError::MissingChunk { .. }
-                    | RepoError::Undecided { .. }
-                    | RepoError::WrongContent { .. }
-                    | RepoError::RolledBack { .. }
-                    | RepoError::LogRolledBack { .. }
-            )
+            Self::LogRefused { .. }
+                | Self::Repo(
+                    RepoError::Damaged { .. }
+                        | RepoError::MissingChunk { .. }
+                        | RepoError::Undecided { .. }
+                        | RepoError::WrongContent { .. }
+                        | RepoError::RolledBack { .. }
+                        | RepoError::LogRolledBack { .. }
+                )
         )
     }
 

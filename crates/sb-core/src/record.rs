@@ -61,7 +61,13 @@ impl Session {
         };
         let done = act(self);
         let outcome = match &done {
-            Ok(done) => self.outcome(action, object, told(done)),
+            Ok(done) => {
+                // The outcome is of what was announced; what came of it is told beside that.
+                let mut told = told(done);
+                let about = told.object.take().map(|about| ("about", Json::text(about)));
+                told.data.extend(about);
+                self.outcome(action, object, told)
+            }
             Err(error) => vec![self.failure(action, object, error)],
         };
         let answer = |event: Event| match intent {
@@ -192,7 +198,7 @@ impl Session {
             "anchor" => "Log.Anchor",
             "sign" => "Certificate.Sign",
             "enrol" => "Machine.Enrol",
-            "create" => "Vault.Create",
+            "init" => "Vault.Create",
             _ => "Vault.Change",
         };
         let object = unlogged.snapshots.first().map(|id| format!("snapshot:{id}"));

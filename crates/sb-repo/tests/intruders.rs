@@ -34,11 +34,11 @@ fn other_names(name: &str) -> Vec<String> {
     let mut names = Vec::new();
     match without_twin.split('/').next().unwrap() {
         "journal" => {
-            names.push(format!("journal/{}/0000000005.{hash}", folders[1]));
+            names.push(format!("journal/{}/0000000009.{hash}", folders[1]));
             names.push(format!("journal/{}/{}", "ab".repeat(16), folders[2]));
         }
         "log" => {
-            names.push(format!("log/{}/0000000005.{hash}", folders[1]));
+            names.push(format!("log/{}/0000000009.{hash}", folders[1]));
             names.push(format!("log/{}/{}", "ab".repeat(16), folders[2]));
         }
         "config" | "keys" | "sessions" | "leases" | "condemned" | "labels" => {

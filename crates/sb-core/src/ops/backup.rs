@@ -142,21 +142,21 @@ impl Session {
         options: &BackupOptions,
         progress: Progress<'_>,
     ) -> Result<BackupReport, CoreError> {
-        let mut settings = options.settings();
-        let find = |name: &str| match SnapshotId::from_hex(name) {
-            // Who may not read snapshots can name one.
-            Some(id) => Ok(id),
-            None => self.find(name, progress).map(|snapshot| snapshot.id),
-        };
-        settings.parent = options.parent.as_deref().map(find).transpose()?;
-        if options.dry_run {
-            return Ok(self.vault.backup(source, &settings, progress)?);
-        }
-        let vault = vault_id(self.id());
         let run = |session: &mut Self| {
-            settings.certificate = Some(session.backup_terms());
+            let mut settings = options.settings();
+            let find = |name: &str| match SnapshotId::from_hex(name) {
+                // Who may not read snapshots can name one.
+                Some(id) => Ok(id),
+                None => session.find(name, progress).map(|snapshot| snapshot.id),
+            };
+            settings.parent = options.parent.as_deref().map(find).transpose()?;
+            settings.certificate = (!options.dry_run).then(|| session.backup_terms());
             Ok(session.vault.backup(source, &settings, progress)?)
         };
+        if options.dry_run {
+            return run(self);
+        }
+        let vault = vault_id(self.id());
         self.change("Snapshot.Create", &vault, progress, run, |report| Told {
             object: Some(snapshot_id(report.snapshot)),
             data: vec![("problems", Json::Integer(report.problem_count))],

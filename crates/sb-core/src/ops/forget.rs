@@ -71,6 +71,17 @@ impl Session {
         local: &dyn Fn(DateTime<Utc>) -> NaiveDateTime,
         progress: Progress<'_>,
     ) -> Result<ForgetPlan, CoreError> {
+        let plan = self.plan(options, now, local, progress);
+        self.looked("Vault.List", &vault_id(self.id()), plan)
+    }
+
+    fn plan(
+        &self,
+        options: &ForgetOptions,
+        now: DateTime<Utc>,
+        local: &dyn Fn(DateTime<Utc>) -> NaiveDateTime,
+        progress: Progress<'_>,
+    ) -> Result<ForgetPlan, CoreError> {
         let all = self.vault.snapshots()?;
         let (remove, groups) = match &options.selection {
             Selection::Named(names) => {

@@ -53,15 +53,10 @@ impl Session {
     /// # Errors
     /// In [`CoreError::Repo`] no such snapshot, a vault that was rolled back, and failures of storage and state.
     pub fn tag(&mut self, options: &TagOptions, progress: Progress<'_>) -> Result<TagReport, CoreError> {
-        let mut snapshots = if options.snapshots.is_empty() {
-            let all = self.chosen(&options.among)?;
-            self.warn_of_flaws(&all, progress);
-            all.snapshots
-        } else {
-            options.snapshots.iter().map(|name| self.find(name, progress)).collect::<Result<Vec<_>, _>>()?
+        let snapshots = match self.meant(options, progress) {
+            Ok(snapshots) => snapshots,
+            Err(error) => return self.looked("Snapshot.Tag", &vault_id(self.id()), Err(error)),
         };
-        snapshots.sort_by_key(|snapshot| (snapshot.started(), snapshot.id));
-        snapshots.dedup_by_key(|snapshot| snapshot.id);
         let tagged = snapshots.iter().map(|snapshot| options.tagged(snapshot));
         let (changed, same): (Vec<_>, Vec<_>) = tagged.partition(|tagged| tagged.before != tagged.after);
         if !changed.is_empty() && !options.dry_run {
@@ -77,6 +72,20 @@ impl Session {
             })?;
         }
         Ok(TagReport { changed, unchanged: same.len() as u64 })
+    }
+
+    /// The snapshots that are to be tagged, oldest first.
+    fn meant(&self, options: &TagOptions, progress: Progress<'_>) -> Result<Vec<Snapshot>, CoreError> {
+        let mut snapshots = if options.snapshots.is_empty() {
+            let all = self.chosen(&options.among)?;
+            self.warn_of_flaws(&all, progress);
+            all.snapshots
+        } else {
+            options.snapshots.iter().map(|name| self.find(name, progress)).collect::<Result<Vec<_>, _>>()?
+        };
+        snapshots.sort_by_key(|snapshot| (snapshot.started(), snapshot.id));
+        snapshots.dedup_by_key(|snapshot| snapshot.id);
+        Ok(snapshots)
     }
 }
 

@@ -8,6 +8,7 @@ use crate::error::RepoError;
 use crate::labels::read_label;
 use crate::name::{ObjectKind, ParsedName, snapshot};
 use crate::vault::{Change, Vault};
+use crate::wire::journal::Added;
 
 impl Vault {
     /// Enters what is whole and in no journal, tags too: the user takes the vault as it is. Something that had been removed and
@@ -24,8 +25,17 @@ impl Vault {
         let labels = self.as_if_live(&added, |vault| vault.lost_labels(progress))?;
         let removed = self.superseded(&labels);
         added.extend(labels.iter().map(Orphan::added));
+        added.extend(self.lost_proofs(progress)?);
         self.enter(writer, Change { operation: "adopt", added, removed, ..Change::default() }, progress)?;
         self.refresh()
+    }
+
+    /// What was certified, signed, stamped or named, and no journal knows. Each says for itself what it is of.
+    fn lost_proofs(&self, progress: Progress<'_>) -> Result<Vec<Added>, RepoError> {
+        let is_proof = |kind: ObjectKind| kind.counts_only_if_entered() && kind != ObjectKind::Label;
+        let strays = self.unknown().filter(|(_, parsed)| is_proof(parsed.kind));
+        let (proofs, _) = self.orphans(strays, progress)?;
+        Ok(proofs.iter().map(Orphan::added).collect())
     }
 
     /// The labels that no journal knows, of snapshots that are live.

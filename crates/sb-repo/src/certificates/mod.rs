@@ -109,7 +109,12 @@ impl View {
                 .signatures
                 .sort_by_key(|signature| (key_id(&signature.key) != issuer, *signature.key.as_bytes()));
         }
-        found.certificates.sort_by_key(|certificate| (certificate.statement.run().finished, certificate.object));
+        // Times are in seconds; what was logged later was issued later.
+        let order = |certificate: &Certificate| {
+            let run = certificate.statement.run();
+            (run.finished, run.log.head.size, certificate.object)
+        };
+        found.certificates.sort_by_key(order);
         found
     }
 

@@ -52,7 +52,7 @@ enum Place {
     Among(PathBuf),
     Folder(PathBuf),
     Memory {
-        inner: Mutex<Inner>,
+        inner: Box<Mutex<Inner>>,
         journal: Mutex<()>,
     },
     /// What another place remembers, which stays as it is.
@@ -138,7 +138,7 @@ impl State {
 
     /// A memory that ends with the process.
     pub fn in_memory() -> Self {
-        Self(Arc::new(Place::Memory { inner: Mutex::default(), journal: Mutex::default() }))
+        Self(Arc::new(Place::Memory { inner: Box::default(), journal: Mutex::default() }))
     }
 
     /// This machine's log key, if it has enrolled.

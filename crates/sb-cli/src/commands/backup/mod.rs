@@ -325,18 +325,24 @@ fn name_of(kind: SnapshotType) -> &'static str {
     }
 }
 
+/// What could not be read, or not as it was.
+fn tell_problems(context: &Context, report: &BackupReport) {
+    let output = &context.output;
+    let shown = if output.verbose > 0 { usize::MAX } else { PROBLEMS_SHOWN };
+    for problem in report.problems.iter().take(shown) {
+        output.warn(&problem.to_string());
+    }
+    let rest = report.problem_count - report.problems.len().min(shown) as u64;
+    if rest > 0 {
+        let more = if output.verbose > 0 { "" } else { "; -v lists them" };
+        output.warn(&format!("and {}{more}", count(rest, "more problem")));
+    }
+}
+
 fn tell(context: &Context, report: &BackupReport, time: Duration) -> Result<(), Failure> {
     let (output, counts) = (&context.output, report.counts);
     if !output.json {
-        let shown = if output.verbose > 0 { usize::MAX } else { PROBLEMS_SHOWN };
-        for problem in report.problems.iter().take(shown) {
-            output.warn(&problem.to_string());
-        }
-        let rest = report.problem_count - report.problems.len().min(shown) as u64;
-        if rest > 0 {
-            let more = if output.verbose > 0 { "" } else { "; -v lists them" };
-            output.warn(&format!("and {}{more}", count(rest, "more problem")));
-        }
+        tell_problems(context, report);
     }
     let (kind, base) = (name_of(report.kind), report.base.filter(|_| report.kind != SnapshotType::Full));
     let since = base.map_or_else(String::new, |base| format!(" since {}", base.short()));

@@ -97,7 +97,11 @@ fn listed(report: &LogReport, whole: bool) -> String {
     let mut rows = vec![["time", "what", "outcome", "who", "to what"].map(str::to_owned).to_vec()];
     for logged in &report.entries {
         let event = &logged.entry.event;
-        let mut object = named(event.object.as_str(), &report.names, whole);
+        let about = match event.data.get("about") {
+            Some(Json::Text(about)) => about,
+            _ => event.object.as_str(),
+        };
+        let mut object = named(about, &report.names, whole);
         if let Some(Json::Text(reason)) = event.data.get("reason") {
             object.push_str(&format!("  ({reason})"));
         }
