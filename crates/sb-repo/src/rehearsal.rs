@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use sb_store::{Listed, ObjectName, Space, Storage, StoreError, Upload};
 
+use crate::logs::OwnLog;
 use crate::sessions::KeyFinder;
 use crate::vault::{Surroundings, Vault};
 
@@ -26,7 +27,7 @@ impl Vault {
         let finder = KeyFinder::new(&view);
         let (keyring, keys) = (Arc::clone(&self.keyring), Arc::clone(&self.keys));
         let (slot, unusable_tables) = (self.slot.clone(), self.unusable_tables.clone());
-        Self { view, around, keyring, keys, finder, slot, unusable_tables }
+        Self { view, around, keyring, keys, finder, slot, unusable_tables, own_log: OwnLog::default() }
     }
 }
 

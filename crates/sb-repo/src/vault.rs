@@ -13,6 +13,7 @@ use crate::error::{Flaw, RepoError};
 use crate::ids::{KeyId, RunId, TableId, UserId, VaultId};
 use crate::keys::{CompartmentKeys, Keyring};
 use crate::live::{Listing, list, names_in, read};
+use crate::logs::OwnLog;
 use crate::name::{ObjectKind, ParsedName, Stem};
 use crate::sessions::{KeyFinder, write_twice};
 use crate::state::{Head, Remembered, State};
@@ -50,6 +51,8 @@ pub struct Vault {
     pub(crate) slot: ParsedName,
     /// Session tables that are damaged, so that packs with their keys are as good as gone.
     pub(crate) unusable_tables: BTreeSet<TableId>,
+    /// Where this vault has itself left this machine's log.
+    pub(crate) own_log: OwnLog,
 }
 
 /// A change that goes into the journal.
@@ -79,7 +82,16 @@ impl Vault {
         let keys = keyring.compartment(compartment.id, view.config.hash, view.config.recipient)?;
         let finder = KeyFinder::new(&view);
         let (keyring, keys) = (Arc::new(keyring), Arc::new(keys));
-        let mut vault = Self { view, around, keyring, keys, finder, slot, unusable_tables: BTreeSet::new() };
+        let mut vault = Self {
+            view,
+            around,
+            keyring,
+            keys,
+            finder,
+            slot,
+            unusable_tables: BTreeSet::new(),
+            own_log: OwnLog::default(),
+        };
         match vault.remember() {
             // Reading needs no memory; who writes will be told.
             Ok(()) | Err(RepoError::State { .. }) => Ok(vault),
@@ -303,7 +315,7 @@ impl Vault {
         generation: u64,
     ) -> Result<(), RepoError> {
         let state = self.around.state.clone();
-        let _locked = state.lock_journal()?;
+        let (_locked, _) = state.lock_journal_as(&self.own_log.locker)?;
         let writer = key_id(&key.public());
         let remembered = state.remembered()?;
         let newest = newest_entry(&self.view, writer, remembered.heads.get(&writer).copied())?;

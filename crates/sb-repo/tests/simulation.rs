@@ -51,6 +51,11 @@ impl Promises {
         }
         let report = vault.verify(VerifyLevel::Restore, Progress::none()).unwrap();
         assert!(report.is_good(), "{context}: {:?}", report.findings);
+        let certificates = vault.view().certificates().certificates;
+        let certified: Vec<String> = certificates.iter().map(|c| c.statement.subjects[0].sha256.to_string()).collect();
+        for (id, _) in &self.0 {
+            assert_eq!(certified.iter().filter(|of| *of == id).count(), 1, "{context}: the certificate of {id}");
+        }
     }
 }
 
@@ -60,13 +65,13 @@ fn begin(machine: &Machine) -> (SimDisk, Promises) {
     let storage: Arc<dyn Storage> = Arc::new(disk.storage());
     new_vault(machine, storage.clone());
     let mut promises = Promises::default();
-    promises.note(&machine.backup(storage, &key(), &desk(1)), &desk(1));
+    promises.note(&machine.session(storage, &key(), &desk(1)), &desk(1));
     assert_eq!(promises.0.len(), 1);
     (disk, promises)
 }
 
 fn run(machine: &Machine, disk: &SimDisk, day: u64) -> Result<BackupReport, RepoError> {
-    machine.backup(Arc::new(disk.storage()), &key(), &desk(day))
+    machine.session(Arc::new(disk.storage()), &key(), &desk(day))
 }
 
 /// Forgets a snapshot and collects what only it needed, to the last byte.
@@ -275,7 +280,7 @@ fn two_writers(seed: u64, trouble: Option<(Trouble, u64)>) -> u64 {
         let (storage, told) = (schedule.wrap(i, storage.clone()), &told);
         let day = 2 + i as u64;
         let work = move || {
-            let outcome = machine.backup(storage, &key(), &desk(day));
+            let outcome = machine.session(storage, &key(), &desk(day));
             told.lock().unwrap().push((outcome, day));
         };
         Box::new(work) as Box<dyn FnOnce() + Send + '_>
@@ -334,7 +339,7 @@ fn two_writers_and_a_collector(seed: u64, trouble: Option<(Trouble, u64)>) -> u6
         // One stores what is being forgotten once more.
         let day = 1 + 4 * i as u64;
         let work = move || {
-            let outcome = machine.backup(storage, &key(), &desk(day));
+            let outcome = machine.session(storage, &key(), &desk(day));
             told.lock().unwrap().push((outcome, day));
         };
         Box::new(work) as Box<dyn FnOnce() + Send + '_>
@@ -507,11 +512,11 @@ fn a_full_disk_goes_on_when_there_is_room_and_stores_nothing_twice() {
     }
     let used: usize = disk.files().values().map(Vec::len).sum();
     disk.set_capacity(Some(used as u64 + (40 << 20)));
-    let full = machine.backup(Arc::new(disk.storage()), &key(), &big);
+    let full = machine.session(Arc::new(disk.storage()), &key(), &big);
     assert!(matches!(full, Err(RepoError::Store(sb_store::StoreError::Full { .. }))), "{full:?}");
     promises.check(Arc::new(disk.storage()), "on a full disk");
     disk.set_capacity(None);
-    let report = machine.backup(Arc::new(disk.storage()), &key(), &big).unwrap();
+    let report = machine.session(Arc::new(disk.storage()), &key(), &big).unwrap();
     assert!(report.adopted > 0);
     assert!(report.counts.stored_bytes < 24 << 20, "the durable pack is not stored again: {:?}", report.counts);
     promises.note(&Ok(report), &big);

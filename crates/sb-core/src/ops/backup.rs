@@ -157,6 +157,10 @@ impl Session {
             return run(self);
         }
         let vault = vault_id(self.id());
+        if let Err(error) = self.vault.check_space(options.free_minimum.map(|size| size.0)) {
+            // On a full disk not even that can be announced.
+            return self.looked("Snapshot.Create", &vault, Err(error.into()));
+        }
         self.change("Snapshot.Create", &vault, progress, run, |report| Told {
             object: Some(snapshot_id(report.snapshot)),
             data: vec![("problems", Json::Integer(report.problem_count))],

@@ -294,10 +294,10 @@ impl Vault {
         let Gathered { snapshot, mut added, mut report, packs, tables, cache, started, tree } = gathered;
         let mine: Vec<&Added> = added.iter().chain([&snapshot]).collect();
         let (read, rotten) = read_back(&*self.around.storage, &mine, progress)?;
-        if let Some((name, flaw)) = rotten.into_iter().next() {
+        if let Err(error) = self.discard(rotten) {
             // What is whole is taken over by the next attempt.
             self.abandon(author, &[snapshot], Vec::new())?;
-            return Err(RepoError::ReadBack { name, flaw });
+            return Err(error);
         }
         report.read_back = read;
         if let Err(error) = self.check_still_there(&packs, &tables, &added) {
@@ -310,9 +310,16 @@ impl Vault {
         let mut claims = vec![snapshot.clone()];
         if let Some(terms) = &options.certificate {
             let facts = Facts { packs: &packs, own: &added, started, tree, terms };
-            let (certified, mut proofs) = self.certify(author, &report, facts)?;
-            report.certificate = Some(certified);
-            claims.append(&mut proofs);
+            match self.certify(author, &report, facts) {
+                Ok((certified, mut proofs)) => {
+                    report.certificate = Some(certified);
+                    claims.append(&mut proofs);
+                }
+                Err(error) => {
+                    self.abandon(author, &claims, Vec::new())?;
+                    return Err(error);
+                }
+            }
         }
         let own_packs = added.iter().filter_map(|object| pack_of(&object.name)).map(|pack| (pack, Depth::Objects));
         let own_packs: Vec<_> = own_packs.collect();

@@ -15,8 +15,12 @@ const FREE_MIN: u64 = 16 << 20;
 const USUAL: u64 = 50;
 
 impl Vault {
-    /// Fails if there is less room than a run needs to begin.
-    pub(super) fn check_space(&self, free_min: Option<u64>) -> Result<(), RepoError> {
+    /// Fails if there is less room than a backup needs to begin: what is given, or 16 MiB, or a twentieth of the storage where that is
+    /// less. Every backup does it.
+    ///
+    /// # Errors
+    /// [`RepoError::LowSpace`], and errors of the storage.
+    pub fn check_space(&self, free_min: Option<u64>) -> Result<(), RepoError> {
         let Some(space) = self.around.storage.space()? else { return Ok(()) };
         let needed = free_min.unwrap_or_else(|| FREE_MIN.min(space.total / 20));
         if space.free < needed { Err(RepoError::LowSpace { free: space.free, needed }) } else { Ok(()) }

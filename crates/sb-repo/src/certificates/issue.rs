@@ -7,8 +7,10 @@ use sb_audit::{
     VerifierKey, Written,
 };
 use sb_crypto::{Digest, SigningKey, sha256};
-use sb_store::create;
+use sb_store::{ObjectName, create};
 
+use super::read_back::{Rotten, read_back};
+use crate::clock::Progress;
 use crate::error::RepoError;
 use crate::ids::{KeyId, RunId, SnapshotId};
 use crate::name::{ObjectKind, Stem};
@@ -309,7 +311,16 @@ impl Vault {
     /// Reads back what was written, where there is no second attempt.
     pub(crate) fn read_back_or_fail(&self, added: &[Added]) -> Result<(), RepoError> {
         let added: Vec<&Added> = added.iter().collect();
-        let (_, rotten) = super::read_back::read_back(&*self.around.storage, &added, crate::clock::Progress::none())?;
+        let (_, rotten) = read_back(&*self.around.storage, &added, Progress::none())?;
+        self.discard(rotten)
+    }
+
+    /// Removes what has rotted as it was written, which no journal names, and fails if there is any.
+    pub(crate) fn discard(&self, rotten: Rotten) -> Result<(), RepoError> {
+        for (name, _) in &rotten {
+            // If it stays, nobody relies on it, and the next collection removes it.
+            let _ = self.around.storage.remove(&ObjectName::new(name.as_str())?);
+        }
         match rotten.into_iter().next() {
             Some((name, flaw)) => Err(RepoError::ReadBack { name, flaw }),
             None => Ok(()),

@@ -111,6 +111,9 @@ impl View {
     /// The batches of a log from the one with entry `from` on until it has `to` entries, as far as they are good and follow each
     /// other. `None` if they do not get that far, or no batch ends there.
     pub fn log_stretch(&self, writer: KeyId, from: u64, to: u64) -> Option<LogStretch> {
+        if from >= to {
+            return None;
+        }
         let folder = format!("log/{writer}/");
         let names = batches_in(names_in(&self.listing, &folder));
         let begin = names.iter().rposition(|(_, parsed)| parsed.stem.generation() <= from)?;

@@ -11,6 +11,7 @@ use crate::error::{Flaw, RepoError};
 use crate::ids::{KeyId, VaultId};
 use crate::live::names_in;
 use crate::name::{ObjectKind, Stem};
+use crate::state::{Locker, new_locker};
 use crate::trust::key_id;
 use crate::vault::{Surroundings, Vault};
 use crate::view::View;
@@ -38,7 +39,8 @@ impl Vault {
     /// was cloned, or restored) or has rotted at its end: what was logged stays as it is, and it goes on in a new log under a new name.
     ///
     /// The last event is given what this machine has seen last, of its journal and of the logs of others (docs/format.md §15).
-    /// Processes of one machine wait for each other. The newest batch of this log is read, nothing else.
+    /// Processes of one machine wait for each other. The newest batch of this log is read, nothing else, and not even that if this vault
+    /// has written it and nobody else on this machine has been at it since.
     ///
     /// ```
     /// # use std::sync::Arc;
@@ -69,11 +71,12 @@ impl Vault {
     /// Nothing was acknowledged then; whether it is in the log, the log tells.
     pub fn log(&mut self, events: &[Event]) -> Result<LogPosition, RepoError> {
         let key = self.writer()?;
-        let logged = Appending { view: &mut self.view, around: &self.around }.log(&key, events);
+        let logged = Appending { view: &mut self.view, around: &self.around, own: &mut self.own_log }.log(&key, events);
         match logged {
             Err(RepoError::Damaged { flaw, .. }) => {
                 let key = self.enrol()?;
-                let position = Appending { view: &mut self.view, around: &self.around }.log(&key, events)?;
+                let position = Appending { view: &mut self.view, around: &self.around, own: &mut self.own_log }
+                    .log(&key, events)?;
                 Ok(LogPosition { anew: Some(flaw), ..position })
             }
             other => other,
@@ -104,9 +107,24 @@ pub fn log_unopened(around: &Surroundings, event: &Event) -> Result<bool, RepoEr
     let around = Surroundings { state: around.state.bound(view.id())?, ..around.clone() };
     let key = around.state.log_key()?.filter(|key| view.trust.writers.contains_key(&key_id(&key.public())));
     let Some(key) = key else { return Ok(false) };
-    match (Appending { view: &mut view, around: &around }).log(&key, std::slice::from_ref(event)) {
+    match (Appending { view: &mut view, around: &around, own: &mut OwnLog::default() })
+        .log(&key, std::slice::from_ref(event))
+    {
         Ok(_) => Ok(true),
         Err(_) => around.state.spool(event).map(|()| true),
+    }
+}
+
+/// Where an open vault has left this machine's log: as long as no other process has been at it, nothing has to be read to go on.
+#[derive(Debug)]
+pub(crate) struct OwnLog {
+    pub(crate) locker: Locker,
+    left: Option<(LogEnd, LogTip)>,
+}
+
+impl Default for OwnLog {
+    fn default() -> Self {
+        Self { locker: new_locker(), left: None }
     }
 }
 
@@ -114,6 +132,7 @@ pub fn log_unopened(around: &Surroundings, event: &Event) -> Result<bool, RepoEr
 struct Appending<'a> {
     view: &'a mut View,
     around: &'a Surroundings,
+    own: &'a mut OwnLog,
 }
 
 impl Appending<'_> {
@@ -129,11 +148,16 @@ impl Appending<'_> {
 
     fn append(&mut self, key: &SigningKey, mut events: Vec<Event>) -> Result<LogPosition, RepoError> {
         let state = self.around.state.clone();
-        let _locked = state.lock_journal()?;
+        let (_locked, was_own) = state.lock_journal_as(&self.own.locker)?;
         let writer = key_id(&key.public());
         let mut remembered = state.remembered()?;
         let known = remembered.logs.get(&writer).copied();
-        let (tip, newest) = self.own_tip(writer, known)?;
+        // Whatever comes of this, it is no longer where it was left.
+        let left = self.own.left.take().filter(|(end, _)| was_own && known == Some(*end));
+        let (tip, newest) = match left {
+            Some((end, tip)) => (tip, Some(end)),
+            None => self.own_tip(writer, known)?,
+        };
         if let Some(last) = events.last_mut() {
             self.say_what_was_seen(writer, last);
         }
@@ -151,7 +175,9 @@ impl Appending<'_> {
         self.view.remembered.logs.insert(writer, end);
         remembered.logs.insert(writer, end);
         // It is acknowledged whether or not this machine can remember it; if not, the next batch will be read with it.
-        let _ = state.remember(&remembered);
+        if state.remember(&remembered).is_ok() {
+            self.own.left = Some((end, after));
+        }
         Ok(LogPosition { writer, first: end.first, head: end.head, object: name.to_string(), anew: None })
     }
 

@@ -11,6 +11,7 @@ mod read;
 mod unlogged;
 
 pub use anchors::{FiledCheckpoint, FiledCheckpoints};
+pub(crate) use append::OwnLog;
 #[cfg(feature = "testing")]
 pub(crate) use append::signer;
 pub use append::{LogPosition, log_unopened};

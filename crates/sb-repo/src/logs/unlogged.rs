@@ -47,7 +47,7 @@ impl Vault {
             None => 0,
         };
         let numbers = (from..=head.number).rev().take(UNLOGGED_MAX);
-        let mut unlogged: Vec<_> = numbers.filter_map(|number| self.entered(&key, number)).collect();
+        let mut unlogged: Vec<_> = numbers.filter_map(|number| self.entered(&key, number, &head)).collect();
         unlogged.reverse();
         Ok(unlogged)
     }
@@ -64,11 +64,16 @@ impl Vault {
         })
     }
 
-    fn entered(&self, key: &SigningKey, number: u64) -> Option<Unlogged> {
-        let prefix = Stem::journal(key_id(&key.public()), number).signed_text();
-        let name = names_in(&self.view.listing, &prefix).next()?;
-        let parsed = ParsedName::parse(name)?;
-        let bytes = read(&*self.view.storage, name).ok()?;
+    fn entered(&self, key: &SigningKey, number: u64, head: &JournalHead) -> Option<Unlogged> {
+        let stem = Stem::journal(key_id(&key.public()), number);
+        let prefix = stem.signed_text();
+        // What this process itself has entered is not listed.
+        let name = match number == head.number {
+            true => stem.name(&head.sha256).to_string(),
+            false => names_in(&self.view.listing, &prefix).next()?.to_owned(),
+        };
+        let parsed = ParsedName::parse(&name)?;
+        let bytes = read(&*self.view.storage, &name).ok()?;
         let entry = JournalEntry::decode(self.view.trust.check(&parsed, &bytes).ok()?.body).ok()?;
         let of = |folder: &str| {
             let names = entry.added.iter().filter_map(|object| object.name.strip_prefix(folder));

@@ -18,6 +18,7 @@ use std::fmt;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use sb_audit::TreeHead;
@@ -53,7 +54,8 @@ enum Place {
     Folder(PathBuf),
     Memory {
         inner: Box<Mutex<Inner>>,
-        journal: Mutex<()>,
+        /// Who has locked it last.
+        journal: Mutex<Locker>,
     },
     /// What another place remembers, which stays as it is.
     Untouched(State),
@@ -70,11 +72,22 @@ struct Inner {
     small: BTreeMap<&'static str, Vec<u8>>,
 }
 
+/// Who locks a journal: tells one open vault from all others that this machine has open.
+pub(crate) type Locker = [u8; 8];
+
+/// One that nobody was before, of all that are alive.
+pub(crate) fn new_locker() -> Locker {
+    static COUNT: AtomicU32 = AtomicU32::new(1);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+    let process = std::process::id().to_be_bytes();
+    std::array::from_fn(|at| if at < 4 { process[at] } else { count[at - 4] })
+}
+
 /// Keeps a run alive, or a journal locked, until dropped.
 pub(crate) enum Guard<'a> {
     File { _lock: File, remove: Option<PathBuf> },
     Run { state: &'a State, run: RunId },
-    Journal { _guard: MutexGuard<'a, ()> },
+    Journal { _guard: MutexGuard<'a, Locker> },
     Nothing,
 }
 
@@ -274,13 +287,29 @@ impl State {
 
     /// Waits until no other process of this machine appends to the journal.
     pub(crate) fn lock_journal(&self) -> Result<Guard<'_>, RepoError> {
+        Ok(self.lock_journal_as(&Locker::default())?.0)
+    }
+
+    /// The same for whoever wants to know if anybody else has had it since.
+    pub(crate) fn lock_journal_as(&self, locker: &Locker) -> Result<(Guard<'_>, bool), RepoError> {
         match &*self.0 {
-            Place::Untouched(_) => Ok(Guard::Nothing),
-            Place::Memory { journal, .. } => Ok(Guard::Journal { _guard: locked(journal) }),
+            Place::Untouched(_) => Ok((Guard::Nothing, false)),
+            Place::Memory { journal, .. } => {
+                let mut last = locked(journal);
+                let before = std::mem::replace(&mut *last, *locker);
+                Ok((Guard::Journal { _guard: last }, before == *locker))
+            }
             Place::Folder(folder) | Place::Among(folder) => {
                 let path = folder.join("journal.lock");
-                let file = open_lock(&path).and_then(|file| file.lock().map(|()| file));
-                Ok(Guard::File { _lock: file.map_err(|source| failed("lock", &path, source))?, remove: None })
+                let locked = open_lock(&path).and_then(|file| {
+                    file.lock()?;
+                    // Who can't say that it was he is taken for somebody else.
+                    let before = fs::read(&path).is_ok_and(|before| before == *locker);
+                    (&file).write_all(locker)?;
+                    Ok((file, before))
+                });
+                let (file, before) = locked.map_err(|source| failed("lock", &path, source))?;
+                Ok((Guard::File { _lock: file, remove: None }, before))
             }
         }
     }

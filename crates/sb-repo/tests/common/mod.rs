@@ -14,8 +14,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use chrono::{DateTime, Utc};
 use sb_crypto::{Credential, KeyFile, Lock, RecoveryKey, SeededRandom};
 use sb_repo::{
-    BackupOptions, BackupReport, Clock, CreateOptions, Item, Progress, RepoError, Snapshot, State, Surroundings, Vault,
-    create,
+    BackupOptions, BackupReport, CertificateTerms, Clock, CreateOptions, Item, Progress, RepoError, Snapshot, State,
+    Surroundings, Vault, create,
 };
 use sb_source::{Event, Kind, MemorySource, Metadata, Source};
 use sb_store::Storage;
@@ -68,6 +68,25 @@ impl Machine {
         source: &MemorySource,
     ) -> Result<BackupReport, RepoError> {
         self.open(storage, key)?.backup(source, &options(), Progress::none())
+    }
+}
+
+impl Machine {
+    /// A backup as the program does it: announced in the log, certified, and told to the log. What is backed up is backed up, whether or
+    /// not that can be told.
+    pub fn session(
+        &self,
+        storage: Arc<dyn Storage>,
+        key: &KeyFile,
+        source: &MemorySource,
+    ) -> Result<BackupReport, RepoError> {
+        let mut vault = self.open(storage, key)?;
+        vault.log(&[event(1)])?;
+        let mut options = options();
+        options.certificate = Some(CertificateTerms::new(vec!["Proves nothing but that the test ran.".to_owned()]));
+        let report = vault.backup(source, &options, Progress::none())?;
+        let _ = vault.log(&[event(2)]);
+        Ok(report)
     }
 }
 

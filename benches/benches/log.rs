@@ -1,0 +1,178 @@
+//! The audit log of 1,000,000 entries: appending in batches of 1, 100 and 10,000, proving and verifying, each beside a limit of the
+//! machine that is measured in the same run.
+//!
+//!     cargo bench -p benches --bench log [-- ENTRIES]
+//!
+//! Limits: of appending, storing as many bytes in as many objects without writing a log; of proving, reading the batch; of verifying,
+//! the SHA-256 of all that is read. `LOG_BENCH_DIR` names the folder for what is measured on a disk.
+
+#![allow(clippy::print_stdout, reason = "what is measured is what it prints")]
+
+use std::hint::black_box;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use sb_audit::{Event, Json, Outcome};
+use sb_crypto::{KeyFile, Lock, SeededRandom, VerifyingKey, sha256, verify_inclusion};
+use sb_repo::{CreateOptions, FixedClock, KeyId, Progress, State, Surroundings, Vault, create};
+use sb_store::{LocalStorage, MemoryStorage, ObjectName, Storage};
+
+/// So many batches of one are appended: of one entry each, a million objects would measure the file system.
+const ONES: usize = 2000;
+const PROOFS: u64 = 1000;
+
+fn main() {
+    // `cargo bench` passes an argument of its own, and `cargo test` one that asks for no measuring.
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if arguments.iter().any(|argument| argument == "--test" || argument == "--list") {
+        return;
+    }
+    let entries = arguments.iter().find_map(|argument| argument.parse().ok()).unwrap_or(1_000_000);
+    let folder = std::env::var_os("LOG_BENCH_DIR").map_or_else(std::env::temp_dir, Into::into);
+    println!("| what | of | time | a second | of the limit |\n|---|---|---|---|---|");
+    for batch in [100, 10_000] {
+        in_memory(entries, batch);
+    }
+    on_disk(&folder, entries);
+}
+
+fn in_memory(entries: usize, batch: usize) {
+    let storage = Arc::new(MemoryStorage::new());
+    let mut vault = vault(storage.clone());
+    let took = timed(|| append(&mut vault, entries, batch));
+    let bytes = stored(&storage);
+    let limit = timed(|| store_again(&MemoryStorage::new(), &bytes));
+    row(&format!("append by {batch}, in memory"), entries, took, Some(limit));
+    if batch == 10_000 {
+        verify(&vault, &storage, entries);
+        prove(&vault, entries as u64, "a batch of 10,000");
+    } else {
+        prove(&vault, entries as u64, "a batch of 100");
+    }
+}
+
+/// Appending one entry at a time to a log of many, with all that it takes to be durable.
+fn on_disk(folder: &Path, entries: usize) {
+    let place = tempfile::tempdir_in(folder).expect("a folder for the measurement");
+    let storage = Arc::new(LocalStorage::create(place.path().join("vault")).expect("a new folder"));
+    let state = State::open(&place.path().join("state")).expect("a new folder");
+    let mut vault = vault_in(storage.clone(), state);
+    let took = timed(|| append(&mut vault, entries, 10_000));
+    row("append by 10,000, on the disk", entries, took, None);
+    let took = timed(|| append(&mut vault, ONES, 1));
+    let other = LocalStorage::create(place.path().join("limit")).expect("a new folder");
+    let bytes: Vec<Vec<u8>> = newest(&*storage, ONES);
+    let limit = timed(|| store_again(&other, &bytes));
+    row(&format!("append by 1 to {entries}, on the disk"), ONES, took, Some(limit));
+}
+
+/// All that a reader who trusts nobody does with the log.
+fn verify(vault: &Vault, storage: &MemoryStorage, entries: usize) {
+    let took = timed(|| {
+        let logs = vault.view().logs(Progress::none()).expect("memory can be read");
+        assert!(logs.findings.is_empty() && logs.entries.len() == entries, "{:?}", logs.findings);
+    });
+    let bytes = stored(storage);
+    let limit = timed(|| {
+        for bytes in &bytes {
+            black_box(sha256(bytes));
+        }
+    });
+    row("read and verify all of it", entries, took, Some(limit));
+}
+
+/// That an entry is in the log, by its own batch, and checking that.
+fn prove(vault: &Vault, entries: u64, of: &str) {
+    let writer = writer(vault);
+    let key: VerifyingKey = *vault.view().log_key(writer).expect("the machine has enrolled").key();
+    let places: Vec<u64> = (0..PROOFS).map(|n| n * (entries / PROOFS)).collect();
+    let mut proofs = Vec::new();
+    let took = timed(|| {
+        for place in &places {
+            let batch = vault.view().log_batch(writer, *place).expect("it is there");
+            proofs.push((batch.prove(*place).expect("its own entry"), batch.tip().head()));
+        }
+    });
+    let limit = timed(|| {
+        for place in &places {
+            black_box(vault.view().log_batch(writer, *place));
+        }
+    });
+    row(&format!("prove an entry of {of}"), PROOFS as usize, took, Some(limit));
+    let took = timed(|| {
+        for (proof, head) in &proofs {
+            let entry = proof.extra.as_deref().expect("the entry comes with it");
+            let leaf = sb_crypto::leaf_hash(entry);
+            assert!(verify_inclusion(proof.index, head.size, &leaf, &proof.path, &head.root));
+            let _ = black_box(key);
+        }
+    });
+    row("verify such a proof", PROOFS as usize, took, None);
+}
+
+fn writer(vault: &Vault) -> KeyId {
+    vault.own_writer().expect("a good state").expect("the machine has enrolled")
+}
+
+fn vault(storage: Arc<MemoryStorage>) -> Vault {
+    vault_in(storage, State::in_memory())
+}
+
+fn vault_in(storage: Arc<dyn Storage>, state: State) -> Vault {
+    let random = Arc::new(SeededRandom::new(1));
+    let clock = Arc::new(FixedClock(chrono::DateTime::UNIX_EPOCH));
+    let lock = Lock::KeyFile(KeyFile::generate(&*random));
+    let around = Surroundings { storage, state, clock, random };
+    create(around, &[lock], &CreateOptions::default()).expect("an empty storage takes a vault").0
+}
+
+fn append(vault: &mut Vault, entries: usize, batch: usize) {
+    let mut left = entries;
+    while left > 0 {
+        let count = left.min(batch);
+        let events: Vec<Event> = (left - count..left).map(event).collect();
+        vault.log(&events).expect("there is room");
+        left -= count;
+    }
+}
+
+/// As the program writes them.
+fn event(n: usize) -> Event {
+    let id = |text: String| text.parse().expect("an id");
+    let source = id("machine:0123456789abcdef0123456789abcdef/sb".to_owned());
+    let (actor, object) = (id(format!("user:{:032x}", n % 7)), id(format!("snapshot:{n:064x}")));
+    let action = "Snapshot.Restore".parse().expect("an action");
+    let event = Event::new(chrono::DateTime::UNIX_EPOCH, source, actor, action, object, Outcome::Success);
+    event.with("bytes", Json::Integer(n as u64)).with("files", Json::Integer(1))
+}
+
+/// The objects of the log.
+fn stored(storage: &MemoryStorage) -> Vec<Vec<u8>> {
+    storage.objects().into_iter().filter(|(name, _)| name.starts_with("log/")).map(|(_, bytes)| bytes).collect()
+}
+
+fn newest(storage: &dyn Storage, count: usize) -> Vec<Vec<u8>> {
+    let listed = storage.list("log").expect("a folder");
+    let read = |name: &str| storage.read(&ObjectName::new(name).expect("an object")).expect("it is there");
+    listed[listed.len() - count..].iter().map(|listed| read(&listed.name)).collect()
+}
+
+fn store_again(storage: &dyn Storage, objects: &[Vec<u8>]) {
+    for (n, bytes) in objects.iter().enumerate() {
+        sb_store::create(storage, &ObjectName::new(format!("log/{n:010}")).expect("a name"), bytes)
+            .expect("there is room");
+    }
+}
+
+fn timed(work: impl FnOnce()) -> Duration {
+    let began = Instant::now();
+    work();
+    began.elapsed()
+}
+
+fn row(what: &str, of: usize, took: Duration, limit: Option<Duration>) {
+    let rate = of as f64 / took.as_secs_f64();
+    let ratio = limit.map_or_else(String::new, |limit| format!("{:.2}", limit.as_secs_f64() / took.as_secs_f64()));
+    println!("| {what} | {of} | {:.3} s | {rate:.0} | {ratio} |", took.as_secs_f64());
+}
