@@ -3,8 +3,8 @@
 //!
 //!     cargo bench -p benches --bench log [-- ENTRIES]
 //!
-//! Limits: of appending, storing as many bytes in as many objects without writing a log; of proving, reading the batch; of verifying,
-//! the SHA-256 of all that is read. `LOG_BENCH_DIR` names the folder for what is measured on a disk.
+//! Limits: of appending in memory and of verifying, the SHA-256 of all those bytes; of appending on the disk, storing as many bytes in as many
+//! objects without writing a log; of proving, reading the batch. `LOG_BENCH_DIR` names the folder for what is measured on a disk.
 
 #![allow(clippy::print_stdout, reason = "what is measured is what it prints")]
 
@@ -14,13 +14,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sb_audit::{Event, Json, Outcome};
-use sb_crypto::{KeyFile, Lock, SeededRandom, VerifyingKey, sha256, verify_inclusion};
-use sb_repo::{CreateOptions, FixedClock, KeyId, Progress, State, Surroundings, Vault, create};
+use sb_crypto::{KeyFile, Lock, Random, SeededRandom, VerifyingKey, sha256, verify_inclusion};
+use sb_repo::{
+    BackupOptions, CertificateTerms, CreateOptions, FixedClock, KeyId, Progress, State, Surroundings, Vault, create,
+};
+use sb_source::MemorySource;
 use sb_store::{LocalStorage, MemoryStorage, ObjectName, Storage};
 
 /// So many batches of one are appended: of one entry each, a million objects would measure the file system.
 const ONES: usize = 2000;
 const PROOFS: u64 = 1000;
+const ROUNDS: usize = 5;
 
 fn main() {
     // `cargo bench` passes an argument of its own, and `cargo test` one that asks for no measuring.
@@ -35,6 +39,70 @@ fn main() {
         in_memory(entries, batch);
     }
     on_disk(&folder, entries);
+    println!("\n| a backup of | without | certified and logged | more | reading back |\n|---|---|---|---|---|");
+    for megabytes in [20, 200, 1000] {
+        beside_a_backup(&folder, megabytes);
+    }
+}
+
+/// What certificate and log cost a first backup, on the disk; reading back, which both kinds of run do, apart.
+fn beside_a_backup(folder: &Path, megabytes: usize) {
+    let mut source = MemorySource::new(&["/firm"]);
+    for n in 0..megabytes {
+        source.file(format!("/firm/{n:04}"), &noise(n as u64));
+    }
+    let (mut without, mut with, mut back) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        let place = tempfile::tempdir_in(folder).expect("a folder for the measurement");
+        for is_certified in [false, true] {
+            let storage =
+                Arc::new(LocalStorage::create(place.path().join(format!("{is_certified}"))).expect("a new folder"));
+            let state = State::open(&place.path().join(format!("state-{is_certified}"))).expect("a new folder");
+            let mut vault = vault_in(storage.clone(), state);
+            let mut options = BackupOptions::default();
+            options.certificate = is_certified.then(|| CertificateTerms::new(vec!["Proves nothing.".to_owned()]));
+            let took = timed(|| {
+                if is_certified {
+                    vault.log(&[event(1)]).expect("there is room");
+                }
+                let report = vault.backup(&source, &options, Progress::none()).expect("there is room");
+                if let Some(certified) = report.certificate {
+                    let issue = event(2).with("statement_sha256", Json::text(certified.statement_sha256.to_string()));
+                    vault.log(&[event(2), issue]).expect("there is room");
+                }
+            });
+            if is_certified {
+                with.push(took);
+            } else {
+                without.push(took);
+            }
+            if !is_certified {
+                back.push(timed(|| read_all(&*storage)));
+            }
+        }
+    }
+    let [without, with, back] = [without, with, back].map(|mut times| {
+        times.sort_unstable();
+        times[times.len() / 2].as_secs_f64()
+    });
+    let (more, back) = (100.0 * (with - without) / without, 100.0 * back / without);
+    println!("| {megabytes} MB | {without:.3} s | {with:.3} s | {more:.1} % | {back:.0} % of that |");
+}
+
+/// As a run reads back what it has written.
+fn read_all(storage: &dyn Storage) {
+    for listed in storage.list("").expect("a folder") {
+        let name = ObjectName::new(listed.name).expect("an object");
+        storage.evict(&name);
+        black_box(sha256(&storage.read(&name).expect("it is there")));
+    }
+}
+
+/// A megabyte that does not compress.
+fn noise(seed: u64) -> Vec<u8> {
+    let mut bytes = vec![0; 1_000_000];
+    SeededRandom::new(seed).fill(&mut bytes);
+    bytes
 }
 
 fn in_memory(entries: usize, batch: usize) {
@@ -42,7 +110,7 @@ fn in_memory(entries: usize, batch: usize) {
     let mut vault = vault(storage.clone());
     let took = timed(|| append(&mut vault, entries, batch));
     let bytes = stored(&storage);
-    let limit = timed(|| store_again(&MemoryStorage::new(), &bytes));
+    let limit = timed(|| hash_all(&bytes));
     row(&format!("append by {batch}, in memory"), entries, took, Some(limit));
     if batch == 10_000 {
         verify(&vault, &storage, entries);
@@ -74,11 +142,7 @@ fn verify(vault: &Vault, storage: &MemoryStorage, entries: usize) {
         assert!(logs.findings.is_empty() && logs.entries.len() == entries, "{:?}", logs.findings);
     });
     let bytes = stored(storage);
-    let limit = timed(|| {
-        for bytes in &bytes {
-            black_box(sha256(bytes));
-        }
-    });
+    let limit = timed(|| hash_all(&bytes));
     row("read and verify all of it", entries, took, Some(limit));
 }
 
@@ -150,6 +214,12 @@ fn event(n: usize) -> Event {
 /// The objects of the log.
 fn stored(storage: &MemoryStorage) -> Vec<Vec<u8>> {
     storage.objects().into_iter().filter(|(name, _)| name.starts_with("log/")).map(|(_, bytes)| bytes).collect()
+}
+
+fn hash_all(objects: &[Vec<u8>]) {
+    for bytes in objects {
+        black_box(sha256(bytes));
+    }
 }
 
 fn newest(storage: &dyn Storage, count: usize) -> Vec<Vec<u8>> {

@@ -239,10 +239,11 @@ def padme(n: int) -> int:
 class Type(IntEnum):
     CONFIG, USER, WRITER, SLOT, SESSIONS, CONTENT, META, LOCATOR, SNAPSHOT, REDACTION = range(1, 11)
     JOURNAL, LEASE, FENCE, CONDEMNED, RESERVE, LABEL, LOG = range(11, 18)
+    CERTIFICATE, SIGNATURE, CHECKPOINT, STAMP, NAME = range(18, 23)
 
 
-TWINS = (Type.CONFIG, Type.USER, Type.WRITER, Type.SLOT, Type.SESSIONS, Type.LABEL)
-_NO_KEY_ID = (Type.CONFIG, Type.USER, Type.WRITER, *range(Type.JOURNAL, Type.RESERVE + 1), Type.LOG)
+TWINS = (Type.CONFIG, Type.USER, Type.WRITER, Type.SLOT, Type.SESSIONS, Type.LABEL, Type.NAME)
+_NO_KEY_ID = (Type.CONFIG, Type.USER, Type.WRITER, *range(Type.JOURNAL, Type.RESERVE + 1), *range(Type.LOG, Type.STAMP + 1))
 _PARTS = {  # as §3 calls them
     "x": "(?P<hash>[0-9a-f]{16})",
     "X": "(?P<hash>[0-9a-f]{64})",
@@ -270,6 +271,11 @@ _NAMES = {
     Type.RESERVE: "(?P<stem>reserve/){X}",
     Type.LABEL: "(?P<stem>labels/{IG}){x}",
     Type.LOG: "(?P<stem>log/{W}/{N}){X}",
+    Type.CERTIFICATE: "(?P<stem>certificates/){X}",
+    Type.SIGNATURE: "(?P<stem>signatures/){X}",
+    Type.CHECKPOINT: "(?P<stem>checkpoints/){X}",
+    Type.STAMP: "(?P<stem>stamps/){X}",
+    Type.NAME: "(?P<stem>names/{IG}){x}",
 }
 
 
@@ -613,7 +619,7 @@ class Vault:
             public = root
         elif kind == Type.WRITER:
             public = user.get(2)
-        elif kind in (Type.REDACTION, Type.LABEL):
+        elif kind in (Type.REDACTION, Type.LABEL, Type.NAME):
             public = root or user.get(2)
         elif kind == Type.SLOT:
             public = root or (user.get(2) if user.get(1) == decode(item.body)[2] else None)
@@ -688,11 +694,13 @@ class Vault:
     def _authorised(self, name: Name, entry: Fields) -> Fields:
         """The entry, without its removals and redactions if nobody who may has signed for them (§10)."""
         is_redaction = lambda text: text.startswith("redactions/")
-        if not entry[7] and not any(is_redaction(text) for text, *_ in entry[6]):
+        if not entry[7] and not entry.get(10) and not any(is_redaction(text) for text, *_ in entry[6]):
             return entry
         signer, signature = entry.get(8, (b"", b""))
         public = self.root if signer == sha256(self.root)[:16] else self.users.get(signer, {}).get(2)
         lists = sha256(cbor2.dumps(entry[6], canonical=True)) + sha256(cbor2.dumps(entry[7], canonical=True))
+        if entry.get(10):
+            lists += sha256(cbor2.dumps(entry[10], canonical=True))
         text = b"sbv1/authority\0" + self.vault_id + bytes.fromhex(name.owner) + entry[1].to_bytes(8, "big") + lists
         roots_own = ("config/", "users/", "writers/", "keys/", "twin/config/", "twin/users/", "twin/writers/", "twin/keys/")
         try:

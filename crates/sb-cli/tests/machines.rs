@@ -242,7 +242,7 @@ fn the_whole_life_is_tried_on_a_firm_of_our_own() {
     assert_eq!((tried.code, tried.err.as_str()), (0, ""));
     for step in [
         "  1. make a small firm",
-        " 13. restore from the damaged vault",
+        " 15. restore from the damaged vault",
         "→ what the bad byte held is refused, all else is whole",
         "2 documents in it",
         "  sb init /mnt/backup/vault ",
@@ -262,7 +262,7 @@ fn the_whole_life_is_tried_on_a_folder_that_is_only_read() {
         "cp -a firm before && mkdir firm/locked before/locked && touch firm/locked/x before/locked/x && chmod 500 firm/locked before/locked",
     );
     let messages = json(&with(&["try", "firm", "--keep", "--json"]).out);
-    assert_eq!(of_type(&messages, "step").len(), 13);
+    assert_eq!(of_type(&messages, "step").len(), 15);
     let kept = of_type(&messages, "summary")[0]["folder"].as_str().unwrap().to_owned();
     assert!(fs::metadata(&kept).unwrap().is_dir());
     assert_eq!(sh(&world.root, "diff -r --no-dereference firm before").code, 0);

@@ -4,7 +4,7 @@ use sb_audit::{Action, Batch, Checkpoint, Entry, Json, LogStretch, Note, TreeHea
 use sb_crypto::{Digest, sha256};
 
 use super::read::LogReader;
-use super::{batches_in, verifier};
+use super::{batches_in, newest_first, verifier};
 use crate::certificates::write_object;
 use crate::error::{Flaw, RepoError};
 use crate::ids::{KeyId, RunId};
@@ -16,6 +16,9 @@ use crate::view::View;
 use crate::wire::cbor::Malformed;
 use crate::wire::frame::Author;
 use crate::wire::proof::StampBody;
+
+/// The highest number that a name has room for.
+pub(super) const LAST: u64 = 9_999_999_999;
 
 /// A checkpoint that is filed in the vault. Its log has signed it; whose cosignatures and stamps are to be believed is not known here.
 #[derive(Clone, Debug)]
@@ -134,11 +137,9 @@ impl View {
 
     /// The newest entry of a log that records the issue of the certificate with this statement, and the batch it is in.
     pub fn issue_of(&self, writer: KeyId, statement: &Digest) -> Option<(u64, Batch)> {
-        let folder = format!("log/{writer}/");
-        let names = batches_in(names_in(&self.listing, &folder));
         let said = Json::text(statement.to_string());
-        names.iter().rev().find_map(|(name, parsed)| {
-            let batch = LogReader::new(self, writer, None, &[], parsed.stem.generation()).read(name, parsed)?;
+        newest_first(self, writer, LAST).find_map(|(name, parsed)| {
+            let batch = LogReader::new(self, writer, None, &[], parsed.stem.generation()).read(name, &parsed)?;
             let records = |entry: &&Entry| {
                 entry.event.action.as_str() == Action::CERTIFICATE_ISSUE
                     && entry.event.data.get("statement_sha256") == Some(&said)
@@ -150,10 +151,8 @@ impl View {
 
     /// The newest good batch of a log.
     pub fn newest_batch(&self, writer: KeyId) -> Option<Batch> {
-        let folder = format!("log/{writer}/");
-        let names = batches_in(names_in(&self.listing, &folder));
-        names.iter().rev().find_map(|(name, parsed)| {
-            LogReader::new(self, writer, None, &[], parsed.stem.generation()).read(name, parsed)
+        newest_first(self, writer, LAST).find_map(|(name, parsed)| {
+            LogReader::new(self, writer, None, &[], parsed.stem.generation()).read(name, &parsed)
         })
     }
 }

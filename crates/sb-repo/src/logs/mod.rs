@@ -130,10 +130,8 @@ impl View {
     /// The batch with this entry of a log: what a proof that the entry is in the log is made of. `None` if no good one has it; of a
     /// forked log, one of those that do.
     pub fn log_batch(&self, writer: KeyId, seq: u64) -> Option<Batch> {
-        let folder = format!("log/{writer}/");
-        let batches = batches_in(names_in(&self.listing, &folder));
-        batches.iter().rev().filter(|(_, parsed)| parsed.stem.generation() <= seq).find_map(|(name, parsed)| {
-            let batch = LogReader::new(self, writer, None, &[], 0).read(name, parsed)?;
+        newest_first(self, writer, seq).find_map(|(name, parsed)| {
+            let batch = LogReader::new(self, writer, None, &[], 0).read(name, &parsed)?;
             (batch.tip().size() > seq).then_some(batch)
         })
     }
@@ -243,6 +241,15 @@ fn by_writer(view: &View) -> BTreeMap<KeyId, Vec<(String, ParsedName)>> {
         logs.entry(writer).or_default().push((name, parsed));
     }
     logs
+}
+
+/// The batches of a log that begin with this entry or before it, the newest first.
+fn newest_first(view: &View, writer: KeyId, up_to: u64) -> impl Iterator<Item = (&str, ParsedName)> {
+    let folder = format!("log/{writer}/");
+    // What follows the number is a dot and hexadecimal digits.
+    let end = format!("{folder}{up_to:010}.g");
+    let names = view.listing.range(folder..end).rev().map(|(name, _)| name.as_str());
+    names.filter_map(|name| Some((name, ParsedName::parse(name).filter(|parsed| parsed.kind == ObjectKind::Log)?)))
 }
 
 /// The log batches among these names.

@@ -4,8 +4,9 @@ use chrono::{DateTime, Utc};
 use sb_audit::JournalHead;
 use sb_crypto::{Digest, SigningKey};
 
+use super::anchors::LAST;
 use super::read::LogReader;
-use super::{batches_in, claims};
+use super::{claims, newest_first};
 use crate::error::RepoError;
 use crate::live::{names_in, read};
 use crate::name::{ParsedName, Stem};
@@ -55,10 +56,8 @@ impl Vault {
     /// The number of the newest entry of this machine's journal that its log names.
     fn last_logged(&self, key: &SigningKey) -> Option<u64> {
         let writer = key_id(&key.public());
-        let folder = format!("log/{writer}/");
-        let batches = batches_in(names_in(&self.view.listing, &folder));
-        batches.iter().rev().find_map(|(name, parsed)| {
-            let batch = LogReader::new(&self.view, writer, None, &[], parsed.stem.generation()).read(name, parsed)?;
+        newest_first(&self.view, writer, LAST).find_map(|(name, parsed)| {
+            let batch = LogReader::new(&self.view, writer, None, &[], parsed.stem.generation()).read(name, &parsed)?;
             let named = batch.entries().iter().rev().find_map(|entry| entry.event.data.get(claims::JOURNAL));
             named.and_then(claims::journal).map(|(number, _)| number)
         })

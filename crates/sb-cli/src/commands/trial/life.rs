@@ -5,10 +5,11 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use sb_core::crypto::{Credential, KeyFile, Lock, SystemRandom};
+use sb_core::audit::{EvidenceFolder, Known, Outcome};
+use sb_core::crypto::{Credential, Digest, KeyFile, Lock, SystemRandom};
 use sb_core::{
-    BackupOptions, BackupReport, CoreError, InitOptions, Location, RepoError, RestoreOptions, RestoreProblem,
-    RestoreReport, Session, Size, SnapshotPath, Vault, VerifyLevel, VerifyOptions, VerifyReport,
+    BackupOptions, BackupReport, CoreError, EvidenceOptions, InitOptions, Location, RepoError, RestoreOptions,
+    RestoreProblem, RestoreReport, Session, Size, SnapshotPath, Vault, VerifyLevel, VerifyOptions, VerifyReport,
 };
 
 use super::check_stop;
@@ -75,6 +76,7 @@ pub(super) fn live(
     life.restore_and_compare(&second, steps)?;
     life.verify(steps)?;
     life.refuse_other_keys(steps)?;
+    life.prove(made.root_fingerprint, steps)?;
     life.damage(&second, steps)?;
     Ok(first.is_partial() || second.is_partial())
 }
@@ -224,6 +226,30 @@ impl Life<'_> {
             Err(error) => Err(error.into()),
             Ok(_) => Err(Failure::new("another key opened the vault")),
         }
+    }
+
+    /// Writes what an auditor gets, checks it as he does, and looks at the log.
+    fn prove(&self, fingerprint: Digest, steps: &mut Steps<'_>) -> Result<(), Failure> {
+        let mut session = self.open()?;
+        let folder = self.folder.join("evidence");
+        let options = EvidenceOptions::new("latest");
+        let report = self.context.watch("writing", |progress| session.export_evidence(&options, &folder, progress))?;
+        let read = |name: &String| Ok((name.clone(), fs::read(folder.join(name))?));
+        let files: std::io::Result<Vec<_>> = report.files.iter().map(read).collect();
+        let files = files.map_err(|error| Failure::file("read", &folder, &error))?;
+        EvidenceFolder::verify(&files, &fingerprint, &Known::default()).map_err(CoreError::from)?;
+        let what = format!(
+            "hand an auditor the certificate of it (sb certificate export): {}",
+            count(files.len() as u64, "file")
+        );
+        steps.done(&what, "a shell and openssl check it, with neither our program, nor a key, nor a network")?;
+        let log = self.context.watch("reading", |progress| session.read_log(progress))?;
+        let denied = log.entries.iter().any(|logged| logged.entry.event.outcome == Outcome::Denied);
+        if !denied || log.findings.iter().any(sb_core::repo::LogFinding::is_damage) {
+            return Err(Failure::new("the audit log is not as it should be"));
+        }
+        let what = format!("look into the audit log (sb log show): {}", count(log.entries.len() as u64, "record"));
+        steps.done(&what, "all of this stands in it, also that another key was tried")
     }
 
     /// Changes one byte of what the second backup stored, and sees it found and contained.
