@@ -310,7 +310,14 @@ impl Vault {
         let mut claims = vec![snapshot.clone()];
         if let Some(terms) = &options.certificate {
             let facts = Facts { packs: &packs, own: &added, started, tree, terms };
-            let (certified, mut proofs) = self.certify(author, &report, facts)?;
+            let (certified, mut proofs) = match self.certify(author, &report, facts) {
+                Err(error @ RepoError::ReadBack { .. }) => {
+                    // The next attempt makes a snapshot of its own, which is certified.
+                    self.abandon(author, &[snapshot], Vec::new())?;
+                    return Err(error);
+                }
+                certified => certified?,
+            };
             report.certificate = Some(certified);
             claims.append(&mut proofs);
         }
@@ -376,7 +383,7 @@ impl Vault {
 
     /// What a snapshot relies on of what was there before, and since when all of it has been read.
     fn referenced<'a>(&self, packs: impl Iterator<Item = &'a String>) -> Referenced {
-        let ledger = self.around.state.ledger();
+        let ledger = self.around.state.ledger(self.around.clock.now());
         let mut referenced = Referenced { objects: 0, bytes: 0, read_in_full: None };
         let mut oldest = Some(DateTime::<Utc>::MAX_UTC);
         for name in packs {

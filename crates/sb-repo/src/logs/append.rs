@@ -1,7 +1,7 @@
 //! Appending to this machine's own log.
 
 use sb_audit::{Event, Json, LogTip, NoteSigner, TreeHead};
-use sb_crypto::SigningKey;
+use sb_crypto::{Digest, SigningKey};
 use sb_store::create;
 
 use super::claims::{self, OTHERS_MAX};
@@ -15,6 +15,11 @@ use crate::trust::key_id;
 use crate::vault::{Surroundings, Vault};
 use crate::view::View;
 use crate::wire::frame::{Author, Header};
+
+/// Of what was spooled so many events go into a batch: however long they are, they fit.
+const SPOOLED_MAX: usize = 1000;
+/// What an outcome calls the number of its intent where that is not in the same log.
+const ANNOUNCED: &str = "announced";
 
 /// Where events were logged.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,11 +74,12 @@ impl Vault {
     /// Nothing was acknowledged then; whether it is in the log, the log tells.
     pub fn log(&mut self, events: &[Event]) -> Result<LogPosition, RepoError> {
         let key = self.writer()?;
-        let logged = Appending { view: &mut self.view, around: &self.around }.log(&key, events);
+        let logged = Appending { view: &mut self.view, around: &self.around, opened: true }.log(&key, events);
         match logged {
             Err(RepoError::Damaged { flaw, .. }) => {
                 let key = self.enrol()?;
-                let position = Appending { view: &mut self.view, around: &self.around }.log(&key, events)?;
+                let mut anew = Appending { view: &mut self.view, around: &self.around, opened: true };
+                let position = anew.log(&key, events)?;
                 Ok(LogPosition { anew: Some(flaw), ..position })
             }
             other => other,
@@ -104,38 +110,56 @@ pub fn log_unopened(around: &Surroundings, event: &Event) -> Result<bool, RepoEr
     let around = Surroundings { state: around.state.bound(view.id())?, ..around.clone() };
     let key = around.state.log_key()?.filter(|key| view.trust.writers.contains_key(&key_id(&key.public())));
     let Some(key) = key else { return Ok(false) };
-    match (Appending { view: &mut view, around: &around }).log(&key, std::slice::from_ref(event)) {
+    match (Appending { view: &mut view, around: &around, opened: false }).log(&key, std::slice::from_ref(event)) {
         Ok(_) => Ok(true),
         Err(_) => around.state.spool(event).map(|()| true),
     }
 }
 
+/// The end of a log, its newest batch, and the journal entry that it names.
+type OwnTip = (LogTip, Option<LogEnd>, Option<(u64, Digest)>);
+
 /// Whoever appends, with or without keys to the vault.
 struct Appending<'a> {
     view: &'a mut View,
     around: &'a Surroundings,
+    /// Only who has opened the vault tells of what was entered into the journal and not logged; nobody else names those entries.
+    opened: bool,
 }
 
 impl Appending<'_> {
     fn log(&mut self, key: &SigningKey, events: &[Event]) -> Result<LogPosition, RepoError> {
         let state = self.around.state.clone();
         state.deliver(|spooled| {
-            let count = spooled.len() as u64;
-            let all: Vec<Event> = spooled.into_iter().chain(events.iter().cloned()).collect();
-            let position = self.append(key, all)?;
-            Ok(LogPosition { first: position.first + count, ..position })
+            let mut all = spooled;
+            while all.len() > SPOOLED_MAX {
+                let later = all.split_off(SPOOLED_MAX);
+                self.append(key, all, SPOOLED_MAX)?;
+                all = later;
+            }
+            let count = all.len();
+            all.extend(events.iter().cloned());
+            let position = self.append(key, all, count)?;
+            Ok(LogPosition { first: position.first + count as u64, ..position })
         })
     }
 
-    fn append(&mut self, key: &SigningKey, mut events: Vec<Event>) -> Result<LogPosition, RepoError> {
+    /// Appends a batch, the first `spooled` events of which had been spooled.
+    fn append(&mut self, key: &SigningKey, mut events: Vec<Event>, spooled: usize) -> Result<LogPosition, RepoError> {
         let state = self.around.state.clone();
         let _locked = state.lock_journal()?;
         let writer = key_id(&key.public());
         let mut remembered = state.remembered()?;
         let known = remembered.logs.get(&writer).copied();
-        let (tip, newest) = self.own_tip(writer, known)?;
+        let (tip, newest, told) = self.own_tip(writer, known)?;
+        for (number, event) in (tip.size()..).zip(&mut events[..spooled]) {
+            // It was announced in the log that this machine had before.
+            if let Some(intent) = event.intent.take_if(|intent| *intent >= number) {
+                event.data.insert(ANNOUNCED.to_owned(), Json::Integer(intent));
+            }
+        }
         if let Some(last) = events.last_mut() {
-            self.say_what_was_seen(writer, last);
+            self.say_what_was_seen(writer, told, last);
         }
         let (body, after) = tip.append(&signer(self.view.id(), key), &events)?;
         if newest != known {
@@ -156,12 +180,19 @@ impl Appending<'_> {
     }
 
     /// Enters the newest entry of this machine's journal, and where the logs of others end as far as they were heeded: a log that
-    /// is cut short later contradicts this one.
-    fn say_what_was_seen(&self, writer: KeyId, event: &mut Event) {
+    /// is cut short later contradicts this one. `told` is the entry that the log names already: who looked at the vault before that
+    /// knows less.
+    fn say_what_was_seen(&self, writer: KeyId, told: Option<(u64, Digest)>, event: &mut Event) {
         let number = |key: &str, number| (key.to_owned(), Json::Integer(number));
         let text = |key: &str, text: String| (key.to_owned(), Json::Text(text));
-        if let Some(head) = self.view.live.heads.get(&writer) {
-            let journal = [number(claims::NUMBER, head.sequence), text(claims::SHA256, head.digest.to_string())];
+        let seen = self.view.live.heads.get(&writer).filter(|_| self.opened);
+        let seen = seen.map(|head| (head.sequence, head.digest));
+        let is_there = |(sequence, digest): &(u64, Digest)| {
+            self.view.storage.size(&Stem::journal(writer, *sequence).name(digest)).is_ok()
+        };
+        // One that is gone is not named again.
+        if let Some((sequence, digest)) = seen.max(told.filter(|told| Some(*told) > seen && is_there(told))) {
+            let journal = [number(claims::NUMBER, sequence), text(claims::SHA256, digest.to_string())];
             event.data.insert(claims::JOURNAL.to_owned(), Json::Object(journal.into()));
         }
         let others = self.view.remembered.logs.iter().filter(|(other, _)| **other != writer).take(OTHERS_MAX);
@@ -175,9 +206,9 @@ impl Appending<'_> {
         }
     }
 
-    /// Where this machine's log ends, and its newest batch: read from the one on that this machine remembers, which is the newest
-    /// unless a process died, or forgot.
-    fn own_tip(&mut self, writer: KeyId, known: Option<LogEnd>) -> Result<(LogTip, Option<LogEnd>), RepoError> {
+    /// Where this machine's log ends, its newest batch, and the entry of the journal that it names: read from the one on that this
+    /// machine remembers, which is the newest unless a process died, or forgot.
+    fn own_tip(&mut self, writer: KeyId, known: Option<LogEnd>) -> Result<OwnTip, RepoError> {
         let folder = format!("log/{writer}/");
         let listed = self.view.storage.list(folder.trim_end_matches('/'))?;
         // What other processes have appended is seen with what is appended here, or it would seem to be missing before that.
@@ -203,7 +234,7 @@ impl Appending<'_> {
         let ends_it = |flaw: &Flaw| matches!(flaw, Flaw::Log(_)) || is_damage(flaw);
         match reading.findings.into_iter().find(|finding| finding.is_damage() && ends_it(&finding.flaw)) {
             Some(finding) => Err(RepoError::Damaged { name: finding.object, flaw: finding.flaw }),
-            None => Ok((tip, reading.newest)),
+            None => Ok((tip, reading.newest, reading.claims.newest_entry())),
         }
     }
 }
