@@ -570,7 +570,7 @@ fn snapshots_are_compared_and_measured() {
 
 /// A run that is cut between its journal entry and the log: all of it is there, and nothing tells of it yet.
 fn cut_short(world: &World) {
-    let storage = Arc::new(sb_core::store::LocalStorage::open(&world.root.join("vault")).unwrap());
+    let storage = Arc::new(sb_core::store::LocalStorage::open(world.root.join("vault")).unwrap());
     let state = sb_core::repo::State::among(&world.root.join("state"));
     let (clock, random) = (Arc::new(sb_core::SystemClock), Arc::new(SystemRandom));
     let around = sb_core::repo::Surroundings { storage, state, clock, random };
