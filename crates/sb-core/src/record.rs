@@ -7,7 +7,7 @@
 use chrono::{DateTime, Utc};
 use sb_audit::{Action, Event, JournalHead, Json, OpaqueId, Outcome};
 use sb_crypto::Digest;
-use sb_repo::{Certified, Progress, RepoError, SnapshotId, Unlogged, VaultId};
+use sb_repo::{Certified, KeyId, Progress, RepoError, SnapshotId, Unlogged, VaultId};
 use sb_store::StoreError;
 
 use crate::error::CoreError;
@@ -70,12 +70,20 @@ impl Session {
             }
             Err(error) => vec![self.failure(action, object, error)],
         };
+        let log = self.vault.own_writer().ok().flatten();
         let answer = |event: Event| match intent {
-            Some(intent) if event.action.as_str() == action => event.answering(intent),
+            Some((announced, intent)) if event.action.as_str() == action && log == Some(announced) => {
+                event.answering(intent)
+            }
+            // The machine goes on under a new name since.
+            Some((announced, intent)) if event.action.as_str() == action => {
+                let place = [("log", Json::text(announced.to_string())), ("number", Json::Integer(intent))];
+                event.with("announced", Json::object(place))
+            }
             Some(_) => event,
             None => event.with("unannounced", Json::text("no-space")),
         };
-        self.conclude(outcome.into_iter().map(answer).collect(), progress);
+        self.conclude(Vec::new(), outcome.into_iter().map(answer).collect(), progress);
         done
     }
 
@@ -88,15 +96,17 @@ impl Session {
         act: impl FnOnce(&mut Self) -> Result<T, CoreError>,
         told: impl FnOnce(&T) -> Told,
     ) -> Result<T, CoreError> {
-        let done = act(self);
         if self.place.is_rehearsing() {
-            return done;
+            return act(self);
         }
+        // What is logged from here on seems to have told of all before.
+        let late = self.untold().unwrap_or_default();
+        let done = act(self);
         let outcome = match &done {
             Ok(done) => self.outcome(action, object, told(done)),
             Err(error) => vec![self.failure(action, object, error)],
         };
-        self.conclude(outcome, progress);
+        self.conclude(late, outcome, progress);
         done
     }
 
@@ -122,7 +132,8 @@ impl Session {
     pub(crate) fn catch_up(&mut self) {
         if !self.vault.lacks_certificate() && self.vault.spooled() >= KEPT_MAX {
             // It stays kept if that fails.
-            let _ = self.vault.log(&[]);
+            let late = self.untold().unwrap_or_default();
+            let _ = self.vault.log(&late);
         }
     }
 
@@ -131,12 +142,19 @@ impl Session {
         self.vault.spooled()
     }
 
-    /// Announces what is about to be done. Returns the number of the entry.
-    fn announce(&mut self, action: &'static str, object: &str, progress: Progress<'_>) -> Result<u64, CoreError> {
-        let mut events: Vec<Event> = Vec::new();
-        for unlogged in self.vault.unlogged()? {
-            events.extend(self.late(&unlogged));
-        }
+    /// What runs did that were cut short before they could say so.
+    fn untold(&self) -> Result<Vec<Event>, CoreError> {
+        Ok(self.vault.unlogged()?.iter().flat_map(|unlogged| self.late(unlogged)).collect())
+    }
+
+    /// Announces what is about to be done. Returns in whose log, and the number of the entry.
+    fn announce(
+        &mut self,
+        action: &'static str,
+        object: &str,
+        progress: Progress<'_>,
+    ) -> Result<(KeyId, u64), CoreError> {
+        let mut events = self.untold()?;
         let before = events.len() as u64;
         events.push(self.event(action, object, Outcome::Intent));
         match self.vault.log(&events) {
@@ -145,18 +163,18 @@ impl Session {
                     let text = "cannot be continued, so this machine goes on under a new name";
                     progress.monitor.warning(&format!("this machine's audit log {text}: {flaw}"));
                 }
-                Ok(position.first + before)
+                Ok((position.writer, position.first + before))
             }
             Err(error) => Err(error.into()),
         }
     }
 
-    /// Writes to the log how it went. What is done is done: if it can't be written, it is kept, and told later.
-    pub(crate) fn conclude(&mut self, outcome: Vec<Event>, progress: Progress<'_>) {
+    /// Writes to the log how it went, after what is late. What is done is done: if it can't be written, it is kept, and told later.
+    fn conclude(&mut self, late: Vec<Event>, outcome: Vec<Event>, progress: Progress<'_>) {
         let error = match self.vault.lacks_certificate() {
             // Whoever looks is not to change that; the next backup does.
             true => CoreError::LostCertificate,
-            false => match self.vault.log(&outcome) {
+            false => match self.vault.log(&[late, outcome.clone()].concat()) {
                 Ok(_) => return,
                 Err(error) => error.into(),
             },

@@ -567,3 +567,59 @@ fn snapshots_are_compared_and_measured() {
     assert_eq!((one.snapshots, one.files, one.contents.unwrap().content_bytes), (1, 2, 12_013));
     assert!(session.check_index(Progress::none()).unwrap().is_good());
 }
+
+/// A run that is cut between its journal entry and the log: all of it is there, and nothing tells of it yet.
+fn cut_short(world: &World) {
+    let storage = Arc::new(sb_core::store::LocalStorage::open(world.root.join("vault")).unwrap());
+    let state = sb_core::repo::State::among(&world.root.join("state"));
+    let (clock, random) = (Arc::new(sb_core::SystemClock), Arc::new(SystemRandom));
+    let around = sb_core::repo::Surroundings { storage, state, clock, random };
+    let mut vault = sb_core::repo::Vault::open(around, &Credential::KeyFile(world.key.clone()), None).unwrap();
+    let mut options = sb_core::repo::BackupOptions::default();
+    options.certificate = Some(sb_core::repo::CertificateTerms::new(vec!["nothing else".to_owned()]));
+    let source = sb_core::source::FileSource::new(&[world.root.join("firm")], SourceOptions::default()).unwrap();
+    vault.backup(&source, &options, Progress::none()).unwrap();
+}
+
+#[test]
+fn what_a_run_did_that_was_cut_short_is_told_whatever_is_done_next() {
+    let told = |next: &dyn Fn(&World)| {
+        let world = World::new();
+        world.backup();
+        cut_short(&world);
+        next(&world);
+        world.backup();
+        let log = world.open().read_log(Progress::none()).unwrap();
+        let issues = log.entries.iter().filter(|logged| logged.entry.event.action.as_str() == "Certificate.Issue");
+        let late = log.entries.iter().filter(|logged| logged.entry.event.data.contains_key("late"));
+        let late = late.filter(|logged| logged.entry.event.action.as_str() == "Snapshot.Create");
+        (issues.count(), late.count())
+    };
+    let read = |world: &World| {
+        let at = world.at("firm/note.txt");
+        world.open().cat(&at, Progress::none(), &mut |_| Ok(())).unwrap();
+    };
+    let fail = |world: &World| {
+        let other = Credential::KeyFile(KeyFile::generate(&SystemRandom));
+        assert!(world.vault.open(&other, None).is_err());
+    };
+    let look = |world: &World| (0..65).for_each(|_| drop(world.open().info().unwrap()));
+    assert_eq!(told(&|_| ()), (3, 1));
+    assert_eq!(told(&read), (3, 1));
+    assert_eq!(told(&fail), (3, 1));
+    assert_eq!(told(&look), (3, 1));
+}
+
+#[test]
+fn what_is_refused_is_logged_too_and_a_rehearsal_asks_nobody() {
+    let world = World::new();
+    let rehearsed = world.vault.clone().rehearsing();
+    let mut session = rehearsed.open(&Credential::KeyFile(world.key.clone()), None).unwrap();
+    let asked = session.anchor(&sb_core::AnchorOptions::default(), Progress::none());
+    assert!(matches!(asked, Err(CoreError::Unanchored { cause: None })), "{asked:?}");
+    world.backup();
+    assert!(world.open().sign_certificate("ffffffff", Progress::none()).is_err());
+    world.backup();
+    let log = world.open().read_log(Progress::none()).unwrap();
+    assert!(log.entries.iter().any(|logged| logged.entry.event.action.as_str() == "Certificate.Sign"));
+}

@@ -252,6 +252,18 @@ pub fn forge_batch(vault: &mut Vault, first: u64, body: &[u8]) -> Result<String,
     Ok(name.to_string())
 }
 
+/// Files and enters this statement as a certificate of this machine, as somebody can who has read its log key. Returns its name.
+///
+/// # Errors
+/// Those of the storage.
+pub fn forge_certificate(vault: &mut Vault, statement: &sb_audit::Statement) -> Result<String, RepoError> {
+    let key = vault.writer()?;
+    let author = Author { key: &key, run: RunId::random(&*vault.around.random) };
+    let (certified, added) = crate::certificates::write_certificate(&vault.view, &author, statement)?;
+    vault.append(&key, author.run, Change { operation: "forged", added, ..Change::default() })?;
+    Ok(format!("certificates/{}", certified.object))
+}
+
 /// What signs this machine's log.
 ///
 /// # Errors

@@ -237,6 +237,99 @@ fn the_end_of_a_log_is_missed_by_who_remembers_it_and_by_whoever_reads_what_they
 }
 
 #[test]
+fn nothing_that_is_odd_or_lies_beside_a_log_hides_that_it_was_cut_short() {
+    let (storage, machine, batches) = with_log(641);
+    // The clock is set back, which is odd.
+    log(&machine, &storage, &[0]).unwrap();
+    log(&machine, &storage, &[7]).unwrap();
+    machine.backup(storage.clone(), &key(), &source()).unwrap();
+    storage.remove_raw(names(&storage, "log").last().unwrap());
+    let folder = batches[0].rsplit_once('/').unwrap().0;
+    let cut = (folder.to_owned(), "the log had 8 entries and has 7".to_owned());
+    let odd = found(&stranger(), &storage);
+    assert!(odd.contains(&cut) && odd.len() == 2, "{odd:?}");
+    // What nobody of this vault has signed lies where the end was.
+    let (other, _, mut thief) = begin(642);
+    let foreign = forge_batch(&mut thief, 7, b"no batch").unwrap();
+    storage.put_raw(format!("{folder}/{}", foreign.rsplit_once('/').unwrap().1), other.objects()[&foreign].clone());
+    assert!(found(&stranger(), &storage).contains(&cut));
+    // Other machines say in their logs what they have seen.
+    let witness = Arc::new(storage.snapshot());
+    Machine::new(643).open(witness.clone(), &key()).unwrap().log(&[event(8)]).unwrap();
+    assert!(found(&stranger(), &witness).contains(&cut));
+    // A batch in the middle that rots does not explain that the end is gone.
+    let mut bytes = storage.objects()[&batches[1]].clone();
+    bytes[300] ^= 1;
+    storage.put_raw(&batches[1], bytes);
+    assert!(found(&stranger(), &storage).contains(&cut));
+}
+
+#[test]
+fn what_was_kept_for_a_log_that_cannot_be_continued_goes_into_the_next() {
+    let (storage, machine, batches) = with_log(644);
+    machine.open(storage.clone(), &key()).unwrap().spool(&event(6).answering(3)).unwrap();
+    let mut bytes = storage.objects()[&batches[2]].clone();
+    bytes[300] ^= 1;
+    storage.put_raw(&batches[2], bytes);
+    let position = log(&machine, &storage, &[7]).unwrap();
+    assert_eq!((position.first, machine.open(storage.clone(), &key()).unwrap().spooled()), (1, 0));
+    let logs = logs(&machine, &storage);
+    let kept = logs.entries.iter().find(|logged| logged.writer == position.writer).unwrap();
+    assert_eq!((kept.entry.event.intent, &kept.entry.event.data["announced"]), (None, &sb_audit::Json::Integer(3)));
+}
+
+#[test]
+fn however_much_was_kept_it_is_logged() {
+    let (storage, machine, mut vault) = begin(645);
+    for n in 0..2001 {
+        vault.spool(&event(n)).unwrap();
+    }
+    let position = vault.log(&[event(3000)]).unwrap();
+    assert_eq!((position.first, position.head.size, names(&storage, "log").len()), (2001, 2002, 3));
+    let told: Vec<_> = logs(&machine, &storage).entries.iter().map(|logged| bare(&logged.entry.event)).collect();
+    assert_eq!(told, (0..2001).chain([3000]).map(event).collect::<Vec<_>>());
+}
+
+#[test]
+fn what_was_done_and_not_logged_stays_to_be_told_whoever_tries_to_get_in() {
+    let (storage, machine, mut vault) = begin(646);
+    vault.log(&[event(1)]).unwrap();
+    let untold = |storage: &Arc<MemoryStorage>| {
+        let told = machine.open(storage.clone(), &key()).unwrap().unlogged().unwrap();
+        told.into_iter().map(|unlogged| unlogged.operation).collect::<Vec<_>>()
+    };
+    assert!(untold(&storage).is_empty());
+    // While a run goes on, it is the run that tells.
+    let meanwhile = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let (seen, inner, before) = (meanwhile.clone(), storage.clone(), names(&storage, "journal").len());
+    let twin = machine.clone();
+    let watched = Faulty::new(&storage, move |act, name| {
+        if act == Act::Read && name.starts_with("journal/") && names(&inner, "journal").len() > before {
+            seen.lock().unwrap().push(twin.open(inner.clone(), &key()).unwrap().unlogged().unwrap());
+        }
+        false
+    });
+    let mut running = machine.open(watched, &key()).unwrap();
+    running.backup(&source(), &options(), Progress::none()).unwrap();
+    let meanwhile = std::mem::take(&mut *meanwhile.lock().unwrap());
+    assert!(!meanwhile.is_empty() && meanwhile.iter().all(Vec::is_empty), "{meanwhile:?}");
+    assert_eq!(untold(&storage), ["backup"]);
+    assert!(sb_repo::log_unopened(&machine.around(storage.clone()), &event(2)).unwrap());
+    assert_eq!(untold(&storage), ["backup"]);
+    machine.open(storage.clone(), &key()).unwrap().log(&[event(3)]).unwrap();
+    assert!(untold(&storage).is_empty());
+    // Who has looked at the vault before, and logs later, takes nothing back.
+    let mut early = machine.open(storage.clone(), &key()).unwrap();
+    let mut later = machine.open(storage.clone(), &key()).unwrap();
+    later.backup(&source(), &options(), Progress::none()).unwrap();
+    later.log(&[event(4)]).unwrap();
+    early.log(&[event(5)]).unwrap();
+    assert!(untold(&storage).is_empty());
+    assert!(sb_repo::log_unopened(&machine.around(storage.clone()), &event(6)).unwrap());
+    assert!(untold(&storage).is_empty() && found(&machine, &storage).is_empty());
+}
+
+#[test]
 fn a_whole_log_that_is_gone_is_missed() {
     let (storage, machine, _) = with_log(613);
     let other = Machine::new(614);

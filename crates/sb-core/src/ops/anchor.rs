@@ -63,8 +63,10 @@ impl Session {
 
     fn gather_anchors(&mut self, options: &AnchorOptions) -> Result<AnchorReport, CoreError> {
         let client = Client::new();
-        let writer = self.vault.own_writer()?.expect("the log was written to just now");
-        let batch = self.vault.view().newest_batch(writer).expect("the log was written to just now");
+        // A rehearsal may be of a log with nothing in it, and what was written just now may not be readable.
+        let no_log = || CoreError::Unanchored { cause: None };
+        let writer = self.vault.own_writer()?.ok_or_else(no_log)?;
+        let batch = self.vault.view().newest_batch(writer).ok_or_else(no_log)?;
         let note = batch.checkpoint().clone();
         let mut all = Gathered { note, stamps: Vec::new(), anchors: Vec::new(), failures: Vec::new() };
         for (url, key) in &options.witnesses {

@@ -100,7 +100,10 @@ impl Session {
     /// # Errors
     /// As [`certificate`](Self::certificate), a vault that was rolled back, and failures of storage and state.
     pub fn sign_certificate(&mut self, name: &str, progress: Progress<'_>) -> Result<(Certificate, bool), CoreError> {
-        let certificate = self.certificate_named(name, progress)?;
+        let certificate = match self.certificate_named(name, progress) {
+            Ok(certificate) => certificate,
+            Err(error) => return self.looked("Certificate.Sign", &vault_id(self.id()), Err(error)),
+        };
         let object = format!("certificate:{}", certificate.object);
         let sign = |session: &mut Self| Ok(session.vault.sign_certificate(&certificate)?);
         let statement = certificate.statement_sha256().to_string();
@@ -209,7 +212,7 @@ impl Session {
 
     fn shown(&self, certificate: Certificate) -> ShownCertificate {
         let view = self.vault.view();
-        let issue = view.issue_of(certificate.writer, &certificate.statement_sha256());
+        let issue = view.issue_of(&certificate);
         let logged = issue.map(|(seq, _)| (certificate.writer, seq));
         let anchored = logged.and_then(|(writer, seq)| self.anchor_of(writer, seq));
         ShownCertificate { certificate, logged, anchored }
@@ -235,7 +238,7 @@ impl Session {
     /// The way up from the entry of its issue to a checkpoint: the first that somebody else has signed, or else the log's own.
     fn proof(&self, certificate: &Certificate) -> Option<(TlogProof, Option<FiledCheckpoint>)> {
         let (view, writer) = (self.vault.view(), certificate.writer);
-        let (seq, batch) = view.issue_of(writer, &certificate.statement_sha256())?;
+        let (seq, batch) = view.issue_of(certificate)?;
         let own = batch.prove(seq)?;
         let anchored = self.anchor_of(writer, seq).and_then(|filed| {
             let path = view.log_stretch(writer, seq, filed.head.size)?.prove_inclusion(seq)?;

@@ -11,8 +11,8 @@ use crate::error::CoreError;
 use crate::record::{Told, snapshot_id, vault_id};
 use crate::session::Session;
 
-/// Of so many snapshots the log has the ids; the journal has all.
-const TOLD_MAX: usize = 500;
+/// Of so many snapshots the log has the ids; the journal has all. With what an entry says of other logs, they fit into it.
+const TOLD_MAX: usize = 350;
 
 /// Which snapshots are meant.
 #[derive(Clone, Debug)]

@@ -66,8 +66,13 @@ impl Session {
     /// # Errors
     /// In [`CoreError::Repo`] keys that do not open snapshots, and failures of the storage.
     pub fn info(&self) -> Result<InfoReport, CoreError> {
+        let described = self.opened().and_then(|opened| self.place.describe(self.vault.view(), Some(opened)));
+        self.looked("Vault.Show", &vault_id(self.id()), described)
+    }
+
+    fn opened(&self) -> Result<Opened, CoreError> {
         let all = self.vault.snapshots()?;
-        let opened = Opened {
+        Ok(Opened {
             slot: self.vault.slot(),
             method: self.method,
             user: self.vault.user(),
@@ -75,8 +80,7 @@ impl Session {
             snapshots: all.snapshots.len(),
             flawed_snapshots: all.flawed.len(),
             latest: all.snapshots.last().map(sb_repo::Snapshot::started),
-        };
-        self.looked("Vault.Show", &vault_id(self.id()), self.place.describe(self.vault.view(), Some(opened)))
+        })
     }
 }
 

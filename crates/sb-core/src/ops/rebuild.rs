@@ -23,13 +23,12 @@ impl Session {
     /// In [`CoreError::Repo`] a vault that was rolled back, unless that is accepted, and failures of storage and state.
     pub fn rebuild(&mut self, options: RebuildOptions, progress: Progress<'_>) -> Result<RebuildReport, CoreError> {
         let vault = vault_id(self.id());
-        let done = self.vault.rebuild(options.accept_rollback, progress).map_err(CoreError::from);
         // What was rolled back can't be announced in the log before that is accepted.
         self.disclose(
             "Vault.Rebuild",
             &vault,
             progress,
-            |_| done,
+            |session| Ok(session.vault.rebuild(options.accept_rollback, progress)?),
             |report| Told {
                 data: vec![("accepted_rollback", Json::Integer(u64::from(report.accepted)))],
                 ..Told::default()

@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use sb_audit::{Json, Note, RunResult, VerificationCounts, Written};
 use sb_crypto::Digest;
-use sb_repo::{Certified, Due, Progress, Snapshot, VerifiedFacts, VerifyLevel, VerifyReport};
+use sb_repo::{Certified, Due, Progress, RepoError, Snapshot, VerifiedFacts, VerifyLevel, VerifyReport};
 
 use crate::error::CoreError;
 use crate::record::{Told, vault_id};
@@ -124,7 +124,11 @@ impl Session {
             return Err(CoreError::LostCertificate);
         }
         // Who may not read snapshots certifies the vault as a whole.
-        let snapshots = self.vault.snapshots().map(|all| all.snapshots).unwrap_or_default();
+        let snapshots = match self.vault.snapshots() {
+            Ok(all) => all.snapshots,
+            Err(RepoError::NoReadingKey { .. }) => Vec::new(),
+            Err(error) => return Err(error.into()),
+        };
         let said: u64 = snapshots.iter().map(Snapshot::documents).sum();
         // Of documents that were disposed of since, only leaves are left, which is as it should be.
         let documents = if report.is_good() { report.documents } else { said.max(report.documents) };

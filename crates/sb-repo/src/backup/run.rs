@@ -316,8 +316,13 @@ impl Vault {
                     claims.append(&mut proofs);
                 }
                 Err(error) => {
-                    self.abandon(author, &claims, Vec::new())?;
-                    return Err(error);
+                    // Nobody was told of the snapshot; the next attempt makes one of its own, which is certified.
+                    let abandoned = self.abandon(author, &claims, Vec::new());
+                    return Err(if let RepoError::ReadBack { .. } = error {
+                        abandoned.err().unwrap_or(error)
+                    } else {
+                        error
+                    });
                 }
             }
         }
@@ -383,7 +388,7 @@ impl Vault {
 
     /// What a snapshot relies on of what was there before, and since when all of it has been read.
     fn referenced<'a>(&self, packs: impl Iterator<Item = &'a String>) -> Referenced {
-        let ledger = self.around.state.ledger();
+        let ledger = self.around.state.ledger(self.around.clock.now());
         let mut referenced = Referenced { objects: 0, bytes: 0, read_in_full: None };
         let mut oldest = Some(DateTime::<Utc>::MAX_UTC);
         for name in packs {

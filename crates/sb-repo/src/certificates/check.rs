@@ -1,10 +1,14 @@
-//! Verifying what is certified: each certificate says something, its machine has signed it, and its snapshot is what it says.
+//! Verifying what is certified: each certificate says something of this vault, the machine that has issued it has signed it, and for who
+//! can read snapshots, it is of the documents that its snapshot has.
 
 use std::collections::BTreeMap;
 
+use sb_audit::Predicate;
+
 use crate::certificates::{Certificates, certificate_name};
-use crate::error::Flaw;
+use crate::error::{Flaw, RepoError};
 use crate::trust::key_id;
+use crate::vault::Vault;
 use crate::view::View;
 
 /// What is wrong with certificates and signatures, by object.
@@ -27,6 +31,24 @@ pub(crate) fn check_certificates(view: &View) -> BTreeMap<String, Flaw> {
         }
     }
     flaws
+}
+
+impl Vault {
+    /// Certificates of backups that name other documents than their snapshot, as far as that is there and can be read.
+    pub(crate) fn untrue_certificates(&self) -> Result<Vec<String>, RepoError> {
+        let snapshots = self.snapshots()?.snapshots;
+        let trees = snapshots.iter().map(|snapshot| (*snapshot.id.as_bytes(), snapshot.document_tree()));
+        let trees: BTreeMap<[u8; 32], _> = trees.collect();
+        let certificates = self.view.certificates().certificates.into_iter();
+        let untrue = certificates.filter(|certificate| match &certificate.statement.predicate {
+            Predicate::Backup(backup) => certificate.statement.subjects.iter().any(|subject| {
+                let tree = trees.get(subject.sha256.as_bytes());
+                tree.is_some_and(|tree| backup.run.document_tree != Some(*tree))
+            }),
+            _ => false,
+        });
+        Ok(untrue.map(|certificate| certificate_name(&certificate.object)).collect())
+    }
 }
 
 fn is_proof(name: &str) -> bool {

@@ -266,10 +266,9 @@ impl Vault {
             ([one], 1..) => Some(one.document_tree()),
             _ => None,
         };
-        // The intent was logged before, so no two have the same size of the log.
         let writer = key_id(&key.public());
-        let size = self.view.remembered.logs.get(&writer).map_or(0, |end| end.head.size);
-        let id = format!("verification:{writer}:{size}");
+        let run_id = RunId::random(&*self.around.random);
+        let id = format!("verification:{writer}:{run_id}");
         let times = (facts.started, self.around.clock.now());
         let run = self.view.run(terms, writer, times, id, facts.result, tree);
         let mut subjects: Vec<Subject> = named.iter().map(|snapshot| self.view.subject(snapshot.id)).collect();
@@ -281,10 +280,9 @@ impl Vault {
         let VerifiedFacts { method, counts, read, .. } = facts;
         let verification = Verification { run, method, counts, read: Some(read), retention: None };
         let statement = Statement { subjects, predicate: Predicate::Verification(verification) };
-        let run = RunId::random(&*self.around.random);
-        let (certified, added) = write_certificate(&self.view, &Author { key: &key, run }, &statement)?;
+        let (certified, added) = write_certificate(&self.view, &Author { key: &key, run: run_id }, &statement)?;
         self.read_back_or_fail(&added)?;
-        self.append(&key, run, Change { operation: "certify", added, removed: Vec::new(), ..Change::default() })?;
+        self.append(&key, run_id, Change { operation: "certify", added, removed: Vec::new(), ..Change::default() })?;
         Ok(certified)
     }
 
@@ -317,8 +315,8 @@ impl Vault {
 
     /// Removes what has rotted as it was written, which no journal names, and fails if there is any.
     pub(crate) fn discard(&self, rotten: Rotten) -> Result<(), RepoError> {
-        for (name, _) in &rotten {
-            // If it stays, nobody relies on it, and the next collection removes it.
+        for (name, _) in rotten.iter().filter(|(name, _)| !self.view.live.contains(name)) {
+            // No journal has it, so that nothing else might ever take it away.
             let _ = self.around.storage.remove(&ObjectName::new(name.as_str())?);
         }
         match rotten.into_iter().next() {

@@ -118,9 +118,9 @@ impl View {
         found
     }
 
-    /// Those of these objects that are good certificates, without their signatures.
+    /// Those of these objects that are good certificates and were not withdrawn, without their signatures.
     pub fn certificates_among(&self, objects: &[Digest]) -> Vec<Certificate> {
-        let named = objects.iter().map(certificate_name);
+        let named = objects.iter().map(certificate_name).filter(|name| self.live.contains(name));
         named.filter_map(|name| self.certificate(&name, &ParsedName::parse(&name)?).ok()).collect()
     }
 
@@ -159,6 +159,11 @@ impl View {
         let bytes = read(&*self.storage, name)?;
         let frame = self.trust.check(parsed, &bytes)?;
         let statement = Statement::parse(frame.body).map_err(|_| Malformed("not a statement that is certified"))?;
+        // Else another machine could file it as its own, and it would no longer be found as that of who issued it.
+        let log = self.log_key(frame.trailer.signer);
+        if log.is_none_or(|log| log.name() != statement.run().log.origin) {
+            return Err(Malformed("names another log than that of the machine that filed it").into());
+        }
         Ok(Certificate {
             object: parsed.hash.parse().expect("a parsed name has 64 digits"),
             statement,

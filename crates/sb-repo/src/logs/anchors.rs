@@ -5,7 +5,7 @@ use sb_crypto::{Digest, sha256};
 
 use super::read::LogReader;
 use super::{batches_in, newest_first, verifier};
-use crate::certificates::write_object;
+use crate::certificates::{Certificate, write_object};
 use crate::error::{Flaw, RepoError};
 use crate::ids::{KeyId, RunId};
 use crate::live::{names_in, read};
@@ -135,16 +135,23 @@ impl View {
         stretch.filter(|stretch| stretch.first() <= from && stretch.head().size == to)
     }
 
-    /// The newest entry of a log that records the issue of the certificate with this statement, and the batch it is in.
-    pub fn issue_of(&self, writer: KeyId, statement: &Digest) -> Option<(u64, Batch)> {
-        let said = Json::text(statement.to_string());
-        newest_first(self, writer, LAST).find_map(|(name, parsed)| {
-            let batch = LogReader::new(self, writer, None, &[], parsed.stem.generation()).read(name, &parsed)?;
+    /// The first entry of its machine's log that records the issue of a certificate, and the batch it is in. Reads what was logged since
+    /// the certificate was made, up to there.
+    pub fn issue_of(&self, certificate: &Certificate) -> Option<(u64, Batch)> {
+        let writer = certificate.writer;
+        let folder = format!("log/{writer}/");
+        let names = batches_in(names_in(&self.listing, &folder));
+        let since = certificate.statement.run().log.head.size;
+        // A batch that begins before may go on after it.
+        let begin = names.iter().rposition(|(_, parsed)| parsed.stem.generation() <= since).unwrap_or(0);
+        let said = Json::text(certificate.statement_sha256().to_string());
+        names[begin..].iter().find_map(|(name, parsed)| {
+            let batch = LogReader::new(self, writer, None, &[], parsed.stem.generation()).read(name, parsed)?;
             let records = |entry: &&Entry| {
                 entry.event.action.as_str() == Action::CERTIFICATE_ISSUE
                     && entry.event.data.get("statement_sha256") == Some(&said)
             };
-            let seq = batch.entries().iter().rev().find(records)?.seq;
+            let seq = batch.entries().iter().find(records)?.seq;
             Some((seq, batch))
         })
     }

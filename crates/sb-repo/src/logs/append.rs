@@ -1,7 +1,7 @@
 //! Appending to this machine's own log.
 
 use sb_audit::{Event, Json, LogTip, NoteSigner, TreeHead};
-use sb_crypto::SigningKey;
+use sb_crypto::{Digest, SigningKey};
 use sb_store::create;
 
 use super::claims::{self, OTHERS_MAX};
@@ -16,6 +16,11 @@ use crate::trust::key_id;
 use crate::vault::{Surroundings, Vault};
 use crate::view::View;
 use crate::wire::frame::{Author, Header};
+
+/// Of what was spooled so many events go into a batch: however long they are, they fit.
+const SPOOLED_MAX: usize = 1000;
+/// What an outcome calls the number of its intent where that is not in the same log.
+const ANNOUNCED: &str = "announced";
 
 /// Where events were logged.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,12 +76,13 @@ impl Vault {
     /// Nothing was acknowledged then; whether it is in the log, the log tells.
     pub fn log(&mut self, events: &[Event]) -> Result<LogPosition, RepoError> {
         let key = self.writer()?;
-        let logged = Appending { view: &mut self.view, around: &self.around, own: &mut self.own_log }.log(&key, events);
-        match logged {
+        let mut now = Appending { view: &mut self.view, around: &self.around, own: &mut self.own_log, opened: true };
+        match now.log(&key, events) {
             Err(RepoError::Damaged { flaw, .. }) => {
                 let key = self.enrol()?;
-                let position = Appending { view: &mut self.view, around: &self.around, own: &mut self.own_log }
-                    .log(&key, events)?;
+                let mut anew =
+                    Appending { view: &mut self.view, around: &self.around, own: &mut self.own_log, opened: true };
+                let position = anew.log(&key, events)?;
                 Ok(LogPosition { anew: Some(flaw), ..position })
             }
             other => other,
@@ -107,9 +113,9 @@ pub fn log_unopened(around: &Surroundings, event: &Event) -> Result<bool, RepoEr
     let around = Surroundings { state: around.state.bound(view.id())?, ..around.clone() };
     let key = around.state.log_key()?.filter(|key| view.trust.writers.contains_key(&key_id(&key.public())));
     let Some(key) = key else { return Ok(false) };
-    match (Appending { view: &mut view, around: &around, own: &mut OwnLog::default() })
-        .log(&key, std::slice::from_ref(event))
-    {
+    let mut own = OwnLog::default();
+    let mut appending = Appending { view: &mut view, around: &around, own: &mut own, opened: false };
+    match appending.log(&key, std::slice::from_ref(event)) {
         Ok(_) => Ok(true),
         Err(_) => around.state.spool(event).map(|()| true),
     }
@@ -119,7 +125,7 @@ pub fn log_unopened(around: &Surroundings, event: &Event) -> Result<bool, RepoEr
 #[derive(Debug)]
 pub(crate) struct OwnLog {
     pub(crate) locker: Locker,
-    left: Option<(LogEnd, LogTip)>,
+    left: Option<(LogEnd, LogTip, NamedEntry)>,
 }
 
 impl Default for OwnLog {
@@ -128,39 +134,58 @@ impl Default for OwnLog {
     }
 }
 
+/// An entry of a journal: its number and hash.
+type NamedEntry = Option<(u64, Digest)>;
+
+/// The end of a log, its newest batch, and the journal entry that it names.
+type OwnTip = (LogTip, Option<LogEnd>, NamedEntry);
+
 /// Whoever appends, with or without keys to the vault.
 struct Appending<'a> {
     view: &'a mut View,
     around: &'a Surroundings,
     own: &'a mut OwnLog,
+    /// Only who has opened the vault tells of what was entered into the journal and not logged; nobody else names those entries.
+    opened: bool,
 }
 
 impl Appending<'_> {
     fn log(&mut self, key: &SigningKey, events: &[Event]) -> Result<LogPosition, RepoError> {
         let state = self.around.state.clone();
         state.deliver(|spooled| {
-            let count = spooled.len() as u64;
-            let all: Vec<Event> = spooled.into_iter().chain(events.iter().cloned()).collect();
-            let position = self.append(key, all)?;
-            Ok(LogPosition { first: position.first + count, ..position })
+            let mut all = spooled;
+            while all.len() > SPOOLED_MAX {
+                let later = all.split_off(SPOOLED_MAX);
+                self.append(key, all, SPOOLED_MAX)?;
+                all = later;
+            }
+            let count = all.len();
+            all.extend(events.iter().cloned());
+            let position = self.append(key, all, count)?;
+            Ok(LogPosition { first: position.first + count as u64, ..position })
         })
     }
 
-    fn append(&mut self, key: &SigningKey, mut events: Vec<Event>) -> Result<LogPosition, RepoError> {
+    /// Appends a batch, the first `spooled` events of which had been spooled.
+    fn append(&mut self, key: &SigningKey, mut events: Vec<Event>, spooled: usize) -> Result<LogPosition, RepoError> {
         let state = self.around.state.clone();
         let (_locked, was_own) = state.lock_journal_as(&self.own.locker)?;
         let writer = key_id(&key.public());
         let mut remembered = state.remembered()?;
         let known = remembered.logs.get(&writer).copied();
         // Whatever comes of this, it is no longer where it was left.
-        let left = self.own.left.take().filter(|(end, _)| was_own && known == Some(*end));
-        let (tip, newest) = match left {
-            Some((end, tip)) => (tip, Some(end)),
+        let left = self.own.left.take().filter(|(end, ..)| was_own && known == Some(*end));
+        let (tip, newest, told) = match left {
+            Some((end, tip, told)) => (tip, Some(end), told),
             None => self.own_tip(writer, known)?,
         };
-        if let Some(last) = events.last_mut() {
-            self.say_what_was_seen(writer, last);
+        for (number, event) in (tip.size()..).zip(&mut events[..spooled]) {
+            // It was announced in the log that this machine had before.
+            if let Some(intent) = event.intent.take_if(|intent| *intent >= number) {
+                event.data.insert(ANNOUNCED.to_owned(), Json::Integer(intent));
+            }
         }
+        let named = events.last_mut().and_then(|last| self.say_what_was_seen(writer, told, last));
         let (body, after) = tip.append(&signer(self.view.id(), key), &events)?;
         if newest != known {
             // A batch that nobody was told of, as its writer died, must not be lost under the next one.
@@ -176,18 +201,26 @@ impl Appending<'_> {
         remembered.logs.insert(writer, end);
         // It is acknowledged whether or not this machine can remember it; if not, the next batch will be read with it.
         if state.remember(&remembered).is_ok() {
-            self.own.left = Some((end, after));
+            self.own.left = Some((end, after, named));
         }
         Ok(LogPosition { writer, first: end.first, head: end.head, object: name.to_string(), anew: None })
     }
 
     /// Enters the newest entry of this machine's journal, and where the logs of others end as far as they were heeded: a log that
-    /// is cut short later contradicts this one.
-    fn say_what_was_seen(&self, writer: KeyId, event: &mut Event) {
+    /// is cut short later contradicts this one. `told` is the entry that the log names already: who looked at the vault before that
+    /// knows less.
+    fn say_what_was_seen(&self, writer: KeyId, told: NamedEntry, event: &mut Event) -> NamedEntry {
         let number = |key: &str, number| (key.to_owned(), Json::Integer(number));
         let text = |key: &str, text: String| (key.to_owned(), Json::Text(text));
-        if let Some(head) = self.view.live.heads.get(&writer) {
-            let journal = [number(claims::NUMBER, head.sequence), text(claims::SHA256, head.digest.to_string())];
+        let seen = self.view.live.heads.get(&writer).filter(|_| self.opened);
+        let seen = seen.map(|head| (head.sequence, head.digest));
+        let is_there = |(sequence, digest): &(u64, Digest)| {
+            self.view.storage.size(&Stem::journal(writer, *sequence).name(digest)).is_ok()
+        };
+        // One that is gone is not named again.
+        let named = seen.max(told.filter(|told| Some(*told) > seen && is_there(told)));
+        if let Some((sequence, digest)) = named {
+            let journal = [number(claims::NUMBER, sequence), text(claims::SHA256, digest.to_string())];
             event.data.insert(claims::JOURNAL.to_owned(), Json::Object(journal.into()));
         }
         let others = self.view.remembered.logs.iter().filter(|(other, _)| **other != writer).take(OTHERS_MAX);
@@ -199,11 +232,12 @@ impl Appending<'_> {
         if !others.is_empty() {
             event.data.insert(claims::LOGS.to_owned(), Json::List(others));
         }
+        named.or(told)
     }
 
-    /// Where this machine's log ends, and its newest batch: read from the one on that this machine remembers, which is the newest
-    /// unless a process died, or forgot.
-    fn own_tip(&mut self, writer: KeyId, known: Option<LogEnd>) -> Result<(LogTip, Option<LogEnd>), RepoError> {
+    /// Where this machine's log ends, its newest batch, and the entry of the journal that it names: read from the one on that this
+    /// machine remembers, which is the newest unless a process died, or forgot.
+    fn own_tip(&mut self, writer: KeyId, known: Option<LogEnd>) -> Result<OwnTip, RepoError> {
         let folder = format!("log/{writer}/");
         let listed = self.view.storage.list(folder.trim_end_matches('/'))?;
         // What other processes have appended is seen with what is appended here, or it would seem to be missing before that.
@@ -229,7 +263,7 @@ impl Appending<'_> {
         let ends_it = |flaw: &Flaw| matches!(flaw, Flaw::Log(_)) || is_damage(flaw);
         match reading.findings.into_iter().find(|finding| finding.is_damage() && ends_it(&finding.flaw)) {
             Some(finding) => Err(RepoError::Damaged { name: finding.object, flaw: finding.flaw }),
-            None => Ok((tip, reading.newest)),
+            None => Ok((tip, reading.newest, reading.claims.newest_entry())),
         }
     }
 }

@@ -35,6 +35,11 @@ pub(crate) struct Claims {
 }
 
 impl Claims {
+    /// The newest entry of the journal that is named.
+    pub(super) fn newest_entry(&self) -> Option<(u64, Digest)> {
+        self.journal.last_key_value().map(|(number, digest)| (*number, *digest))
+    }
+
     pub(super) fn hear(&mut self, entry: &Entry) {
         let data = &entry.event.data;
         self.journal.extend(data.get(JOURNAL).and_then(journal));
@@ -69,7 +74,7 @@ pub(super) fn unmet(view: &View, logs: &[LogReading]) -> Vec<(Loss, LogFinding)>
     let entries = logs.iter().filter_map(|log| lost_entry(view, log));
     let ends = claimed.into_iter().filter_map(|(writer, size, root)| {
         let log = logs.iter().find(|log| log.writer == writer);
-        let finding = contradiction(log, TreeHead { size, root })?;
+        let finding = contradiction(log, TreeHead { size, root }, view.log_key(writer).is_some())?;
         let flaw = Flaw::Log(Box::new(finding));
         let loss = Loss { writer, what: Lost::Log(size, root) };
         // What has come since the vault was listed is not gone.
@@ -80,32 +85,32 @@ pub(super) fn unmet(view: &View, logs: &[LogReading]) -> Vec<(Loss, LogFinding)>
 }
 
 /// What is wrong with a log that somebody has seen with this head.
-fn contradiction(log: Option<&LogReading>, head: TreeHead) -> Option<Finding> {
+fn contradiction(log: Option<&LogReading>, head: TreeHead, is_vouched: bool) -> Option<Finding> {
     let size = log.and_then(|log| log.newest).map_or(0, |end| end.head.size);
     let ends = log.map(|log| &log.ends);
     if ends.is_some_and(|ends| ends.contains(&(head.size, head.root))) {
         return None;
     }
-    if log.is_some_and(|log| log.findings.iter().any(LogFinding::is_damage)) {
-        // It is not whole anyway, and that has been said.
-        return None;
-    }
-    Some(match head.size > size {
+    let finding = match head.size > size {
         true => Finding::RolledBack { remembered: head, size },
         false => Finding::Rewritten { remembered: head },
-    })
+    };
+    // It is not whole anyway, and that has been said.
+    let explains = |known: &LogFinding| if is_vouched { known.explains(&finding) } else { known.is_damage() };
+    let is_explained = log.is_some_and(|log| log.findings.iter().any(explains));
+    (!is_explained).then_some(finding)
 }
 
 /// The newest journal entry that a log names, if it is not there.
 fn lost_entry(view: &View, log: &LogReading) -> Option<(Loss, LogFinding)> {
-    let (number, digest) = log.claims.journal.last_key_value()?;
-    let name = Stem::journal(log.writer, *number).name(digest);
+    let (number, digest) = log.claims.newest_entry()?;
+    let name = Stem::journal(log.writer, number).name(&digest);
     let came = || ObjectName::new(name.as_str()).is_ok_and(|name| view.storage.size(&name).is_ok());
     if view.listing.contains_key(name.as_str()) || came() {
         return None;
     }
-    let flaw = Flaw::RolledBack(*number);
-    let loss = Loss { writer: log.writer, what: Lost::Entry(*number, *digest) };
+    let flaw = Flaw::RolledBack(number);
+    let loss = Loss { writer: log.writer, what: Lost::Entry(number, digest) };
     Some((loss, LogFinding { writer: log.writer, object: name.to_string(), flaw }))
 }
 

@@ -31,7 +31,7 @@ use crate::name::{ObjectKind, ParsedName, Stem};
 use crate::trust::key_id;
 use crate::vault::Vault;
 use crate::view::View;
-use read::{LogReader, since_listed};
+use read::{LogReader, is_damage, since_listed};
 
 /// Where a log ended when it was seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,6 +89,20 @@ impl LogFinding {
         use sb_audit::Finding::{OpenIntent, TimeWentBack, UnknownIntent};
         let is_odd = |finding: &_| matches!(finding, OpenIntent { .. } | UnknownIntent { .. } | TimeWentBack { .. });
         !matches!(&self.flaw, Flaw::Log(finding) if is_odd(&**finding))
+    }
+
+    /// True if this is why the log is not as others have seen it, so that nothing more can be said of that. Neither what is odd nor
+    /// what anybody may have put beside the log explains anything, and what is damaged before the log's end not that it is shorter.
+    fn explains(&self, other: &sb_audit::Finding) -> bool {
+        use sb_audit::Finding::{Rewritten, RolledBack};
+        let is_its_own = matches!(self.flaw, Flaw::Log(_)) || is_damage(&self.flaw);
+        let is_the_same =
+            || matches!(&self.flaw, Flaw::Log(found) if matches!(**found, RolledBack { .. } | Rewritten { .. }));
+        let begins = || ParsedName::parse(&self.object).map(|parsed| parsed.stem.generation());
+        match other {
+            RolledBack { size, .. } => is_its_own && self.is_damage() && (is_the_same() || begins() >= Some(*size)),
+            _ => is_its_own && self.is_damage(),
+        }
     }
 }
 

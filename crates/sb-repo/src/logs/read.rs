@@ -226,8 +226,8 @@ impl<'v> LogReader<'v> {
             Finding::RolledBack { .. } | Finding::Rewritten { .. } => {
                 let Some(known) = self.remembered.filter(|known| is_about(finding, &known.head)) else {
                     // Others have seen that. Where batches are gone or damaged, which is told, no more can be said.
-                    let is_whole = self.damaged.is_empty() && self.findings.is_empty();
-                    return is_whole.then(|| format!("log/{}", self.writer));
+                    let is_explained = self.findings.iter().any(|other| other.explains(finding));
+                    return (!is_explained).then(|| format!("log/{}", self.writer));
                 };
                 let object = known.object(self.writer);
                 (!self.damaged.iter().any(|(_, name)| *name == object)).then_some(object)

@@ -29,14 +29,15 @@ const RECORD: usize = 32 + 8 + 1;
 const ROOMY: usize = 1024;
 
 impl State {
-    /// All that is in the ledger. What can't be read is not in it: the pack counts as never read.
-    pub(crate) fn ledger(&self) -> Ledger {
+    /// All that is in the ledger. What can't be read is not in it: the pack counts as never read. Nor is what was entered while the
+    /// clock was ahead of `now`, or nothing would be due for as long as it was.
+    pub(crate) fn ledger(&self, now: DateTime<Utc>) -> Ledger {
         match &*self.0 {
-            Place::Untouched(state) => state.ledger(),
+            Place::Untouched(state) => state.ledger(now),
             Place::Among(_) => Ledger::new(),
-            Place::Memory { inner, .. } => parse(&locked(inner).ledger),
+            Place::Memory { inner, .. } => parse(&locked(inner).ledger, now),
             Place::Folder(folder) => {
-                fs::read(folder.join("ledger")).map_or_else(|_| Ledger::new(), |bytes| parse(&bytes))
+                fs::read(folder.join("ledger")).map_or_else(|_| Ledger::new(), |bytes| parse(&bytes, now))
             }
         }
     }
@@ -51,7 +52,7 @@ impl State {
                 locked(inner).ledger.extend(records);
                 Ok(())
             }
-            Place::Folder(folder) | Place::Among(folder) => append(folder, &records),
+            Place::Folder(folder) | Place::Among(folder) => append(folder, &records, time),
         }
     }
 }
@@ -63,7 +64,7 @@ fn record(pack: &PackId, depth: Depth, time: DateTime<Utc>) -> Vec<u8> {
     record
 }
 
-fn parse(bytes: &[u8]) -> Ledger {
+fn parse(bytes: &[u8], now: DateTime<Utc>) -> Ledger {
     let mut ledger = Ledger::new();
     // A record that was cut short by a crash says nothing.
     for record in bytes.chunks_exact(RECORD) {
@@ -75,7 +76,8 @@ fn parse(bytes: &[u8]) -> Ledger {
             [2] => Depth::Data,
             _ => continue,
         };
-        if let (Some(pack), Some(time)) = (PackId::from_slice(pack), DateTime::from_timestamp(seconds, 0)) {
+        let time = DateTime::from_timestamp(seconds, 0).filter(|time| *time <= now);
+        if let (Some(pack), Some(time)) = (PackId::from_slice(pack), time) {
             // Who looks deeper has looked at the rest.
             let depths = if depth == Depth::Data { &[Depth::Objects, Depth::Data][..] } else { &[Depth::Objects] };
             for depth in depths {
@@ -87,7 +89,7 @@ fn parse(bytes: &[u8]) -> Ledger {
     ledger
 }
 
-fn append(folder: &Path, records: &[u8]) -> Result<(), RepoError> {
+fn append(folder: &Path, records: &[u8], now: DateTime<Utc>) -> Result<(), RepoError> {
     let path = folder.join("ledger");
     let io = |source| failed("write", &path, source);
     create_private_folder(folder).map_err(io)?;
@@ -101,9 +103,9 @@ fn append(folder: &Path, records: &[u8]) -> Result<(), RepoError> {
     let torn = bytes.len() % RECORD;
     bytes.truncate(bytes.len() - torn);
     let count = (bytes.len() + records.len()) / RECORD;
-    if torn > 0 || bytes.is_empty() || count > ROOMY && count > 2 * parse(&bytes).len() {
+    if torn > 0 || bytes.is_empty() || count > ROOMY && count > 2 * parse(&bytes, now).len() {
         bytes.extend_from_slice(records);
-        let ledger = parse(&bytes);
+        let ledger = parse(&bytes, now);
         let anew: Vec<u8> = ledger.iter().flat_map(|((pack, depth), time)| record(pack, *depth, *time)).collect();
         return replace(&path, &anew);
     }
@@ -126,11 +128,11 @@ mod tests {
     fn the_newest_reading_counts_and_a_deep_one_for_both_depths() {
         let folder = tempfile::tempdir().unwrap();
         for state in [State::in_memory(), State::open(folder.path()).unwrap()] {
-            assert!(state.ledger().is_empty());
+            assert!(state.ledger(at(1000)).is_empty());
             state.enter_read(&[(pack(1), Depth::Data), (pack(2), Depth::Objects)], at(100)).unwrap();
             state.enter_read(&[(pack(1), Depth::Objects)], at(200)).unwrap();
             state.enter_read(&[(pack(1), Depth::Objects)], at(50)).unwrap();
-            let ledger = state.ledger();
+            let ledger = state.ledger(at(1000));
             assert_eq!(ledger.get(&(pack(1), Depth::Objects)), Some(&at(200)));
             assert_eq!(ledger.get(&(pack(1), Depth::Data)), Some(&at(100)));
             assert_eq!(ledger.get(&(pack(2), Depth::Objects)), Some(&at(100)));
@@ -146,9 +148,9 @@ mod tests {
         let path = folder.path().join("ledger");
         let bytes = fs::read(&path).unwrap();
         fs::write(&path, &bytes[..bytes.len() - 3]).unwrap();
-        assert_eq!(state.ledger().len(), 1);
+        assert_eq!(state.ledger(at(1000)).len(), 1);
         state.enter_read(&[(pack(3), Depth::Objects)], at(200)).unwrap();
-        let packs: Vec<_> = state.ledger().into_keys().map(|(pack, _)| pack).collect();
+        let packs: Vec<_> = state.ledger(at(1000)).into_keys().map(|(pack, _)| pack).collect();
         assert_eq!(packs, [pack(1), pack(3)]);
     }
 
@@ -162,6 +164,21 @@ mod tests {
         }
         let size = fs::metadata(folder.path().join("ledger")).unwrap().len();
         assert!(size <= 41 * 1200, "{size} bytes");
-        assert!(state.ledger().values().all(|time| *time == at(99)));
+        assert!(state.ledger(at(1000)).values().all(|time| *time == at(99)));
+    }
+
+    #[test]
+    fn a_clock_that_was_ahead_puts_nothing_off() {
+        let folder = tempfile::tempdir().unwrap();
+        for state in [State::in_memory(), State::open(folder.path()).unwrap()] {
+            state.enter_read(&[(pack(1), Depth::Objects)], at(100)).unwrap();
+            state.enter_read(&[(pack(1), Depth::Objects), (pack(2), Depth::Objects)], at(9_000_000)).unwrap();
+            state.enter_read(&[(pack(1), Depth::Objects)], at(200)).unwrap();
+            assert_eq!(state.ledger(at(300)), Ledger::from([((pack(1), Depth::Objects), at(200))]));
+            for time in 201..400 {
+                state.enter_read(&[(pack(1), Depth::Objects); 20], at(time)).unwrap();
+            }
+            assert_eq!(state.ledger(at(500)), Ledger::from([((pack(1), Depth::Objects), at(399))]));
+        }
     }
 }

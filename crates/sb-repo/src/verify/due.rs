@@ -59,7 +59,7 @@ impl Vault {
     /// As [`verify`](Self::verify).
     pub fn verify_due(&self, due: Due, progress: Progress<'_>) -> Result<DueReport, RepoError> {
         let (depth, state) = (depth(due.level), &self.around.state);
-        let ledger = state.ledger();
+        let ledger = state.ledger(self.around.clock.now());
         let packs = self.view.live.iter().filter_map(|(name, recorded)| Some((pack_of(name)?, name, recorded.size)));
         let mut packs: Vec<_> =
             packs.map(|(pack, name, size)| (ledger.get(&(pack, depth)).copied(), pack, name, size)).collect();
@@ -103,7 +103,7 @@ impl Vault {
             let _ = state.enter_read(&good, now);
         }
         self.name_documents(&mut report, deep, progress)?;
-        let ledger = state.ledger();
+        let ledger = state.ledger(self.around.clock.now());
         let times: Option<Vec<_>> = packs.iter().map(|(_, pack, ..)| ledger.get(&(*pack, depth)).copied()).collect();
         let all_read_since = times.and_then(|times| times.into_iter().min());
         Ok(DueReport { report, due: count as u64, read, all_read_since })
@@ -149,12 +149,12 @@ impl Vault {
         told
     }
 
-    /// Remembers which packs were read in full, and nothing was wrong with.
-    pub(super) fn enter_verified(&self, report: &VerifyReport) {
+    /// Remembers which packs were read in full since then, and nothing was wrong with.
+    pub(super) fn enter_verified(&self, report: &VerifyReport, started: DateTime<Utc>) {
         let packs = self.view.live.iter().filter(|(name, _)| !report.places.contains_key(*name));
         let packs = packs.filter_map(|(name, _)| Some((pack_of(name)?, depth(report.level))));
         // Who can't remember it reads it again sooner.
-        let _ = self.around.state.enter_read(&packs.collect::<Vec<_>>(), self.around.clock.now());
+        let _ = self.around.state.enter_read(&packs.collect::<Vec<_>>(), started);
     }
 }
 

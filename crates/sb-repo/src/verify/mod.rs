@@ -155,8 +155,9 @@ impl Vault {
     /// [`RepoError::Interrupted`], [`RepoError::NoReadingKey`] for a level that this user's keys do not allow, and
     /// [`RepoError::Store`] if the storage can't be listed. Damage is in the report.
     pub fn verify(&self, level: VerifyLevel, progress: Progress<'_>) -> Result<VerifyReport, RepoError> {
+        let started = self.around.clock.now();
         let report = self.verify_all(level, progress)?;
-        self.enter_verified(&report);
+        self.enter_verified(&report, started);
         Ok(report)
     }
 
@@ -183,6 +184,11 @@ impl Vault {
         };
         for (name, flaw) in Labels::load(&self.view, &self.keys)?.flawed {
             report.find(&name, flaw);
+        }
+        if level > VerifyLevel::Objects {
+            for name in self.untrue_certificates()? {
+                report.find(&name, Flaw::WrongDocumentRoot);
+            }
         }
         for error in &locator.flawed {
             if let RepoError::Damaged { name, flaw } = error {

@@ -75,9 +75,19 @@ pub(super) fn verify_but(
     for (name, flaw) in of_proofs {
         report.find(&name, flaw);
     }
+    let mut later: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
     for (name, _) in view.live.iter() {
         // A reserve is there to be given up.
-        if !view.listing.contains_key(name) && !name.starts_with("reserve/") {
+        if view.listing.contains_key(name) || name.starts_with("reserve/") {
+            continue;
+        }
+        // Some folders are listed before the journals; what has come between is in an entry already.
+        let (folder, _) = name.rsplit_once('/').unwrap_or(("", name));
+        let there = later.entry(folder).or_insert_with(|| {
+            let listed = view.storage.list(folder).unwrap_or_default();
+            listed.into_iter().map(|listed| listed.name).collect()
+        });
+        if !there.contains(name) {
             report.find(name, Flaw::Missing);
         }
     }
