@@ -13,6 +13,7 @@ use crate::failure::{Failure, chain};
 use crate::hint::LOST_CERTIFICATE;
 use crate::output::Output;
 use crate::platform::variable;
+use crate::text::local;
 use crate::{progress, secrets};
 
 /// What a command works with.
@@ -39,7 +40,11 @@ impl Context {
     pub(crate) fn vault_at(&self, url: &OsStr) -> Result<Vault, Failure> {
         let location = Location::parse(url).map_err(CoreError::from)?;
         let limits = Limits { up: self.global.limit_upload, down: self.global.limit_download };
-        Ok(Vault::new(location, self.state_root()?).with_limits(limits))
+        let vault = Vault::new(location, self.state_root()?).with_limits(limits);
+        Ok(match &self.config.issuer {
+            Some(issuer) => vault.with_issuer(issuer),
+            None => vault,
+        })
     }
 
     fn state_root(&self) -> Result<PathBuf, Failure> {
@@ -77,6 +82,7 @@ impl Context {
                 opened => {
                     let session = opened?;
                     self.warn_of_flaws(&session);
+                    self.warn_of_clock(&session);
                     return Ok(session);
                 }
             }
@@ -97,6 +103,14 @@ impl Context {
             }
             (Ok(()), 0) => {}
             (Ok(()), _) => self.output.warn(&format!("warning: the vault's journals are damaged; {advice}.")),
+        }
+    }
+
+    /// Certificates and logs carry the machine's time as it claims it.
+    fn warn_of_clock(&self, session: &Session) {
+        if let Some(before) = session.clock_set_back_from() {
+            let text = "the clock was set back: this machine had seen";
+            self.output.warn(&format!("warning: {text} {}. Certificates will say so; set it right.", local(before)));
         }
     }
 

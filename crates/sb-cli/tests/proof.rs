@@ -321,3 +321,21 @@ fn reading_is_spread_over_nights() {
     assert_eq!(world.run(&["verify", "--max-age", "30d", "--level", "restore"]).code, 2);
     assert_eq!(world.run(&["verify", "--max-age", "soon"]).code, 2);
 }
+
+#[test]
+fn who_issues_certificates_and_what_the_clock_is_worth_stands_in_them() {
+    let world = World::new();
+    fs::write(world.path("sb.toml"), "issuer = 'smith-cpa.example'\n").unwrap();
+    // The machine was in the year 2100 once.
+    let clock = sh(&world.root, "ls -d state/*/").out.trim().to_owned() + "clock";
+    fs::write(world.path(&clock), "rollbacks 0\nnewest 4102444800\n").unwrap();
+    let backup = world.run(&["backup", "firm", "--config", "sb.toml"]);
+    assert!(
+        backup.code == 0 && backup.err.contains("warning: the clock was set back: this machine had seen 2100-01-01"),
+        "{backup:?}"
+    );
+    assert!(!world.run(&["snapshots"]).err.contains("clock"), "told once");
+    let shown = json(&world.ok(&["certificate", "show", "latest", "--json"])).remove(0);
+    let said = &shown["statement"]["predicate"];
+    assert_eq!((&said["issuer"], &said["clock"]["rollbacks"]), (&"smith-cpa.example".into(), &1.into()));
+}

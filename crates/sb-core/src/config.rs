@@ -48,6 +48,8 @@ pub struct Config {
     pub passphrase_command: Option<String>,
     /// Fingerprint of the vault's root key, 64 hexadecimal digits.
     pub fingerprint: Option<String>,
+    /// Who issues certificates, such as the firm's domain; without it, the vault's id.
+    pub issuer: Option<String>,
     /// Folder for local state.
     pub state_dir: Option<PathBuf>,
     /// What to back up, and how.
@@ -211,6 +213,9 @@ impl Config {
         if self.fingerprint.as_ref().is_some_and(|text| fingerprint(text).is_err()) {
             return Err(("fingerprint", "must have 64 hexadecimal digits"));
         }
+        if self.issuer.as_ref().is_some_and(|issuer| issuer.is_empty() || issuer.chars().any(char::is_control)) {
+            return Err(("issuer", "must be a name on one line"));
+        }
         let home = |path: &Path| path.starts_with("~");
         let paths = [
             ("vault", self.vault.as_deref().map(Path::new)),
@@ -331,6 +336,7 @@ mod tests {
             error("backup.compression-level = 20"),
             "`/etc/sb.toml`: `backup.compression-level` must be from 1 to 19"
         );
+        assert_eq!(error("issuer = ''"), "`/etc/sb.toml`: `issuer` must be a name on one line");
         assert_eq!(error("fingerprint = '12'"), "`/etc/sb.toml`: `fingerprint` must have 64 hexadecimal digits");
         assert!(Config::parse(&format!("fingerprint = '{}'", "0123abcd ".repeat(8)), Path::new("a")).is_ok());
         assert_eq!(
