@@ -1,0 +1,6 @@
+//! Names in the directory: no bytes may panic.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| sb_repo::testing::parse("named", bytes));
