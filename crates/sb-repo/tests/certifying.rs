@@ -4,10 +4,10 @@
 
 mod common;
 
-use std::fmt;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
+use common::faulty::Faulty;
 use common::{Machine, event, firm, key, new_vault, options};
 use sb_audit::{Backup, Predicate, RunResult, Written};
 use sb_crypto::Lock;
@@ -16,7 +16,7 @@ use sb_repo::{
     RepoError, Surroundings, Vault, VerifiedFacts, VerifyLevel, View, create,
 };
 use sb_source::{Fault, MemorySource};
-use sb_store::{Listed, MemoryStorage, ObjectName, Space, Storage, StoreError, Upload};
+use sb_store::{Listed, MemoryStorage, ObjectName, Storage};
 
 fn certified() -> BackupOptions {
     let mut options = options();
@@ -132,80 +132,6 @@ fn what_was_there_before_is_told_apart_with_the_time_since_when_it_was_read() {
     assert!(said(&certificate_of(&stranger(&storage), &fourth)).referenced.read_in_full.is_some());
 }
 
-/// A storage in which what is written rots at once, if `rots` says so.
-struct Rotting {
-    inner: Arc<MemoryStorage>,
-    rots: Box<dyn Fn(&str) -> bool + Send + Sync>,
-}
-
-impl fmt::Debug for Rotting {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Rotting")
-    }
-}
-
-impl Storage for Rotting {
-    fn read(&self, name: &ObjectName) -> Result<Vec<u8>, StoreError> {
-        self.inner.read(name)
-    }
-
-    fn read_range_into(
-        &self,
-        name: &ObjectName,
-        offset: u64,
-        length: usize,
-        buffer: &mut Vec<u8>,
-    ) -> Result<(), StoreError> {
-        self.inner.read_range_into(name, offset, length, buffer)
-    }
-
-    fn size(&self, name: &ObjectName) -> Result<u64, StoreError> {
-        self.inner.size(name)
-    }
-
-    fn begin(&self) -> Result<Box<dyn Upload + '_>, StoreError> {
-        Ok(Box::new(RottingUpload { upload: self.inner.begin()?, storage: self }))
-    }
-
-    fn list(&self, prefix: &str) -> Result<Vec<Listed>, StoreError> {
-        self.inner.list(prefix)
-    }
-
-    fn remove(&self, name: &ObjectName) -> Result<(), StoreError> {
-        self.inner.remove(name)
-    }
-
-    fn space(&self) -> Result<Option<Space>, StoreError> {
-        self.inner.space()
-    }
-
-    fn sweep(&self) -> Result<u64, StoreError> {
-        self.inner.sweep()
-    }
-}
-
-struct RottingUpload<'a> {
-    upload: Box<dyn Upload + 'a>,
-    storage: &'a Rotting,
-}
-
-impl Upload for RottingUpload<'_> {
-    fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
-        self.upload.write(bytes)
-    }
-
-    fn finish(self: Box<Self>, name: &ObjectName) -> Result<(), StoreError> {
-        self.upload.finish(name)?;
-        if (self.storage.rots)(name.as_str()) {
-            let mut bytes = self.storage.inner.read(name)?;
-            let middle = bytes.len() / 2;
-            bytes[middle] ^= 1;
-            self.storage.inner.put_raw(name.to_string(), bytes);
-        }
-        Ok(())
-    }
-}
-
 /// Keeps the warnings.
 #[derive(Debug, Default)]
 struct Warned(Mutex<Vec<String>>);
@@ -217,7 +143,7 @@ impl Monitor for Warned {
 }
 
 /// A vault with a snapshot in a storage where what is in `folder` rots the first `times` times that it is written.
-fn rotting(folder: &'static str, times: u32) -> (Arc<MemoryStorage>, Machine, Arc<Rotting>) {
+fn rotting(folder: &'static str, times: u32) -> (Arc<MemoryStorage>, Machine, Arc<Faulty>) {
     let (storage, machine, mut vault) = begin(705);
     vault.backup(&firm(), &certified(), Progress::none()).unwrap();
     let left = AtomicU32::new(times);
@@ -225,7 +151,8 @@ fn rotting(folder: &'static str, times: u32) -> (Arc<MemoryStorage>, Machine, Ar
         name.starts_with(folder)
             && left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1)).is_ok()
     };
-    (storage.clone(), machine, Arc::new(Rotting { inner: storage, rots: Box::new(rots) }))
+    let faulty = Faulty::rotting(&storage, rots);
+    (storage, machine, faulty)
 }
 
 #[test]

@@ -19,7 +19,7 @@ use sb_repo::testing::{forge_batch, log_signer};
 use sb_repo::{
     CollectOptions, Flaw, KeyId, LogFinding, LogPosition, Logs, Progress, RepoError, State, Vault, VerifyLevel, View,
 };
-use sb_store::{Listed, MemoryStorage, ObjectName, Space, Storage, StoreError, Upload};
+use sb_store::{MemoryStorage, Storage};
 
 fn names(storage: &MemoryStorage, folder: &str) -> Vec<String> {
     storage.list(folder).unwrap().into_iter().map(|listed| listed.name).collect()
@@ -541,59 +541,10 @@ fn what_is_logged_while_a_rollback_is_accepted_stays_remembered() {
     assert!(found(&machine, &storage).is_empty());
 }
 
-/// A storage that lists what it was told to list, whatever it has.
-#[derive(Debug)]
-struct Forgetful {
-    inner: Arc<MemoryStorage>,
-    hides: String,
-}
-
-impl Storage for Forgetful {
-    fn read(&self, name: &ObjectName) -> Result<Vec<u8>, StoreError> {
-        self.inner.read(name)
-    }
-
-    fn read_range_into(
-        &self,
-        name: &ObjectName,
-        offset: u64,
-        length: usize,
-        buffer: &mut Vec<u8>,
-    ) -> Result<(), StoreError> {
-        self.inner.read_range_into(name, offset, length, buffer)
-    }
-
-    fn size(&self, name: &ObjectName) -> Result<u64, StoreError> {
-        self.inner.size(name)
-    }
-
-    fn begin(&self) -> Result<Box<dyn Upload + '_>, StoreError> {
-        self.inner.begin()
-    }
-
-    fn list(&self, prefix: &str) -> Result<Vec<Listed>, StoreError> {
-        let mut listed = self.inner.list(prefix)?;
-        listed.retain(|listed| listed.name != self.hides);
-        Ok(listed)
-    }
-
-    fn remove(&self, name: &ObjectName) -> Result<(), StoreError> {
-        self.inner.remove(name)
-    }
-
-    fn space(&self) -> Result<Option<Space>, StoreError> {
-        self.inner.space()
-    }
-
-    fn sweep(&self) -> Result<u64, StoreError> {
-        self.inner.sweep()
-    }
-}
-
 #[test]
 fn a_batch_that_is_not_listed_is_missed_even_if_the_storage_says_that_it_has_it() {
     let (storage, machine, batches) = with_log(634);
-    let hides = Arc::new(Forgetful { inner: storage, hides: batches[2].clone() });
+    let hides = Faulty::hiding(&storage, &batches[2]);
     let view = View::open(hides, &machine.state, None).unwrap();
     let logs = view.logs(Progress::none()).unwrap();
     let said: Vec<_> = logs.findings.iter().map(|finding| (finding.object.clone(), finding.flaw.to_string())).collect();

@@ -22,12 +22,31 @@ type Decision = dyn Fn(Act, &str) -> bool + Send + Sync;
 pub struct Faulty {
     inner: Arc<MemoryStorage>,
     fails: Box<Decision>,
+    /// What has a byte changed as soon as it is written.
+    rots: Box<dyn Fn(&str) -> bool + Send + Sync>,
+    /// What is there and not listed.
+    hides: Option<String>,
     pub bytes_read: Mutex<BTreeMap<String, u64>>,
 }
 
 impl Faulty {
     pub fn new(inner: &Arc<MemoryStorage>, fails: impl Fn(Act, &str) -> bool + Send + Sync + 'static) -> Arc<Self> {
-        Arc::new(Self { inner: inner.clone(), fails: Box::new(fails), bytes_read: Mutex::default() })
+        Arc::new(Self { fails: Box::new(fails), ..Self::faultless(inner) })
+    }
+
+    /// One in which what is written rots at once, if `rots` says so.
+    pub fn rotting(inner: &Arc<MemoryStorage>, rots: impl Fn(&str) -> bool + Send + Sync + 'static) -> Arc<Self> {
+        Arc::new(Self { rots: Box::new(rots), ..Self::faultless(inner) })
+    }
+
+    /// One that has an object and does not list it.
+    pub fn hiding(inner: &Arc<MemoryStorage>, name: &str) -> Arc<Self> {
+        Arc::new(Self { hides: Some(name.to_owned()), ..Self::faultless(inner) })
+    }
+
+    fn faultless(inner: &Arc<MemoryStorage>) -> Self {
+        let (fails, rots) = (Box::new(|_, _: &str| false), Box::new(|_: &str| false));
+        Self { inner: inner.clone(), fails, rots, hides: None, bytes_read: Mutex::default() }
     }
 
     fn check(&self, act: Act, name: &str) -> Result<(), StoreError> {
@@ -79,7 +98,9 @@ impl Storage for Faulty {
 
     fn list(&self, prefix: &str) -> Result<Vec<Listed>, StoreError> {
         self.check(Act::List, prefix)?;
-        self.inner.list(prefix)
+        let mut listed = self.inner.list(prefix)?;
+        listed.retain(|listed| Some(&listed.name) != self.hides.as_ref());
+        Ok(listed)
     }
 
     fn remove(&self, name: &ObjectName) -> Result<(), StoreError> {
@@ -108,6 +129,13 @@ impl Upload for FaultyUpload<'_> {
 
     fn finish(self: Box<Self>, name: &ObjectName) -> Result<(), StoreError> {
         self.storage.check(Act::Create, name.as_str())?;
-        self.upload.finish(name)
+        self.upload.finish(name)?;
+        if (self.storage.rots)(name.as_str()) {
+            let mut bytes = self.storage.inner.read(name)?;
+            let middle = bytes.len() / 2;
+            bytes[middle] ^= 1;
+            self.storage.inner.put_raw(name.to_string(), bytes);
+        }
+        Ok(())
     }
 }
