@@ -259,7 +259,7 @@ pub fn forge_batch(vault: &mut Vault, first: u64, body: &[u8]) -> Result<String,
 pub fn forge_certificate(vault: &mut Vault, statement: &sb_audit::Statement) -> Result<String, RepoError> {
     let key = vault.writer()?;
     let author = Author { key: &key, run: RunId::random(&*vault.around.random) };
-    let (certified, added) = crate::certificates::write_certificate(&vault.view, &author, statement)?;
+    let (certified, added) = crate::certificates::write_certificate(&vault.view, &author, statement, 1)?;
     vault.append(&key, author.run, Change { operation: "forged", added, ..Change::default() })?;
     Ok(format!("certificates/{}", certified.object))
 }

@@ -309,7 +309,7 @@ impl Vault {
         }
         let mut claims = vec![snapshot.clone()];
         if let Some(terms) = &options.certificate {
-            let facts = Facts { packs: &packs, own: &added, started, tree, terms };
+            let facts = Facts { packs: &packs, own: &added, started, tree, terms, threads: options.threads() };
             match self.certify(author, &report, facts) {
                 Ok((certified, mut proofs)) => {
                     report.certificate = Some(certified);
@@ -381,7 +381,7 @@ impl Vault {
             },
             self.around.clock.now(),
         );
-        let (certified, proofs) = write_certificate(&self.view, author, &statement)?;
+        let (certified, proofs) = write_certificate(&self.view, author, &statement, facts.threads)?;
         self.read_back_or_fail(&proofs)?;
         Ok((certified, proofs))
     }
@@ -451,6 +451,7 @@ struct Facts<'a> {
     started: DateTime<Utc>,
     tree: DocumentTree,
     terms: &'a CertificateTerms,
+    threads: usize,
 }
 
 impl Request<'_> {

@@ -135,15 +135,27 @@ impl View {
     }
 }
 
-/// Writes a statement and the signature by this key, which are in no journal yet.
+/// Writes a statement and the signature by this key, which are in no journal yet; at once, if more than one thread may.
 pub(crate) fn write_certificate(
     view: &View,
     author: &Author<'_>,
     statement: &Statement,
+    threads: usize,
 ) -> Result<(Certified, Vec<Added>), RepoError> {
     let payload = statement.to_bytes()?;
-    let certificate = write_object(view, author, ObjectKind::Certificate, &payload)?;
-    let signature = write_signature(view, author, author.key, &payload)?;
+    let certify = || write_object(view, author, ObjectKind::Certificate, &payload);
+    let sign = || write_signature(view, author, author.key, &payload);
+    let (certificate, signature) = if threads > 1 {
+        // Each is mostly waiting for the storage.
+        std::thread::scope(|scope| {
+            let signature = scope.spawn(sign);
+            let certificate = certify();
+            let signature = signature.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            Ok::<_, RepoError>((certificate?, signature?))
+        })?
+    } else {
+        (certify()?, sign()?)
+    };
     let object = certificate.name.rsplit('/').next().and_then(|hash| hash.parse().ok()).expect("named by its hash");
     let result = statement.run().result;
     Ok((Certified { object, statement_sha256: sha256(&payload), result }, vec![certificate, signature]))
@@ -280,7 +292,7 @@ impl Vault {
         let VerifiedFacts { method, counts, read, .. } = facts;
         let verification = Verification { run, method, counts, read: Some(read), retention: None };
         let statement = Statement { subjects, predicate: Predicate::Verification(verification) };
-        let (certified, added) = write_certificate(&self.view, &Author { key: &key, run: run_id }, &statement)?;
+        let (certified, added) = write_certificate(&self.view, &Author { key: &key, run: run_id }, &statement, 1)?;
         self.read_back_or_fail(&added)?;
         self.append(&key, run_id, Change { operation: "certify", added, removed: Vec::new(), ..Change::default() })?;
         Ok(certified)

@@ -184,7 +184,7 @@ impl State {
                 Ok(())
             }
             Place::Untouched(_) => Ok(()),
-            Place::Folder(folder) | Place::Among(folder) => replace(&folder.join("log.key"), seed.as_bytes()),
+            Place::Folder(folder) | Place::Among(folder) => replace_durably(&folder.join("log.key"), seed.as_bytes()),
         }
     }
 
@@ -216,6 +216,7 @@ impl State {
             }
             Place::Untouched(_) => Ok(()),
             Place::Folder(folder) | Place::Among(folder) => {
+                // Should the power fail now, it knows a little less, and nothing wrong.
                 replace(&folder.join("heads"), print(remembered).as_bytes())
             }
         }
@@ -239,7 +240,7 @@ impl State {
                 locked(inner).small.insert(name, bytes.to_vec());
                 Ok(())
             }
-            Place::Folder(folder) | Place::Among(folder) => replace(&folder.join(name), bytes),
+            Place::Folder(folder) | Place::Among(folder) => replace_durably(&folder.join(name), bytes),
         }
     }
 
@@ -447,17 +448,23 @@ fn is_locked(path: &Path) -> Result<bool, RepoError> {
     }
 }
 
-/// Replaces a small file atomically and durably.
+/// Replaces a small file atomically, and so that it survives a power failure.
+fn replace_durably(path: &Path, bytes: &[u8]) -> Result<(), RepoError> {
+    replace(path, bytes)?;
+    let folder = path.parent().expect("a file in the state folder");
+    // Not every system can open a folder.
+    let synced = File::open(folder).map_or(Ok(()), |folder| folder.sync_all());
+    synced.map_err(|source| failed("write", path, source))
+}
+
+/// Replaces a small file atomically: after a power failure it is the old one or the new one, whole.
 fn replace(path: &Path, bytes: &[u8]) -> Result<(), RepoError> {
     let temporary = path.with_extension(format!("{}.new", std::process::id()));
     let folder = create_private_folder(path.parent().expect("a file in the state folder"));
     let written = folder.and_then(|()| private().truncate(true).open(&temporary)).and_then(|mut file| {
         file.write_all(bytes)?;
         file.sync_all()?;
-        fs::rename(&temporary, path)?;
-        let folder = path.parent().expect("a file in the state folder");
-        // Not every system can open a folder; where it can, the rename is made durable.
-        File::open(folder).map_or(Ok(()), |folder| folder.sync_all())
+        fs::rename(&temporary, path)
     });
     written.map_err(|source| {
         let _ = fs::remove_file(&temporary);
