@@ -125,8 +125,7 @@ impl Authorizer {
     /// The same with every policy asked and not only those that can have a say: slower, and what [`Self::authorize`] is measured
     /// and tested against.
     pub fn authorize_unsliced(&self, directory: &Directory, request: &Request) -> Decision {
-        let whole = self.index.whole();
-        self.decide(directory, request, |asked| is_authorized(asked, &whole))
+        self.decide(directory, request, |asked| is_authorized(asked, self.index.whole()))
     }
 
     /// The firm's policies that would permit a request if there were neither guard rails nor built-in permissions, unless others of
@@ -144,7 +143,7 @@ impl Authorizer {
             Err(refusal) => return Decision::refused(refusal),
         };
         let verdict = evaluate(&asked);
-        let finer = if verdict.is_allowed { self.finer(request) } else { Vec::new() };
+        let finer = if verdict.is_allowed { self.finer(request, &asked) } else { Vec::new() };
         let errors = verdict.errors;
         let is_allowed = verdict.is_allowed && errors.is_empty() && finer.is_empty();
         let reasons = match (verdict.is_allowed, is_allowed) {
@@ -161,13 +160,23 @@ impl Authorizer {
         Determinant { id, kind }
     }
 
-    /// What forbids some documents of a snapshot, perhaps: who asks about all at once can't be told apart.
-    fn finer(&self, request: &Request) -> Vec<String> {
+    /// What forbids some documents of a snapshot to this principal, perhaps: where a snapshot is asked about whole they can't be told
+    /// apart.
+    fn finer(&self, request: &Request, asked: &Asked) -> Vec<String> {
         if !matches!(request.resource, Resource::Snapshot { .. }) || !request.action.is_in(Group::Read) {
             return Vec::new();
         }
-        let finer = self.firm.finer_than_snapshots();
-        finer.filter(|policy| reaches(policy, request.action)).map(|policy| policy.id().to_string()).collect()
+        let finer = self.firm.finer_than_snapshots().filter(|policy| {
+            let scoped = Scoped::of(policy);
+            let is_elsewhere = |uid: &EntityUid| {
+                let kind = Kind::of(uid.type_name());
+                !matches!(kind, Some(Kind::Document | Kind::DocumentClass)) && !asked.resources.contains(uid)
+            };
+            reaches(policy, request.action)
+                && scoped.is_about(asked)
+                && !scoped.resource.as_ref().is_some_and(is_elsewhere)
+        });
+        finer.map(|policy| policy.id().to_string()).collect()
     }
 
     /// How many users there are, and how many a policy lets approve. Only what needs two people has to know the latter.

@@ -82,7 +82,7 @@ fn circumstances(mentions: &Mentions) -> Vec<Knob> {
         knob(&["mfa"], [other("there is one factor only", |case| case.context.mfa = false)]),
         knob(&["clockTrusted"], [other("nobody vouches for the time", |case| case.context.clock_trusted = false)]),
         knob(&["now"], near_times(mentions).into_iter().map(at)),
-        counts(mentions, &["users"], "use the vault", |case, count| case.counts.users = count),
+        counts(mentions, &["users"], "use the vault", |case, count| case.counts.users = count.max(1)),
     ]
 }
 
