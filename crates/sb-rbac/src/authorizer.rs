@@ -1,14 +1,15 @@
 //! Decides.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Mutex, PoisonError};
 
 use cedar_policy::{Authorizer as Cedar, Effect, EntityUid, PolicySet};
 
 use crate::action::{Action, Group};
 use crate::decision::{Decision, Determinant, PolicyFault, PolicyKind, Refusal};
-use crate::directory::Directory;
+use crate::directory::{Directory, User};
 use crate::entities::{Asked, Counts, Kind, ask, uid};
-use crate::ids::{ClientId, UserId};
+use crate::ids::{ClientId, RoleName, UserId};
 use crate::policies::Policies;
 use crate::request::Request;
 use crate::resource::Resource;
@@ -66,6 +67,8 @@ pub struct Authorizer {
     kinds: HashMap<String, PolicyKind>,
     /// Whose principals may approve; `None`: everybody's.
     approving: Vec<Option<EntityUid>>,
+    /// How many users of the directory with this stamp may approve.
+    counted: Mutex<Option<(u64, usize)>>,
     firm: Policies,
 }
 
@@ -86,7 +89,7 @@ impl Authorizer {
         let is_permit = |scoped: &&Scoped| scoped.policy().is_some_and(|policy| policy.effect() == Effect::Permit);
         let permits = index.of_action(Action::ApproveChange).iter().filter(is_permit);
         let approving = permits.map(|scoped| scoped.principal.clone()).collect();
-        Self { index, kinds, approving, firm }
+        Self { index, kinds, approving, counted: Mutex::new(None), firm }
     }
 
     /// The firm's policies that are in force.
@@ -181,19 +184,31 @@ impl Authorizer {
 
     /// How many users there are, and how many a policy lets approve. Only what needs two people has to know the latter.
     fn counts(&self, directory: &Directory, action: Action) -> Counts {
-        let may_approve = |id: &UserId, roles: &_| {
-            let roles = directory.closure(roles);
-            let is_named = |named: &EntityUid| {
-                *named == uid(Kind::User, id.as_str())
-                    || roles.iter().any(|role| *named == uid(Kind::Role, role.as_str()))
-            };
-            self.approving.iter().any(|named| named.as_ref().is_none_or(is_named))
+        let approvers = if action.takes_request() { self.approvers(directory) } else { 0 };
+        Counts { users: directory.user_count(), approvers }
+    }
+
+    fn approvers(&self, directory: &Directory) -> usize {
+        let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((stamp, approvers)) = *counted
+            && stamp == directory.stamp()
+        {
+            return approvers;
+        }
+        let is_named =
+            |uid: EntityUid| self.approving.iter().any(|named| named.as_ref().is_none_or(|named| *named == uid));
+        let may = |role: &RoleName| {
+            let closure = directory.closure([role]);
+            closure.iter().any(|role| is_named(uid(Kind::Role, role.as_str())))
         };
-        let approvers = match action.takes_request() {
-            true => directory.users.iter().filter(|(id, user)| user.is_active && may_approve(id, &user.roles)).count(),
-            false => 0,
+        let roles: BTreeSet<RoleName> = directory.roles().filter(may).collect();
+        let may_approve = |(id, user): &(&UserId, &User)| {
+            user.is_active
+                && (user.roles.iter().any(|role| roles.contains(role)) || is_named(uid(Kind::User, id.as_str())))
         };
-        Counts { users: directory.users.len(), approvers }
+        let approvers = directory.users().filter(may_approve).count();
+        *counted = Some((directory.stamp(), approvers));
+        approvers
     }
 }
 

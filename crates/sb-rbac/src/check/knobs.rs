@@ -98,8 +98,12 @@ fn principal(case: &Case, mentions: &Mentions) -> Vec<Knob> {
         &["active"],
         [other("locked", |case| {
             let id = case.asker();
-            case.directory.users.entry(id.clone()).and_modify(|user| user.is_active = false);
-            case.directory.services.entry(id.as_str().into()).and_modify(|service| service.is_active = false);
+            if let Some(user) = case.user() {
+                user.is_active = false;
+            }
+            if let Some(service) = case.directory.service_mut(&id.as_str().into()) {
+                service.is_active = false;
+            }
         })],
     )];
     if !matches!(case.principal, crate::request::Principal::User(_)) {

@@ -30,7 +30,7 @@ use condition::{Condition, conditions};
 use knobs::{Knob, knobs};
 
 /// So many requests are made at most.
-const CASES_MAX: usize = 200_000;
+const CASES_MAX: usize = 100_000;
 
 /// So many principals are told apart at most for one action, and of so many roles pairs.
 const WHO_MAX: usize = 10_000;
@@ -106,7 +106,7 @@ pub(crate) fn check(policies: &[Policy], directory: &Directory) -> Result<(), Po
     Ok(())
 }
 
-fn too_complex<'a>(action: Action, rules: &[&'a Scoped]) -> PoliciesError {
+fn too_complex(action: Action, rules: &[&Scoped]) -> PoliciesError {
     let policies = rules.iter().filter_map(|rule| rule.policy()).filter(|policy| policy.effect() == Effect::Permit);
     PoliciesError::TooComplex(TooComplex { policies: policies.map(|policy| policy.id().to_string()).collect(), action })
 }
@@ -219,7 +219,7 @@ impl Search<'_> {
         plan: &Plan<'_>,
     ) -> Result<Option<Counterexample>, Exhausted> {
         // A firm of many users takes longer to ask about.
-        let cost = 1 + case.directory.users.len() / 16;
+        let cost = 1 + case.directory.user_count() / 16;
         self.left.set(self.left.get().checked_sub(cost).ok_or(Exhausted)?);
         let Some(asked) = self.ask(case) else {
             return Ok(None);

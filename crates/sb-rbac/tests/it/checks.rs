@@ -209,7 +209,7 @@ fn what_takes_too_long_to_try_is_refused() {
     let given = "context has request && context has users && context has approvers";
     let text = dispose(&format!("{given} && (({}))", terms.join(") || (")));
     let error = Policies::check(&text, &firm()).unwrap_err();
-    let start = "whether `quick` can permit `DisposeDocument` where it must not takes more than 200000 requests to try";
+    let start = "whether `quick` can permit `DisposeDocument` where it must not takes more than 100000 requests to try";
     assert!(error.to_string().starts_with(start), "{error}");
 }
 
