@@ -138,7 +138,7 @@ fn request(n: usize) -> Request {
     document.classes = [format!("class-{}", n % 40)].into();
     document.retain_until = Some(now());
     let mut context = Context::new(now());
-    (context.mfa, context.clock_trusted) = (n % 3 != 0, true);
+    (context.mfa, context.clock_trusted) = (!n.is_multiple_of(3), true);
     let user = Principal::user(format!("u_{}", (n * 7) % USERS));
     let (principal, action, resource) = match n % 5 {
         0 => (user, Action::ReadDocument, Resource::Document(document)),
