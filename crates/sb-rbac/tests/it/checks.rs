@@ -190,12 +190,34 @@ fn what_only_one_user_client_or_document_is_permitted_is_found() {
         "context has request && context.request.required == 3 && context.request.distinctApprovals == 2",
         "context has request && context.request.approvals.contains(SB::User::\"boss\")",
         "!context.mfa && !principal.active",
+        "context has request && context.request.proposedBy == SB::User::\"boss\"",
+        "context has request && context.request.approvals.containsAll([SB::User::\"boss\", SB::User::\"aunt\"])",
     ] {
         let found = counterexample(&format!(
             "@id(\"a\") permit (principal, action == SB::Action::\"DisposeDocument\", resource) when {{ {condition} }};"
         ));
         assert!(!found.permitted_by.is_empty(), "{condition}");
     }
+}
+
+#[test]
+fn it_does_not_matter_who_is_removed() {
+    for condition in [
+        "!resource.active",
+        "resource in SB::Role::\"operator\"",
+        "resource == SB::User::\"eve\"",
+        "principal == resource",
+        "resource has accessUntil && resource.accessUntil < context.now",
+        "resource.clients.contains(SB::Client::\"acme\")",
+        "!resource.walledOff.isEmpty()",
+    ] {
+        let text = format!(
+            "@id(\"it\") permit (principal in SB::Role::\"operator\", action == SB::Action::\"RemoveUser\", resource) when {{ {condition} }};"
+        );
+        assert_eq!(counterexample(&text).permitted_by, ["it"], "{condition}");
+    }
+    let issue = "@id(\"it\") permit (principal, action == SB::Action::\"IssueReport\", resource) when { resource has author && resource.author != principal };";
+    assert_eq!(counterexample(issue).guard_rail.id, "f-auditors-and-verifiers-never-write");
 }
 
 #[test]
