@@ -1,14 +1,15 @@
 //! Decides.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Mutex, PoisonError};
 
 use cedar_policy::{Authorizer as Cedar, Effect, EntityUid, PolicySet};
 
 use crate::action::{Action, Group};
 use crate::decision::{Decision, Determinant, PolicyFault, PolicyKind, Refusal};
-use crate::directory::Directory;
+use crate::directory::{Directory, User};
 use crate::entities::{Asked, Counts, Kind, ask, uid};
-use crate::ids::{ClientId, UserId};
+use crate::ids::{ClientId, RoleName, UserId};
 use crate::policies::Policies;
 use crate::request::Request;
 use crate::resource::Resource;
@@ -66,6 +67,8 @@ pub struct Authorizer {
     kinds: HashMap<String, PolicyKind>,
     /// Whose principals may approve; `None`: everybody's.
     approving: Vec<Option<EntityUid>>,
+    /// How many users of the directory with this stamp may approve.
+    counted: Mutex<Option<(u64, usize)>>,
     firm: Policies,
 }
 
@@ -86,7 +89,7 @@ impl Authorizer {
         let is_permit = |scoped: &&Scoped| scoped.policy().is_some_and(|policy| policy.effect() == Effect::Permit);
         let permits = index.of_action(Action::ApproveChange).iter().filter(is_permit);
         let approving = permits.map(|scoped| scoped.principal.clone()).collect();
-        Self { index, kinds, approving, firm }
+        Self { index, kinds, approving, counted: Mutex::new(None), firm }
     }
 
     /// The firm's policies that are in force.
@@ -125,8 +128,7 @@ impl Authorizer {
     /// The same with every policy asked and not only those that can have a say: slower, and what [`Self::authorize`] is measured
     /// and tested against.
     pub fn authorize_unsliced(&self, directory: &Directory, request: &Request) -> Decision {
-        let whole = self.index.whole();
-        self.decide(directory, request, |asked| is_authorized(asked, &whole))
+        self.decide(directory, request, |asked| is_authorized(asked, self.index.whole()))
     }
 
     /// The firm's policies that would permit a request if there were neither guard rails nor built-in permissions, unless others of
@@ -144,7 +146,7 @@ impl Authorizer {
             Err(refusal) => return Decision::refused(refusal),
         };
         let verdict = evaluate(&asked);
-        let finer = if verdict.is_allowed { self.finer(request) } else { Vec::new() };
+        let finer = if verdict.is_allowed { self.finer(request, &asked) } else { Vec::new() };
         let errors = verdict.errors;
         let is_allowed = verdict.is_allowed && errors.is_empty() && finer.is_empty();
         let reasons = match (verdict.is_allowed, is_allowed) {
@@ -161,30 +163,52 @@ impl Authorizer {
         Determinant { id, kind }
     }
 
-    /// What forbids some documents of a snapshot, perhaps: who asks about all at once can't be told apart.
-    fn finer(&self, request: &Request) -> Vec<String> {
+    /// What forbids some documents of a snapshot to this principal, perhaps: where a snapshot is asked about whole they can't be told
+    /// apart.
+    fn finer(&self, request: &Request, asked: &Asked) -> Vec<String> {
         if !matches!(request.resource, Resource::Snapshot { .. }) || !request.action.is_in(Group::Read) {
             return Vec::new();
         }
-        let finer = self.firm.finer_than_snapshots();
-        finer.filter(|policy| reaches(policy, request.action)).map(|policy| policy.id().to_string()).collect()
+        let finer = self.firm.finer_than_snapshots().filter(|policy| {
+            let scoped = Scoped::of(policy);
+            let is_elsewhere = |uid: &EntityUid| {
+                let kind = Kind::of(uid.type_name());
+                !matches!(kind, Some(Kind::Document | Kind::DocumentClass)) && !asked.resources.contains(uid)
+            };
+            reaches(policy, request.action)
+                && scoped.is_about(asked)
+                && !scoped.resource.as_ref().is_some_and(is_elsewhere)
+        });
+        finer.map(|policy| policy.id().to_string()).collect()
     }
 
     /// How many users there are, and how many a policy lets approve. Only what needs two people has to know the latter.
     fn counts(&self, directory: &Directory, action: Action) -> Counts {
-        let may_approve = |id: &UserId, roles: &_| {
-            let roles = directory.closure(roles);
-            let is_named = |named: &EntityUid| {
-                *named == uid(Kind::User, id.as_str())
-                    || roles.iter().any(|role| *named == uid(Kind::Role, role.as_str()))
-            };
-            self.approving.iter().any(|named| named.as_ref().is_none_or(is_named))
+        let approvers = if action.takes_request() { self.approvers(directory) } else { 0 };
+        Counts { users: directory.user_count(), approvers }
+    }
+
+    fn approvers(&self, directory: &Directory) -> usize {
+        let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((stamp, approvers)) = *counted
+            && stamp == directory.stamp()
+        {
+            return approvers;
+        }
+        let is_named =
+            |uid: EntityUid| self.approving.iter().any(|named| named.as_ref().is_none_or(|named| *named == uid));
+        let may = |role: &RoleName| {
+            let closure = directory.closure([role]);
+            closure.iter().any(|role| is_named(uid(Kind::Role, role.as_str())))
         };
-        let approvers = match action.takes_request() {
-            true => directory.users.iter().filter(|(id, user)| user.is_active && may_approve(id, &user.roles)).count(),
-            false => 0,
+        let roles: BTreeSet<RoleName> = directory.roles().filter(may).collect();
+        let may_approve = |(id, user): &(&UserId, &User)| {
+            user.is_active
+                && (user.roles.iter().any(|role| roles.contains(role)) || is_named(uid(Kind::User, id.as_str())))
         };
-        Counts { users: directory.users.len(), approvers }
+        let approvers = directory.users().filter(may_approve).count();
+        *counted = Some((directory.stamp(), approvers));
+        approvers
     }
 }
 

@@ -1,6 +1,7 @@
 //! Who there is.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use chrono::{DateTime, Utc};
 
@@ -66,11 +67,15 @@ impl Service {
 /// treated otherwise than one of two.
 #[derive(Clone, Debug, Default)]
 pub struct Directory {
-    pub(crate) users: BTreeMap<UserId, User>,
-    pub(crate) services: BTreeMap<ServiceId, Service>,
-    pub(crate) clients: BTreeSet<ClientId>,
-    pub(crate) roles: Roles,
+    users: BTreeMap<UserId, User>,
+    services: BTreeMap<ServiceId, Service>,
+    clients: BTreeSet<ClientId>,
+    roles: Roles,
+    /// Of directories with the same stamp one was cloned from the other, and neither changed since.
+    stamp: u64,
 }
+
+static STAMPS: AtomicU64 = AtomicU64::new(1);
 
 impl Directory {
     /// Nobody, no clients, and the built-in roles.
@@ -81,16 +86,19 @@ impl Directory {
     /// Adds a user, or replaces the one of that id.
     pub fn set_user(&mut self, id: impl Into<UserId>, user: User) {
         self.users.insert(id.into(), user);
+        self.changed();
     }
 
     /// Adds a service, or replaces the one of that id.
     pub fn set_service(&mut self, id: impl Into<ServiceId>, service: Service) {
         self.services.insert(id.into(), service);
+        self.changed();
     }
 
     /// Adds a client.
     pub fn add_client(&mut self, id: impl Into<ClientId>) {
         self.clients.insert(id.into());
+        self.changed();
     }
 
     /// Defines a role of the firm's, or defines it anew: it may do what the built-in roles may that it is built upon, and what
@@ -103,6 +111,7 @@ impl Directory {
         name: impl Into<RoleName>,
         includes: impl IntoIterator<Item = Role>,
     ) -> Result<(), RoleError> {
+        self.changed();
         self.roles.define(name.into(), includes.into_iter().collect())
     }
 
@@ -119,6 +128,50 @@ impl Directory {
     /// Every role there is, built in or defined.
     pub fn roles(&self) -> impl Iterator<Item = RoleName> {
         self.roles.names()
+    }
+
+    /// Nobody and no clients, with the roles of this one.
+    pub(crate) fn emptied(&self) -> Self {
+        Self { roles: self.roles.clone(), stamp: STAMPS.fetch_add(1, Ordering::Relaxed), ..Self::default() }
+    }
+
+    pub(crate) fn users(&self) -> impl Iterator<Item = (&UserId, &User)> {
+        self.users.iter()
+    }
+
+    pub(crate) fn user_count(&self) -> usize {
+        self.users.len()
+    }
+
+    pub(crate) fn has_user(&self, id: &UserId) -> bool {
+        self.users.contains_key(id)
+    }
+
+    pub(crate) fn has_client(&self, id: &ClientId) -> bool {
+        self.clients.contains(id)
+    }
+
+    pub(crate) fn user_mut(&mut self, id: &UserId) -> Option<&mut User> {
+        self.changed();
+        self.users.get_mut(id)
+    }
+
+    pub(crate) fn service_mut(&mut self, id: &ServiceId) -> Option<&mut Service> {
+        self.changed();
+        self.services.get_mut(id)
+    }
+
+    pub(crate) fn stamp(&self) -> u64 {
+        self.stamp
+    }
+
+    fn changed(&mut self) {
+        self.stamp = STAMPS.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// What a role is built upon, itself included; `None` if there is no such role.
+    pub(crate) fn role(&self, name: &RoleName) -> Option<BTreeSet<RoleName>> {
+        self.roles.closure(name)
     }
 
     /// Roles and all they are built upon; without those that there are not.

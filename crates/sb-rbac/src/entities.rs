@@ -89,11 +89,11 @@ pub(crate) struct Asked {
 pub(crate) fn ask(directory: &Directory, request: &Request, counts: impl FnOnce() -> Counts) -> Result<Asked, Refusal> {
     let (principal, roles, is_active) = match &request.principal {
         Principal::User(id) => {
-            let user = directory.users.get(id).ok_or_else(|| Refusal::NoSuchUser(id.clone()))?;
+            let user = directory.user(id).ok_or_else(|| Refusal::NoSuchUser(id.clone()))?;
             (uid(Kind::User, id.as_str()), &user.roles, user.is_active)
         }
         Principal::Service(id) => {
-            let service = directory.services.get(id).ok_or_else(|| Refusal::NoSuchService(id.clone()))?;
+            let service = directory.service(id).ok_or_else(|| Refusal::NoSuchService(id.clone()))?;
             (uid(Kind::Service, id.as_str()), &service.roles, service.is_active)
         }
     };
@@ -103,7 +103,7 @@ pub(crate) fn ask(directory: &Directory, request: &Request, counts: impl FnOnce(
     if !fits(&applies.principals, &principal) || !fits(&applies.resources, &resource) {
         return Err(Refusal::NoSuchAct);
     }
-    if let Some(client) = request.resource.client().filter(|client| !directory.clients.contains(*client)) {
+    if let Some(client) = request.resource.client().filter(|client| !directory.has_client(client)) {
         return Err(Refusal::NoSuchClient(client.clone()));
     }
 
@@ -116,7 +116,7 @@ pub(crate) fn ask(directory: &Directory, request: &Request, counts: impl FnOnce(
     let mut entities = Vec::with_capacity(3);
     match &request.principal {
         Principal::User(id) => {
-            let user = directory.users.get(id).ok_or_else(|| Refusal::NoSuchUser(id.clone()))?;
+            let user = directory.user(id).ok_or_else(|| Refusal::NoSuchUser(id.clone()))?;
             // One entity is both who asks and what it is about.
             let bound = bound.filter(|_| principal == resource);
             entities.push(user_entity(principal.clone(), user, parents, bound)?);
@@ -130,7 +130,7 @@ pub(crate) fn ask(directory: &Directory, request: &Request, counts: impl FnOnce(
     if resource != principal {
         let (attributes, parents) = match &request.resource {
             Resource::User(id) | Resource::Roles { user: id, .. } => {
-                let user = directory.users.get(id).ok_or_else(|| Refusal::NoSuchUser(id.clone()))?;
+                let user = directory.user(id).ok_or_else(|| Refusal::NoSuchUser(id.clone()))?;
                 let parents = role_uids(directory, &user.roles);
                 (user_attributes(user, bound), parents)
             }
@@ -175,7 +175,7 @@ fn context(
         pairs.push(("request".to_owned(), Value::new_entity_uid(change_uid(change))));
     }
     if let Resource::Roles { after, .. } = &request.resource {
-        if let Some(unknown) = after.iter().find(|role| directory.roles.closure(role).is_none()) {
+        if let Some(unknown) = after.iter().find(|role| directory.role(role).is_none()) {
             return Err(Refusal::NoSuchRole((*unknown).clone()));
         }
         let roles = role_uids(directory, after).into_iter().map(Value::new_entity_uid);
@@ -272,7 +272,7 @@ fn attributes(resource: &Resource, bound: Option<&ChangeRequest>) -> Attributes 
 }
 
 fn change_attributes(directory: &Directory, change: &ChangeRequest) -> Attributes {
-    let counts = |user: &&UserId| **user != change.proposed_by && directory.users.contains_key(*user);
+    let counts = |user: &&UserId| **user != change.proposed_by && directory.has_user(user);
     let approvals = change.approvals.iter().map(user_value);
     HashMap::from([
         ("kind".to_owned(), Value::new_string(change.kind.name().to_owned())),

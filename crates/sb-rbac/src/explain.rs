@@ -254,7 +254,7 @@ fn of_request(directory: &Directory, request: &Request) -> Vec<Change> {
     let Some(change) = request.context.request.as_ref().filter(right) else {
         return vec![Change::ApprovedRequest(kind, target)];
     };
-    let counts = |user: &&UserId| **user != change.proposed_by && directory.users.contains_key(*user);
+    let counts = |user: &&UserId| **user != change.proposed_by && directory.has_user(user);
     let have = change.approvals.iter().filter(counts).count();
     let needed = usize::try_from(change.required.max(1)).unwrap_or(usize::MAX);
     let mut all = Vec::new();
@@ -314,13 +314,13 @@ impl Trial<'_> {
         let is_allowed = fits && authorizer.authorize(&self.directory, &request).is_allowed;
         match &request.principal {
             Principal::User(id) => {
-                if let Some(user) = self.before.users.get(id) {
-                    self.directory.users.insert(id.clone(), user.clone());
+                if let Some(user) = self.before.user(id) {
+                    self.directory.set_user(id.clone(), user.clone());
                 }
             }
             Principal::Service(id) => {
-                if let Some(service) = self.before.services.get(id) {
-                    self.directory.services.insert(id.clone(), service.clone());
+                if let Some(service) = self.before.service(id) {
+                    self.directory.set_service(id.clone(), service.clone());
                 }
             }
         }
@@ -347,7 +347,7 @@ impl Trial<'_> {
                 request.context.request = Some(self.approved(*kind, target));
             }
             Change::Approvals(count, proposer) => {
-                let others = self.before.users.keys().filter(|user| *user != proposer);
+                let others = self.before.users().map(|(id, _)| id).filter(|user| *user != proposer);
                 if let Some(change) = &mut request.context.request {
                     let new: Vec<UserId> =
                         others.filter(|user| !change.approvals.contains(*user)).take(*count).cloned().collect();
@@ -380,7 +380,7 @@ impl Trial<'_> {
         let later = request.context.now + Duration::days(1);
         match &request.principal {
             Principal::User(id) => {
-                if let Some(user) = self.directory.users.get_mut(id) {
+                if let Some(user) = self.directory.user_mut(id) {
                     match change {
                         Change::Unlock => user.is_active = true,
                         Change::LongerAccess => user.access_until = Some(later),
@@ -391,7 +391,7 @@ impl Trial<'_> {
                 }
             }
             Principal::Service(id) => {
-                if let Some(service) = self.directory.services.get_mut(id) {
+                if let Some(service) = self.directory.service_mut(id) {
                     match change {
                         Change::Unlock => service.is_active = true,
                         _ => turn_role(&mut service.roles, change),
@@ -408,7 +408,7 @@ impl Trial<'_> {
             Principal::Service(_) => UserId::from("somebody else"),
         };
         let mut change = ChangeRequest::new("to be made", kind, target, asker.clone());
-        change.approvals.extend(self.before.users.keys().find(|user| **user != asker).cloned());
+        change.approvals.extend(self.before.users().map(|(id, _)| id).find(|user| **user != asker).cloned());
         change.is_cooled_off = true;
         change
     }

@@ -69,8 +69,8 @@ pub enum PoliciesError {
         /// Counted from 1.
         line: usize,
     },
-    /// An id that another policy has.
-    #[error("line {line}: the id `{id}` is that of {}; give the policy another", if *.is_reserved { "a guard rail or of a built-in policy" } else { "another policy" })]
+    /// An id that another policy has, or that begins like a guard rail's.
+    #[error("line {line}: the id `{id}` is {}; give the policy another", taken(*.is_reserved))]
     Taken {
         /// Counted from 1.
         line: usize,
@@ -115,6 +115,10 @@ pub enum PoliciesError {
     /// They mention so much that it can't be said what they permit.
     #[error(transparent)]
     TooComplex(TooComplex),
+}
+
+fn taken(is_reserved: bool) -> &'static str {
+    if is_reserved { "kept for guard rails and built-in policies" } else { "that of another policy" }
 }
 
 impl Policies {

@@ -3,7 +3,7 @@
 //! no decision.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use cedar_policy::{
     ActionConstraint, EntityUid, Policy, PolicyId, PolicySet, PrincipalConstraint, ResourceConstraint, SlotId, Template,
@@ -34,6 +34,29 @@ pub(crate) enum Rule {
 }
 
 impl Scoped {
+    pub(crate) fn of(policy: &Policy) -> Self {
+        Self {
+            policy: Rule::Static(Box::new(policy.clone())),
+            principal: match policy.principal_constraint() {
+                PrincipalConstraint::Any | PrincipalConstraint::Is(_) => None,
+                PrincipalConstraint::In(uid) | PrincipalConstraint::Eq(uid) | PrincipalConstraint::IsIn(_, uid) => {
+                    Some(uid)
+                }
+            },
+            resource: match policy.resource_constraint() {
+                ResourceConstraint::Any | ResourceConstraint::Is(_) => None,
+                ResourceConstraint::In(uid) | ResourceConstraint::Eq(uid) | ResourceConstraint::IsIn(_, uid) => {
+                    Some(uid)
+                }
+            },
+        }
+    }
+
+    /// Whether its scope names a principal, or everybody.
+    pub(crate) fn is_about(&self, asked: &Asked) -> bool {
+        self.principal.as_ref().is_none_or(|uid| asked.principals.contains(uid))
+    }
+
     /// The policy, unless it is a grant.
     pub(crate) fn policy(&self) -> Option<&Policy> {
         match &self.policy {
@@ -54,6 +77,7 @@ pub(crate) struct Index {
     named: BTreeSet<EntityUid>,
     template: Option<Template>,
     slices: RwLock<HashMap<Key, Arc<PolicySet>>>,
+    whole: OnceLock<PolicySet>,
 }
 
 impl Index {
@@ -66,22 +90,7 @@ impl Index {
     }
 
     fn add(&mut self, policy: &Policy) {
-        let scoped = Scoped {
-            policy: Rule::Static(Box::new(policy.clone())),
-            principal: match policy.principal_constraint() {
-                PrincipalConstraint::Any | PrincipalConstraint::Is(_) => None,
-                PrincipalConstraint::In(uid) | PrincipalConstraint::Eq(uid) | PrincipalConstraint::IsIn(_, uid) => {
-                    Some(uid)
-                }
-            },
-            resource: match policy.resource_constraint() {
-                ResourceConstraint::Any | ResourceConstraint::Is(_) => None,
-                ResourceConstraint::In(uid) | ResourceConstraint::Eq(uid) | ResourceConstraint::IsIn(_, uid) => {
-                    Some(uid)
-                }
-            },
-        };
-        self.insert(scoped, |action| reaches(policy, action));
+        self.insert(Scoped::of(policy), |action| reaches(policy, action));
     }
 
     /// Links the template of grants.
@@ -117,6 +126,7 @@ impl Index {
 
     fn forget(&mut self) {
         self.slices.get_mut().unwrap_or_else(PoisonError::into_inner).clear();
+        self.whole = OnceLock::new();
     }
 
     /// All that reach an action.
@@ -150,13 +160,15 @@ impl Index {
     }
 
     /// Every policy, whatever its scope: what a slice has to agree with.
-    pub(crate) fn whole(&self) -> PolicySet {
-        let mut seen = BTreeSet::new();
-        let is_new = |rule: &&Scoped| match &rule.policy {
-            Rule::Static(policy) => seen.insert(policy.id().clone()),
-            Rule::Linked(id) => seen.insert(id.clone()),
-        };
-        self.set(self.by_action.iter().flatten().filter(is_new))
+    pub(crate) fn whole(&self) -> &PolicySet {
+        self.whole.get_or_init(|| {
+            let mut seen = BTreeSet::new();
+            let is_new = |rule: &&Scoped| match &rule.policy {
+                Rule::Static(policy) => seen.insert(policy.id().clone()),
+                Rule::Linked(id) => seen.insert(id.clone()),
+            };
+            self.set(self.by_action.iter().flatten().filter(is_new))
+        })
     }
 
     fn set<'a>(&self, rules: impl Iterator<Item = &'a Scoped>) -> PolicySet {

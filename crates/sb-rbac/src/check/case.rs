@@ -79,7 +79,7 @@ impl Case {
     /// A request for something of a kind that no guard rail forbids, but for what roles the principal has.
     pub(crate) fn new(action: Action, kind: Kind, who: &Who, directory: &Directory, mentions: &Mentions) -> Self {
         let names = Names::new(mentions);
-        let mut firm = Directory { roles: directory.roles.clone(), ..Directory::default() };
+        let mut firm = directory.emptied();
         for client in mentions.ids(Kind::Client.name()).chain([names.client.as_str()]) {
             firm.add_client(client);
         }
@@ -141,7 +141,7 @@ impl Case {
 
     pub(crate) fn user(&mut self) -> Option<&mut User> {
         match &self.principal {
-            Principal::User(id) => self.directory.users.get_mut(id),
+            Principal::User(id) => self.directory.user_mut(id),
             Principal::Service(_) => None,
         }
     }

@@ -4,7 +4,9 @@ use chrono::{DateTime, Duration, Utc};
 
 use super::case::{Case, now};
 use crate::action::{Action, Group};
+use crate::directory::User;
 use crate::entities::Kind;
+use crate::ids::{RoleName, UserId};
 use crate::mentions::Mentions;
 use crate::request::RequestKind;
 use crate::resource::{Resource, RetentionMode};
@@ -82,7 +84,7 @@ fn circumstances(mentions: &Mentions) -> Vec<Knob> {
         knob(&["mfa"], [other("there is one factor only", |case| case.context.mfa = false)]),
         knob(&["clockTrusted"], [other("nobody vouches for the time", |case| case.context.clock_trusted = false)]),
         knob(&["now"], near_times(mentions).into_iter().map(at)),
-        counts(mentions, &["users"], "use the vault", |case, count| case.counts.users = count),
+        counts(mentions, &["users"], "use the vault", |case, count| case.counts.users = count.max(1)),
     ]
 }
 
@@ -98,8 +100,12 @@ fn principal(case: &Case, mentions: &Mentions) -> Vec<Knob> {
         &["active"],
         [other("locked", |case| {
             let id = case.asker();
-            case.directory.users.entry(id.clone()).and_modify(|user| user.is_active = false);
-            case.directory.services.entry(id.as_str().into()).and_modify(|service| service.is_active = false);
+            if let Some(user) = case.user() {
+                user.is_active = false;
+            }
+            if let Some(service) = case.directory.service_mut(&id.as_str().into()) {
+                service.is_active = false;
+            }
         })],
     )];
     if !matches!(case.principal, crate::request::Principal::User(_)) {
@@ -114,7 +120,7 @@ fn principal(case: &Case, mentions: &Mentions) -> Vec<Knob> {
             }
         })
     };
-    let clients = |words: &str, set: fn(&mut crate::directory::User, crate::ids::ClientId)| {
+    let clients = |words: &str, set: fn(&mut User, crate::ids::ClientId)| {
         mentions
             .ids(Kind::Client.name())
             .chain([case.names.client.as_str()])
@@ -157,7 +163,10 @@ fn resource(case: &Case, mentions: &Mentions) -> Vec<Knob> {
     let ids: Vec<Setting> = mentions.ids(case.kind.name()).map(named).collect();
     let clients: Vec<Setting> = mentions.ids(Kind::Client.name()).filter(|_| is_of_client).map(of_client).collect();
     let whose = Reads::Some(&["client", "clients", "walledOff"], Some(Kind::Client));
-    let mut all = vec![of(Reads::Some(&[], Some(case.kind)), ids), of(whose, clients), own(case)];
+    let mut all = vec![of(Reads::Some(&[], Some(case.kind)), ids), of(whose, clients), own(case, mentions)];
+    if case.kind == Kind::User {
+        all.extend(target(case, mentions));
+    }
     match &case.resource {
         Resource::Document(_) => all.extend(document(mentions)),
         Resource::Retention { .. } => all.push(knob(
@@ -184,22 +193,27 @@ fn resource(case: &Case, mentions: &Mentions) -> Vec<Knob> {
     all
 }
 
-/// Whether it is the principal's own.
-fn own(case: &Case) -> Knob {
+/// Whose it is: the principal's own, or somebody's who is mentioned.
+fn own(case: &Case, mentions: &Mentions) -> Knob {
     let reads = match &case.resource {
         // Policies can compare the two without naming anything.
         Resource::User(_) | Resource::Roles { .. } => Reads::Anything,
         _ => Reads::Some(&["placedBy", "author", "owner"], None),
     };
-    let own = other("it is the same user's own", |case| {
+    let set = |case: &mut Case, user: UserId| match &mut case.resource {
+        Resource::User(id) | Resource::Roles { user: id, .. } => *id = user,
+        Resource::Hold { placed_by, .. } => *placed_by = user,
+        Resource::Report { author, .. } => *author = Some(user),
+        Resource::Slot { owner, .. } => *owner = user,
+        _ => {}
+    };
+    let own = other("it is the same user's own", move |case| {
         let user = case.asker();
-        match &mut case.resource {
-            Resource::User(id) | Resource::Roles { user: id, .. } => *id = user,
-            Resource::Hold { placed_by, .. } => *placed_by = user,
-            Resource::Report { author, .. } => *author = Some(user),
-            Resource::Slot { owner, .. } => *owner = user,
-            _ => {}
-        }
+        set(case, user);
+    });
+    let others = mentions.ids(Kind::User.name()).chain([case.names.others[1].as_str()]).map(|user| {
+        let user = user.to_owned();
+        other(format!("it is that of {user}"), move |case| set(case, user.as_str().into()))
     });
     let has_owner = matches!(
         &case.resource,
@@ -209,7 +223,46 @@ fn own(case: &Case) -> Knob {
             | Resource::Report { .. }
             | Resource::Slot { .. }
     );
-    of(reads, Some(own).filter(|_| has_owner))
+    of(reads, [own].into_iter().chain(others).filter(|_| has_owner))
+}
+
+/// What the user can be like that a request is about: all but the principal are.
+fn target(case: &Case, mentions: &Mentions) -> Vec<Knob> {
+    let all = |words: String, change: Box<dyn Fn(&mut User)>| {
+        other(words, move |case| {
+            let asker = case.asker();
+            let others: Vec<UserId> = case.directory.users().map(|(id, _)| id.clone()).collect();
+            for id in others.iter().filter(|id| **id != asker) {
+                if let Some(user) = case.directory.user_mut(id) {
+                    change(user);
+                }
+            }
+        })
+    };
+    let clients = || mentions.ids(Kind::Client.name()).chain([case.names.client.as_str()]).map(str::to_owned);
+    let roles = mentions.ids(Kind::Role.name()).map(|role| {
+        let name = RoleName::from(role);
+        all(format!("it is about a user in role {role}"), Box::new(move |user| user.roles = [name.clone()].into()))
+    });
+    let works = clients().map(|client| {
+        let words = format!("it is about a user who works for client {client}");
+        all(words, Box::new(move |user| user.clients = [client.as_str().into()].into()))
+    });
+    let walled = clients().map(|client| {
+        let words = format!("it is about a user who is walled off from client {client}");
+        all(words, Box::new(move |user| user.walled_off = [client.as_str().into()].into()))
+    });
+    let until = around(mentions).into_iter().map(|time| {
+        let words = format!("it is about a user whose access ends {}", time.to_rfc3339());
+        all(words, Box::new(move |user| user.access_until = Some(time)))
+    });
+    vec![
+        knob(&["active"], [all("it is about a locked user".to_owned(), Box::new(|user| user.is_active = false))]),
+        of(Reads::Some(&[], Some(Kind::Role)), roles),
+        knob(&["clients"], works),
+        knob(&["walledOff"], walled),
+        knob(&["accessUntil"], until),
+    ]
 }
 
 fn document(mentions: &Mentions) -> Vec<Knob> {
@@ -257,7 +310,7 @@ fn change(case: &Case, mentions: &Mentions, is_resource: bool) -> Vec<Knob> {
     let right = case.change.kind;
     let kinds = RequestKind::ALL.into_iter().filter(|kind| *kind != right);
     // One that is not mentioned stands for all of them.
-    let (named, rest): (Vec<RequestKind>, Vec<RequestKind>) =
+    let (mentioned, rest): (Vec<RequestKind>, Vec<RequestKind>) =
         kinds.partition(|kind| mentions.texts.iter().any(|text| kind.name().contains(text.as_str())));
     let kind = |kind: RequestKind| {
         other(format!("the change request is one to `{}`", kind.name()), move |case| case.change.kind = kind)
@@ -274,9 +327,16 @@ fn change(case: &Case, mentions: &Mentions, is_resource: bool) -> Vec<Knob> {
     for count in needed.filter(|count| (2..=case.names.others.len()).contains(count)) {
         approvals.push(approved(format!("{count} have approved it"), case.names.others[..count].to_vec()));
     }
-    for user in mentions.ids(Kind::User.name()) {
-        approvals.push(approved(format!("user {user} has approved it"), vec![user.to_owned()]));
+    let named: Vec<String> = mentions.ids(Kind::User.name()).map(str::to_owned).collect();
+    for user in &named {
+        approvals.push(approved(format!("user {user} has approved it"), vec![user.clone()]));
     }
+    if named.len() > 1 {
+        approvals.push(approved(format!("{} have approved it", named.join(" and ")), named.clone()));
+    }
+    let proposers = named.into_iter().map(|user| {
+        other(format!("user {user} has proposed it"), move |case| case.change.proposed_by = user.as_str().into())
+    });
     let required = near_numbers(mentions, &[0, 2])
         .into_iter()
         .filter_map(|count| u32::try_from(count).ok())
@@ -286,9 +346,11 @@ fn change(case: &Case, mentions: &Mentions, is_resource: bool) -> Vec<Knob> {
     let mut all = vec![
         knob(
             &["proposedBy", "distinctApprovals"],
-            [other("the same user has proposed it", |case| case.change.proposed_by = case.asker())],
+            [other("the same user has proposed it", |case| case.change.proposed_by = case.asker())]
+                .into_iter()
+                .chain(proposers),
         ),
-        knob(&["kind"], named.into_iter().chain(rest.into_iter().take(1)).map(kind)),
+        knob(&["kind"], mentioned.into_iter().chain(rest.into_iter().take(1)).map(kind)),
         knob(&["required"], required.collect::<Vec<_>>()),
         knob(&["cooledOff"], [other("its cooling-off period is over", |case| case.change.is_cooled_off = true)]),
         knob(&["approvals", "distinctApprovals"], approvals),

@@ -29,8 +29,12 @@ use case::{Case, Who, fresh};
 use condition::{Condition, conditions};
 use knobs::{Knob, knobs};
 
-/// So many requests are made at most for one action, one kind of thing and one principal.
+/// So many requests are made at most.
 const CASES_MAX: usize = 100_000;
+
+/// So many principals are told apart at most for one action, and of so many roles pairs.
+const WHO_MAX: usize = 10_000;
+const PAIRS_MAX: usize = 32;
 
 const NEVER_WRITE: &str = "f-auditors-and-verifiers-never-write";
 
@@ -79,6 +83,7 @@ pub(crate) fn check(policies: &[Policy], directory: &Directory) -> Result<(), Po
     let inviolable =
         GUARDS.iter().filter(|policy| GuardRail::named(policy.id().as_ref()).is_some_and(|rail| rail.is_inviolable));
     let guards = Index::new(inviolable, None);
+    let left = Cell::new(CASES_MAX);
     for action in Action::all().filter(|action| action.is_in(Group::Write)) {
         let rules: Vec<&Scoped> = firm.of_action(action).iter().collect();
         if !has_permit(&rules) {
@@ -86,18 +91,24 @@ pub(crate) fn check(policies: &[Policy], directory: &Directory) -> Result<(), Po
         }
         let guards = set(guards.of_action(action));
         let mentions = Mentions::of(rules.iter().filter_map(|rule| rule.policy()));
-        for who in who(action, &mentions, directory) {
+        let everybody = who(action, &mentions, directory).ok_or_else(|| too_complex(action, &rules))?;
+        for who in everybody {
             let uids = who.uids(directory);
             let is_reached = |rule: &&Scoped| rule.principal.as_ref().is_none_or(|uid| uids.contains(uid));
             let reached: Vec<&Scoped> = rules.iter().copied().filter(is_reached).collect();
             if has_permit(&reached) {
                 let mentions = Mentions::of(reached.iter().filter_map(|rule| rule.policy()));
-                let search = Search { action, alone: set(reached), guards: &guards, mentions, who: &who };
+                let search = Search { action, alone: set(reached), guards: &guards, mentions, who: &who, left: &left };
                 search.everything(directory)?;
             }
         }
     }
     Ok(())
+}
+
+fn too_complex(action: Action, rules: &[&Scoped]) -> PoliciesError {
+    let policies = rules.iter().filter_map(|rule| rule.policy()).filter(|policy| policy.effect() == Effect::Permit);
+    PoliciesError::TooComplex(TooComplex { policies: policies.map(|policy| policy.id().to_string()).collect(), action })
 }
 
 fn has_permit(rules: &[&Scoped]) -> bool {
@@ -110,7 +121,7 @@ fn set<'a>(rules: impl IntoIterator<Item = &'a Scoped>) -> PolicySet {
 
 /// Who could ask: for acts that a guard rail is about whoever asks, everybody whom policies tell apart; in any case all whose only
 /// role is that of an auditor or verifier, or built upon one.
-fn who(action: Action, mentions: &Mentions, directory: &Directory) -> Vec<Who> {
+fn who(action: Action, mentions: &Mentions, directory: &Directory) -> Option<Vec<Who>> {
     let kinds = &applies(action).principals;
     let checks = |role: &RoleName| {
         let closure = directory.closure([role]);
@@ -126,17 +137,21 @@ fn who(action: Action, mentions: &Mentions, directory: &Directory) -> Vec<Who> {
         let ids: Vec<&str> = mentions.ids(kind.name()).chain([nobody.as_str()]).collect();
         for id in ids {
             all.extend(roles.iter().map(|roles| Who { kind: *kind, id: id.to_owned(), roles: roles.clone() }));
+            if all.len() > WHO_MAX {
+                return None;
+            }
         }
     }
-    all
+    Some(all)
 }
 
-/// All subsets of up to three roles; of more the empty one, each, each pair and all.
+/// No role, each, each pair unless there are too many, and all.
 fn combinations(roles: Vec<RoleName>) -> Vec<Vec<RoleName>> {
     let mut all = vec![Vec::new()];
     for (place, one) in roles.iter().enumerate() {
         all.push(vec![one.clone()]);
-        all.extend(roles[place + 1..].iter().map(|other| vec![one.clone(), other.clone()]));
+        let others = if roles.len() > PAIRS_MAX { &[] } else { &roles[place + 1..] };
+        all.extend(others.iter().map(|other| vec![one.clone(), other.clone()]));
     }
     if roles.len() > 2 {
         all.push(roles);
@@ -161,6 +176,8 @@ struct Search<'a> {
     guards: &'a PolicySet,
     mentions: Mentions,
     who: &'a Who,
+    /// How many requests may be made yet.
+    left: &'a Cell<usize>,
 }
 
 /// What is varied, in order, and what can be said as soon as so much is set.
@@ -169,7 +186,6 @@ struct Plan<'a> {
     fixed: Vec<&'a Knob>,
     /// For each number of knobs set, the conditions that depend on no others.
     due: Vec<Vec<&'a Condition>>,
-    left: Cell<usize>,
 }
 
 /// The search ran out of requests.
@@ -202,7 +218,9 @@ impl Search<'_> {
         may_hold: &[bool],
         plan: &Plan<'_>,
     ) -> Result<Option<Counterexample>, Exhausted> {
-        plan.left.set(plan.left.get().checked_sub(1).ok_or(Exhausted)?);
+        // A firm of many users takes longer to ask about.
+        let cost = 1 + case.directory.user_count() / 16;
+        self.left.set(self.left.get().checked_sub(cost).ok_or(Exhausted)?);
         let Some(asked) = self.ask(case) else {
             return Ok(None);
         };
@@ -279,6 +297,6 @@ impl<'a> Plan<'a> {
         // What only policies that forbid mention.
         varied.extend(rest);
         due.resize(varied.len() + 1, Vec::new());
-        Self { varied, fixed, due, left: Cell::new(CASES_MAX) }
+        Self { varied, fixed, due }
     }
 }

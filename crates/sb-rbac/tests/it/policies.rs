@@ -22,9 +22,9 @@ fn messages_say_which_policy_where_and_what_to_do() {
         (&format!("{fine}\n{fine}"), "line 3: the id `a` is that of another policy; give the policy another"),
         (
             "@id(\"f-inactive\") permit (principal, action, resource);",
-            "line 1: the id `f-inactive` is that of a guard rail or of a built-in policy",
+            "line 1: the id `f-inactive` is kept for guard rails and built-in policies",
         ),
-        ("@id(\"f-mine\") permit (principal, action, resource);", "line 1: the id `f-mine` is that of a guard rail"),
+        ("@id(\"f-mine\") permit (principal, action, resource);", "line 1: the id `f-mine` is kept for guard rails"),
         ("@id(\"t-adhoc-restore\") permit (principal, action, resource);", "line 1: the id `t-adhoc-restore`"),
         (
             "@id(\"t\") permit (principal == ?principal, action, resource);",
@@ -114,6 +114,29 @@ fn hostile_texts_are_errors() {
 }
 
 #[test]
+fn many_names_take_no_longer_than_they_may() {
+    let ids = |kind: &str, count: usize| {
+        let ids: Vec<String> = (0..count).map(|n| format!("SB::{kind}::\"{kind}{n}\"")).collect();
+        ids.join(", ")
+    };
+    let mut directory = firm();
+    for n in 0..500 {
+        directory.define_role(format!("Role{n}"), [Role::Operator]).unwrap();
+    }
+    let policy = |condition: String| {
+        format!(
+            "@id(\"a\") permit (principal, action == SB::Action::\"ExportKey\", resource) when {{ {condition} && context has request && !context.mfa }};"
+        )
+    };
+    for condition in
+        [format!("[{}].contains(principal)", ids("User", 5000)), format!("principal in [{}]", ids("Role", 500))]
+    {
+        let error = Policies::check(&policy(condition), &directory).unwrap_err();
+        assert!(matches!(error, PoliciesError::Permits(_) | PoliciesError::TooComplex(_)), "{error}");
+    }
+}
+
+#[test]
 fn what_is_accepted_is_kept_as_it_was_written() {
     let text = "// ours\n@id(\"b\") permit (principal, action == SB::Action::\"ShowVault\", resource);\n@id(\"a\")\nforbid (principal, action == SB::Action::\"ShowVault\", resource) when { !context.mfa };";
     let directory = firm();
@@ -157,7 +180,15 @@ fn a_snapshot_is_not_read_whole_where_some_documents_of_it_are_forbidden() {
     let request = |action, resource| Request::new(user(Role::Restorer), action, resource, privileged());
     let decision = authorizer.authorize(&directory, &request(Action::RestoreDocument, snapshot.clone()));
     assert_eq!((decision.is_allowed, decision.determined_by[0].id.as_str()), (false, "no-payroll"));
-    assert!(authorizer.authorize(&directory, &request(Action::ListSnapshot, snapshot)).is_allowed);
+    assert!(authorizer.authorize(&directory, &request(Action::ListSnapshot, snapshot.clone())).is_allowed);
+    // Others are not concerned, nor are other clients.
+    let owner = Request::new(user(Role::Owner), Action::RestoreDocument, snapshot.clone(), privileged());
+    assert!(authorizer.authorize(&directory, &owner).is_allowed);
+    let elsewhere = "@id(\"holds\") forbid (principal, action in SB::Action::\"read\", resource is SB::Document in SB::Client::\"c_2\") when { resource.holds > 0 };";
+    let other = Authorizer::new(Policies::check(elsewhere, &directory).unwrap());
+    assert!(other.authorize(&directory, &owner).is_allowed);
+    let here = Authorizer::new(Policies::check(&elsewhere.replace("c_2", "c_1"), &directory).unwrap());
+    assert!(!here.authorize(&directory, &owner).is_allowed);
     for (class, is_allowed) in [("us.payroll", false), ("us.tax", true)] {
         let mut document = Document::new("d_1", "c_1");
         document.classes = [class.to_owned()].into();
