@@ -239,11 +239,11 @@ def padme(n: int) -> int:
 class Type(IntEnum):
     CONFIG, USER, WRITER, SLOT, SESSIONS, CONTENT, META, LOCATOR, SNAPSHOT, REDACTION = range(1, 11)
     JOURNAL, LEASE, FENCE, CONDEMNED, RESERVE, LABEL, LOG = range(11, 18)
-    CERTIFICATE, SIGNATURE, CHECKPOINT, STAMP, NAME = range(18, 23)
+    CERTIFICATE, SIGNATURE, CHECKPOINT, STAMP, NAME, GRANT, ROLL = range(18, 25)
 
 
-TWINS = (Type.CONFIG, Type.USER, Type.WRITER, Type.SLOT, Type.SESSIONS, Type.LABEL, Type.NAME)
-_NO_KEY_ID = (Type.CONFIG, Type.USER, Type.WRITER, *range(Type.JOURNAL, Type.RESERVE + 1), *range(Type.LOG, Type.STAMP + 1))
+TWINS = (Type.CONFIG, Type.USER, Type.WRITER, Type.SLOT, Type.SESSIONS, Type.LABEL, Type.NAME, Type.GRANT, Type.ROLL)
+_NO_KEY_ID = (Type.CONFIG, Type.USER, Type.WRITER, *range(Type.JOURNAL, Type.RESERVE + 1), *range(Type.LOG, Type.STAMP + 1), Type.ROLL)
 _PARTS = {  # as §3 calls them
     "x": "(?P<hash>[0-9a-f]{16})",
     "X": "(?P<hash>[0-9a-f]{64})",
@@ -276,6 +276,8 @@ _NAMES = {
     Type.CHECKPOINT: "(?P<stem>checkpoints/){X}",
     Type.STAMP: "(?P<stem>stamps/){X}",
     Type.NAME: "(?P<stem>names/{IG}){x}",
+    Type.GRANT: "(?P<stem>grants/{IG}){x}",
+    Type.ROLL: "(?P<stem>roles/vault[.]{G}){x}",
 }
 
 
@@ -557,8 +559,8 @@ class Vault:
         self._load_certificates()
         self.check_signature(slot)
         self._load_config()
-        self._load_keys(payload)
         self._replay_journals()
+        self._load_keys(payload)
         counts = slot.name.text not in self.removed and self._newest(Type.SLOT, slot.name.id).name == slot.name
         require(counts, "these credentials have been revoked")
         self._index_packs()
@@ -615,7 +617,7 @@ class Vault:
         require(item.vault_id == self.vault_id, f"{text}: of another vault")
         root = self.root if signer == sha256(self.root)[:16] else None
         user = self.users.get(signer, {})
-        if kind in (Type.CONFIG, Type.USER):
+        if kind in (Type.CONFIG, Type.USER, Type.GRANT, Type.ROLL):
             public = root
         elif kind == Type.WRITER:
             public = user.get(2)
@@ -661,6 +663,7 @@ class Vault:
 
     def _load_keys(self, payload: Fields) -> None:
         """The compartments, and by the key id of the public key each secret key with its compartment."""
+        payload = self._granted(payload) or payload
         found = [Compartment(*map(c.get, (1, 3, 4, 5)), dict(c.get(6, [])), dict(c.get(7, []))) for c in payload[6]]
         self.compartments = {compartment.id: compartment for compartment in found}
         self.secrets: dict[bytes, tuple[Compartment, bytes]] = {}
@@ -670,6 +673,21 @@ class Vault:
                     for public, secrets in ((meta, compartment.metas), (content, compartment.contents)):
                         if epoch in secrets:
                             self.secrets[sha256(public)[:16]] = compartment, secrets[epoch]
+
+    def _granted(self, payload: Fields) -> Fields | None:
+        """The keys that the user was granted (§18), if any grant is for the slot's private key."""
+        if 7 not in payload:
+            return None
+        algorithm, secret = payload[7]
+        grants = [item for item in self._good(Type.GRANT) if item.name.text not in self.removed]
+        grants.sort(key=lambda item: item.name.text not in self.live)
+        for item in grants:
+            try:
+                text = open_sealed_to(algorithm, secret, b"sbv1/grant", item.header, item.body)
+            except (VaultError, InvalidTag, ValueError):
+                continue  # somebody else's
+            return decode(text)
+        return None
 
     def _replay_journals(self) -> None:
         """The live set (§10): name to size and SHA-256. A missing or damaged entry is noted, the others still count."""
@@ -702,7 +720,8 @@ class Vault:
         if entry.get(10):
             lists += sha256(cbor2.dumps(entry[10], canonical=True))
         text = b"sbv1/authority\0" + self.vault_id + bytes.fromhex(name.owner) + entry[1].to_bytes(8, "big") + lists
-        roots_own = ("config/", "users/", "writers/", "keys/", "twin/config/", "twin/users/", "twin/writers/", "twin/keys/")
+        folders = ("config/", "users/", "writers/", "keys/", "grants/", "roles/")
+        roots_own = folders + tuple(f"twin/{folder}" for folder in folders)
         try:
             require(public, "signed by nobody who may")
             require(public == self.root or not any(n.startswith(roots_own) for n, _ in entry[7]), "not root's")

@@ -22,7 +22,7 @@ use crate::platform::variable;
 Begin with `sb try`: a whole life on a throw-away vault, in a minute.
 
 Exit codes: 0 done, 1 failed, 2 usage, 3 partial (something could not be read, or not be put back), 4 damage found, \
-5 denied (later), 10 no vault there, 11 a collection is running elsewhere, 12 wrong passphrase or key, 130 interrupted."
+5 denied, 10 no vault there, 11 a collection is running elsewhere, 12 wrong passphrase or key, 130 interrupted."
 )]
 pub(crate) struct Cli {
     #[command(flatten)]
@@ -73,6 +73,9 @@ pub(crate) struct Global {
         long, global = true, env = "SB_PASSPHRASE_FILE", hide_env_values = true, value_name = "FILE", help_heading = VAULT
     )]
     pub(crate) passphrase_file: Option<PathBuf>,
+    /// Your login, where several users are let in
+    #[arg(long, global = true, env = "SB_USER", hide_env_values = true, value_name = "LOGIN", help_heading = VAULT)]
+    pub(crate) user: Option<String>,
     /// Open the vault with its recovery key, from SB_RECOVERY_KEY or typed in
     #[arg(long, global = true, help_heading = VAULT)]
     pub(crate) recovery_key: bool,
@@ -157,6 +160,18 @@ pub(crate) enum Command {
     /// The audit logs: who did what, or tried to
     #[command(subcommand)]
     Log(commands::log::LogCommand),
+    /// Users: who is let in, and with which roles
+    #[command(subcommand)]
+    User(commands::user::UserCommand),
+    /// Roles: what users may do
+    #[command(subcommand)]
+    Role(commands::role::RoleCommand),
+    /// Keys: what lets users in
+    #[command(subcommand)]
+    Key(commands::key::KeyCommand),
+    /// Who may do what, and why
+    #[command(subcommand)]
+    Access(commands::access::AccessCommand),
     /// What the vault and this machine can make anew
     #[command(subcommand)]
     Db(commands::db::DbCommand),

@@ -41,6 +41,10 @@ impl Context {
         let location = Location::parse(url).map_err(CoreError::from)?;
         let limits = Limits { up: self.global.limit_upload, down: self.global.limit_download };
         let vault = Vault::new(location, self.state_root()?).with_limits(limits);
+        let vault = match self.global.user.as_ref().or(self.config.user.as_ref()) {
+            Some(login) => vault.as_user(login.as_str()),
+            None => vault,
+        };
         Ok(match &self.config.issuer {
             Some(issuer) => vault.with_issuer(issuer),
             None => vault,

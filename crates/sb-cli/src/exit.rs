@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-/// What the program tells whoever started it. 5 (denied by policy) is kept for what comes later.
+/// What the program tells whoever started it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Exit {
@@ -16,6 +16,8 @@ pub(crate) enum Exit {
     Partial = 3,
     /// The vault is damaged.
     Damaged = 4,
+    /// The user may not do that.
+    Denied = 5,
     /// There is no vault.
     NoVault = 10,
     /// An exclusive step is running elsewhere.

@@ -108,6 +108,11 @@ impl From<CoreError> for Failure {
             CoreError::Repo(RepoError::State { source, .. }) if source.kind() == io::ErrorKind::InvalidData => {
                 Exit::Damaged
             }
+            CoreError::NoSuchUser { .. } | CoreError::NoSuchRole { .. } | CoreError::NoRole | CoreError::Role(_) => {
+                Exit::Usage
+            }
+            CoreError::Repo(RepoError::InvalidLogin { .. }) | CoreError::UserExists { .. } => Exit::Usage,
+            error if error.is_denial() => Exit::Denied,
             error if error.is_damage() => Exit::Damaged,
             _ => Exit::Failed,
         };

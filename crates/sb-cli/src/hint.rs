@@ -36,6 +36,15 @@ pub(crate) const LOST_CERTIFICATE: &str = "Journal entries that nobody known has
 pub(crate) fn hint(error: &CoreError) -> Option<String> {
     let text = match error {
         CoreError::Repo(error) => return repo(error).map(str::to_owned),
+        CoreError::Denied { remedies, .. } => {
+            let first = remedies.first()?;
+            return Some(format!("It would be allowed with {first}"));
+        }
+        CoreError::LockedOut { .. } => "Ask whoever manages the users of this vault",
+        CoreError::NoSuchUser { .. } => "`sb user list` shows who there is",
+        CoreError::NoSuchRole { known, .. } => return Some(format!("Roles: {}", known.join(", "))),
+        CoreError::RoleInUse { .. } => "Define another role, and give that to them",
+        CoreError::NoSuchKey { .. } => "`sb key list` shows which there are",
         CoreError::NoSnapshotThen { .. } => "`sb snapshots` lists those there are, and when they were begun",
         CoreError::NotLogged { .. } => {
             "The next backup of that machine writes it to the log; `sb log verify` tells if something is gone"
@@ -144,7 +153,14 @@ fn repo(error: &RepoError) -> Option<&'static str> {
         RepoError::ReadBack { .. } => "Check the disk with the vault before you rely on it, and run the backup again",
         RepoError::NoSuchPath { .. } => "`sb ls SNAP` shows what is in a snapshot; paths in it are absolute",
         RepoError::WrongKind { .. } => "`sb ls` shows what is in a folder, `sb restore` brings it back",
-        RepoError::NoReadingKey { .. } => "Open the vault with a key that may read",
+        RepoError::NoReadingKey { .. } => "Open the vault as a user whose role may read",
+        RepoError::NoRootKey => "Ask an administrator or owner of the vault",
+        RepoError::KeysNotHeld { .. } => "Only who has keys can give them: ask an owner",
+        RepoError::InvalidLogin { .. } => "Write lower-case letters and digits, and . _ - @ inside",
+        RepoError::LastOwner => "Make somebody else an owner first",
+        RepoError::LastSlot => "Add another key first with `sb key add`",
+        RepoError::NoGrant { .. } => "`sb user reset` gives them new keys",
+        RepoError::RollChanged => "`sb user list` shows what counts now; then do it again",
         RepoError::State { source, .. } if source.kind() == std::io::ErrorKind::InvalidData => {
             "Remove the file: this machine then takes the vault as it finds it, and makes itself a new log key if it must"
         }

@@ -13,6 +13,7 @@ mod text;
 mod when;
 
 mod interrupt;
+mod locks;
 mod progress;
 mod prompt;
 mod secrets;

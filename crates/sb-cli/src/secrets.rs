@@ -72,6 +72,11 @@ pub(crate) fn given_passphrase(context: &Context) -> Result<Option<Secret>, Fail
     checked(bytes).map(Some)
 }
 
+/// The passphrase in this file.
+pub(crate) fn passphrase_in(file: &Path) -> Result<Secret, Failure> {
+    checked(read("passphrase file", file)?)
+}
+
 /// Asks for a new passphrase, twice.
 pub(crate) fn ask_new() -> Result<Secret, Failure> {
     let first = ask("New passphrase")?;

@@ -195,6 +195,7 @@ fn every_message_of_every_command_is_described() {
         assert_eq!(all.run(words), 0, "{words:?}");
     }
     proof(&mut all);
+    people(&mut all);
     witness(&mut all);
     fs::write(all.world.path("sb.toml"), "vault = 'v'\nkey-file = 'nowhere'").unwrap();
     assert_eq!(all.run(&["config", "check", "sb.toml"]), 2);
@@ -214,7 +215,7 @@ fn every_message_of_every_command_is_described() {
     flip(&all.world.packs(META_PACK).remove(0), 250);
     assert_eq!(all.run(&["verify"]), 4);
     assert_eq!(all.run(&["find", "note*"]), 4);
-    assert_eq!(all.run(&["restore", "latest", "--to", "damaged"]), 4);
+    assert_eq!(all.run(&["restore", "latest", "--to", "damaged", "--passphrase-file", "pf"]), 4);
     for snapshot in fs::read_dir(all.world.path("vault/snapshots")).unwrap() {
         flip(&snapshot.unwrap().path(), 200);
     }
@@ -264,6 +265,35 @@ fn proof(all: &mut Gathering) {
     assert_eq!(all.run(&["log", "checkpoint", "--witness", &at, "--witness-key", &key]), 0);
     second.kill().unwrap();
     second.wait().unwrap();
+}
+
+/// Users, roles and keys.
+fn people(all: &mut Gathering) {
+    fs::write(all.world.path("pf"), "correct horse battery").unwrap();
+    fs::write(all.world.path("nf"), "another good one").unwrap();
+    assert_eq!(all.run(&["key", "add", "--new-key-file", "sb.key", "--new-passphrase-file", "pf"]), 0);
+    let both = |words: &[&'static str]| [words, &["--passphrase-file", "pf"]].concat();
+    for words in [
+        &["user", "add", "nina", "--role", "operator", "--new-passphrase-file", "nf"][..],
+        &["user", "list"],
+        &["user", "change", "nina", "--role", "verifier"],
+        &["user", "lock", "nina"],
+        &["user", "unlock", "nina"],
+        &["user", "reset", "nina", "--new-passphrase-file", "nf"],
+        &["role", "define", "trainee", "verifier"],
+        &["role", "list"],
+        &["role", "remove", "trainee"],
+        &["access", "explain", "nina", "CreateSnapshot"],
+        &["key", "list", "--all"],
+        &["key", "add", "--new-passphrase-file", "nf"],
+        &["key", "passwd", "--new-key-file", "sb.key", "--new-passphrase-file", "pf"],
+    ] {
+        assert_eq!(all.run(&both(words)), 0, "{words:?}");
+    }
+    let keys = json(&all.world.ok(&both(&["key", "list", "--json"])));
+    let spare = keys.iter().find(|key| key["method"] == "passphrase").unwrap()["key_id"].as_str().unwrap().to_owned();
+    assert_eq!(all.run(&["key", "remove", &spare, "--passphrase-file", "pf"]), 0);
+    assert_eq!(all.run(&["user", "lock", "nobody", "--passphrase-file", "pf"]), 2);
 }
 
 /// The commands of a witness, which one of them serves until it is told to stop.

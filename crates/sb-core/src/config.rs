@@ -46,6 +46,8 @@ pub struct Config {
     pub passphrase_file: Option<PathBuf>,
     /// Command that prints the passphrase.
     pub passphrase_command: Option<String>,
+    /// The login of the user who opens the vault, where several are let in.
+    pub user: Option<String>,
     /// Fingerprint of the vault's root key, 64 hexadecimal digits.
     pub fingerprint: Option<String>,
     /// Who issues certificates, such as the firm's domain; without it, the vault's id.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use chrono::{DateTime, Utc};
 use sb_crypto::Digest;
+use sb_rbac::{Action, PoliciesError, RoleError};
 use sb_repo::RepoError;
 use sb_source::{SelectionError, TargetError};
 use sb_store::StoreError;
@@ -48,6 +49,65 @@ pub enum CoreError {
     /// The vault, or what was read from it, is at fault.
     #[error(transparent)]
     Repo(RepoError),
+    /// The user may not do that.
+    #[error("you may not {}: {because}", action.words())]
+    Denied {
+        /// What.
+        action: Action,
+        /// Why not, in words.
+        because: String,
+        /// What would have to be otherwise, each by itself, in words that follow “it would be allowed with”.
+        remedies: Vec<String>,
+        /// The policies that say so.
+        policies: Vec<String>,
+    },
+    /// The user has keys, and is not let in.
+    #[error("you are not let in: {because}")]
+    LockedOut {
+        /// Why not, in words.
+        because: &'static str,
+    },
+    /// Nobody is called that, or several are.
+    #[error("there is no user `{name}`")]
+    NoSuchUser {
+        /// As given.
+        name: String,
+    },
+    /// The login is somebody else's.
+    #[error("there is a user `{login}` already")]
+    UserExists {
+        /// The login.
+        login: String,
+    },
+    /// There is no such role.
+    #[error("there is no role `{name}`")]
+    NoSuchRole {
+        /// As given.
+        name: String,
+        /// The roles there are.
+        known: Vec<String>,
+    },
+    /// A user needs a role.
+    #[error("a user needs a role")]
+    NoRole,
+    /// A role that users have can't be changed: the keys that they have would no longer be those that it needs.
+    #[error("users have the role `{name}`, so it cannot be changed or removed")]
+    RoleInUse {
+        /// Which.
+        name: String,
+    },
+    /// Nothing that lets anybody in has an id that begins like this, or several do.
+    #[error("there is no key `{id}`")]
+    NoSuchKey {
+        /// As given.
+        id: String,
+    },
+    /// A role can't be defined.
+    #[error(transparent)]
+    Role(#[from] RoleError),
+    /// The firm's policies are not accepted.
+    #[error(transparent)]
+    Policies(#[from] PoliciesError),
     /// There was no such snapshot then.
     #[error("no snapshot `{name}` as of {}", time.to_rfc3339())]
     NoSnapshotThen {
@@ -182,7 +242,17 @@ impl From<TargetError> for CoreError {
 impl CoreError {
     /// True if the user may not do that.
     pub fn is_denial(&self) -> bool {
-        matches!(self, Self::Repo(RepoError::NoReadingKey { .. } | RepoError::WrongCredential))
+        matches!(
+            self,
+            Self::Denied { .. }
+                | Self::LockedOut { .. }
+                | Self::Repo(
+                    RepoError::NoReadingKey { .. }
+                        | RepoError::WrongCredential
+                        | RepoError::NoRootKey
+                        | RepoError::KeysNotHeld { .. }
+                )
+        )
     }
 
     /// True if the vault is damaged, or less than this machine has seen of it.

@@ -11,6 +11,7 @@ mod state_root;
 
 mod config;
 
+mod access;
 mod archive;
 mod record;
 mod session;
@@ -34,11 +35,12 @@ pub use session::Session;
 pub use vault::Vault;
 
 pub use ops::{
-    AnchorOptions, AnchorReport, ArchiveReport, BackupOptions, CatReport, Compression, DiffOptions, DiffSummary,
-    DueSummary, EachFound, EvidenceOptions, EvidenceReport, FindOptions, ForgetOptions, ForgetPlan, InfoReport,
-    InitOptions, InitReport, LogReport, LoggedEntry, LsOptions, LsReport, Opened, PublicReport, RebuildOptions,
-    RestoreOptions, Selection, ShownCertificate, SnapshotsOptions, StatsOptions, StatsReport, TagOptions, TagReport,
-    Tagged, Usage, Verified, VerifyOptions,
+    AddUserOptions, AnchorOptions, AnchorReport, ArchiveReport, BackupOptions, CatReport, ChangeUserOptions,
+    Compression, DiffOptions, DiffSummary, DueSummary, EachFound, EvidenceOptions, EvidenceReport, FindOptions,
+    ForgetOptions, ForgetPlan, InfoReport, InitOptions, InitReport, ListedKey, ListedUser, LogReport, LoggedEntry,
+    LsOptions, LsReport, Opened, PublicReport, RebuildOptions, RestoreOptions, Selection, ShownCertificate,
+    SnapshotsOptions, StatsOptions, StatsReport, TagOptions, TagReport, Tagged, Usage, UsersReport, Verified,
+    VerifyOptions,
 };
 pub use sb_repo::{
     BackupReport, Change, Choice, ChunkStats, Clock, CollectOptions, CollectReport, ContentStats, Counter, Deed,
@@ -54,6 +56,7 @@ pub use chrono;
 pub use sb_audit as audit;
 pub use sb_chunk as chunk;
 pub use sb_crypto as crypto;
+pub use sb_rbac as rbac;
 pub use sb_repo as repo;
 pub use sb_source as source;
 pub use sb_store as store;

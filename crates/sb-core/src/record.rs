@@ -5,19 +5,23 @@
 //! next. Ids are opaque: neither names nor paths stand in a log.
 
 use chrono::{DateTime, Utc};
-use sb_audit::{Action, Event, JournalHead, Json, OpaqueId, Outcome};
+use sb_audit::{Action as Logged, Event, JournalHead, Json, OpaqueId, Outcome};
 use sb_crypto::Digest;
-use sb_repo::{Certified, KeyId, Progress, RepoError, SnapshotId, Unlogged, VaultId};
+use sb_rbac::{Action, Decision};
+use sb_repo::{Certified, KeyId, Progress, RepoError, SnapshotId, Unlogged, UserId, VaultId};
 use sb_store::StoreError;
 
+use crate::access::{Deed, deed, policies, resource};
 use crate::error::CoreError;
 use crate::session::Session;
 
 /// From so many kept events on, opening the vault tells of them.
 const KEPT_MAX: usize = 64;
 
+/// What shows which snapshots there are.
+pub(crate) const LIST: Deed = deed("Vault.List", Action::SeeSnapshots);
 /// What frees space.
-pub(crate) const COLLECT: &str = "Vault.Collect";
+pub(crate) const COLLECT: Deed = deed("Vault.Collect", Action::CollectVault);
 
 /// What an entry says of how something went.
 #[derive(Debug, Default)]
@@ -36,6 +40,11 @@ pub(crate) fn snapshot_id(id: SnapshotId) -> String {
     format!("snapshot:{id}")
 }
 
+/// A user as logs name them.
+pub(crate) fn user_id(id: UserId) -> String {
+    format!("user:{id}")
+}
+
 /// A vault as logs name it.
 pub(crate) fn vault_id(id: VaultId) -> String {
     format!("vault:{id}")
@@ -45,18 +54,36 @@ impl Session {
     /// Does what changes the vault, and writes that to the log before and after.
     pub(crate) fn change<T>(
         &mut self,
+        deed: Deed,
+        object: &str,
+        progress: Progress<'_>,
+        act: impl FnOnce(&mut Self) -> Result<T, CoreError>,
+        told: impl FnOnce(&T) -> Told,
+    ) -> Result<T, CoreError> {
+        let asked = self.ask(deed.asks, resource(deed.asks, self.id(), object));
+        self.change_asked(asked, deed.logged, object, progress, act, told)
+    }
+
+    /// The same for what was asked for already.
+    pub(crate) fn change_asked<T>(
+        &mut self,
+        asked: Result<Decision, CoreError>,
         action: &'static str,
         object: &str,
         progress: Progress<'_>,
         act: impl FnOnce(&mut Self) -> Result<T, CoreError>,
         told: impl FnOnce(&T) -> Told,
     ) -> Result<T, CoreError> {
+        let by = match asked {
+            Ok(decision) => policies(&decision),
+            Err(error) => return self.refuse_to(action, object, error, progress),
+        };
         if self.place.is_rehearsing() {
             return act(self);
         }
         let intent = match self.announce(action, object, progress) {
             // Else a full disk could never be freed.
-            Err(CoreError::Repo(RepoError::Store(StoreError::Full { .. }))) if action == COLLECT => None,
+            Err(CoreError::Repo(RepoError::Store(StoreError::Full { .. }))) if action == COLLECT.logged => None,
             announced => Some(announced?),
         };
         let done = act(self);
@@ -66,7 +93,7 @@ impl Session {
                 let mut told = told(done);
                 let about = told.object.take().map(|about| ("about", Json::text(about)));
                 told.data.extend(about);
-                self.outcome(action, object, told)
+                self.outcome(action, object, &by, told)
             }
             Err(error) => vec![self.failure(action, object, error)],
         };
@@ -90,12 +117,17 @@ impl Session {
     /// Does what shows contents or what somebody relies on, and writes that to the log.
     pub(crate) fn disclose<T>(
         &mut self,
-        action: &'static str,
+        deed: Deed,
         object: &str,
         progress: Progress<'_>,
         act: impl FnOnce(&mut Self) -> Result<T, CoreError>,
         told: impl FnOnce(&T) -> Told,
     ) -> Result<T, CoreError> {
+        let action = deed.logged;
+        let by = match self.ask(deed.asks, resource(deed.asks, self.id(), object)) {
+            Ok(decision) => policies(&decision),
+            Err(error) => return self.refuse_to(action, object, error, progress),
+        };
         if self.place.is_rehearsing() {
             return act(self);
         }
@@ -103,29 +135,62 @@ impl Session {
         let late = self.untold().unwrap_or_default();
         let done = act(self);
         let outcome = match &done {
-            Ok(done) => self.outcome(action, object, told(done)),
+            Ok(done) => self.outcome(action, object, &by, told(done)),
             Err(error) => vec![self.failure(action, object, error)],
         };
         self.conclude(late, outcome, progress);
         done
     }
 
-    /// Keeps that something was looked at, until something is written to the log.
-    pub(crate) fn looked<T>(
+    /// Looks at something, and keeps that until something is written to the log. `object` is told what was found.
+    pub(crate) fn look<T>(
         &self,
-        action: &'static str,
-        object: &str,
-        done: Result<T, CoreError>,
+        deed: Deed,
+        act: impl FnOnce(&Self) -> Result<T, CoreError>,
+        object: impl FnOnce(&T) -> Option<String>,
     ) -> Result<T, CoreError> {
+        let vault = vault_id(self.id());
+        let asked = self.ask(deed.asks, resource(deed.asks, self.id(), &vault));
+        let by = asked.as_ref().map(policies).unwrap_or_default();
+        let done = asked.and_then(|_| act(self));
         if !self.place.is_rehearsing() {
             let event = match &done {
-                Ok(_) => self.event(action, object, Outcome::Success),
-                Err(error) => self.failure(action, object, error),
+                Ok(found) => {
+                    let object = object(found).unwrap_or(vault);
+                    with_policies(self.event(deed.logged, &object, Outcome::Success), &by)
+                }
+                Err(error) => self.failure(deed.logged, &vault, error),
             };
             // Nobody is kept from looking because there is no room to write that down.
             let _ = self.vault.spool(&event);
         }
         done
+    }
+
+    /// Writes to the log that something was not allowed.
+    fn refuse_to<T>(
+        &mut self,
+        action: &'static str,
+        object: &str,
+        error: CoreError,
+        progress: Progress<'_>,
+    ) -> Result<T, CoreError> {
+        if !self.place.is_rehearsing() {
+            let outcome = self.failure(action, object, &error);
+            self.conclude(Vec::new(), vec![outcome], progress);
+        }
+        Err(error)
+    }
+
+    /// The same of the vault as a whole.
+    pub(crate) fn refuse<T>(&mut self, action: &'static str, error: CoreError) -> Result<T, CoreError> {
+        let vault = vault_id(self.id());
+        self.refuse_to(action, &vault, error, Progress::none())
+    }
+
+    /// Keeps that something failed before anything was done.
+    pub(crate) fn failed<T>(&self, deed: Deed, error: CoreError) -> Result<T, CoreError> {
+        self.look(deed, |_| Err(error), |_| None)
     }
 
     /// Writes to the log what was kept, if there is much of it.
@@ -187,8 +252,9 @@ impl Session {
         progress.monitor.warning(&format!("this cannot be written to the vault's audit log now ({error}), {text}"));
     }
 
-    fn outcome(&self, action: &'static str, object: &str, told: Told) -> Vec<Event> {
-        let mut event = self.event(action, told.object.as_deref().unwrap_or(object), Outcome::Success);
+    fn outcome(&self, action: &'static str, object: &str, by: &[String], told: Told) -> Vec<Event> {
+        let event = self.event(action, told.object.as_deref().unwrap_or(object), Outcome::Success);
+        let mut event = with_policies(event, by);
         for (key, value) in told.data {
             event = event.with(key, value);
         }
@@ -201,7 +267,7 @@ impl Session {
 
     /// That a certificate was issued: what its proof is about.
     pub(crate) fn issue(&self, certificate: &Digest, statement: Digest) -> Event {
-        let event = self.event(Action::CERTIFICATE_ISSUE, &format!("certificate:{certificate}"), Outcome::Success);
+        let event = self.event(Logged::CERTIFICATE_ISSUE, &format!("certificate:{certificate}"), Outcome::Success);
         event.with("statement_sha256", Json::text(statement.to_string()))
     }
 
@@ -230,15 +296,25 @@ impl Session {
 
     fn failure(&self, action: &'static str, object: &str, error: &CoreError) -> Event {
         let outcome = if error.is_denial() { Outcome::Denied } else { Outcome::Failed };
-        self.event(action, object, outcome).with("reason", Json::text(reason(error)))
+        let event = self.event(action, object, outcome).with("reason", Json::text(reason(error)));
+        match error {
+            CoreError::Denied { policies, .. } => with_policies(event, policies),
+            _ => event,
+        }
     }
 
     fn event(&self, action: &'static str, object: &str, outcome: Outcome) -> Event {
         let machine = self.vault.own_writer().ok().flatten();
         let machine = machine.map_or_else(|| "new".to_owned(), |writer| writer.to_string());
-        let actor = format!("user:{}", self.vault.user());
+        let actor = user_id(self.vault.user());
         event(self.place.clock.now(), &machine, &actor, action, object, outcome)
     }
+}
+
+/// The event, and the policies by which it was allowed or denied.
+fn with_policies(event: Event, policies: &[String]) -> Event {
+    let list = policies.iter().map(Json::text).collect();
+    if policies.is_empty() { event } else { event.with("policies", Json::List(list)) }
 }
 
 /// An event of this program. Ids that are none, which nobody passes, are shown as such.
@@ -265,6 +341,8 @@ fn entry(journal: &JournalHead) -> Json {
 fn reason(error: &CoreError) -> &'static str {
     match error {
         CoreError::NoVault { .. } => "no-vault",
+        CoreError::Denied { .. } => "role",
+        CoreError::LockedOut { .. } => "locked-out",
         CoreError::NoSnapshotThen { .. }
         | CoreError::Repo(
             RepoError::NoSuchSnapshot { .. } | RepoError::AmbiguousSnapshot { .. } | RepoError::NoSuchPath { .. },

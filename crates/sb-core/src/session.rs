@@ -4,8 +4,13 @@ use chrono::{DateTime, Utc};
 use sb_crypto::Digest;
 use sb_repo::{Progress, RepoError, Snapshot, Snapshots, VaultId};
 
+use crate::access::Access;
 use crate::error::CoreError;
+use crate::record::{LIST, snapshot_id};
 use crate::vault::Vault;
+
+/// What the log calls it to be let in.
+pub(crate) const OPEN: &str = "Vault.Open";
 
 /// A vault opened by one user: what every operation that needs keys is a method of.
 ///
@@ -14,6 +19,8 @@ use crate::vault::Vault;
 pub struct Session {
     pub(crate) vault: sb_repo::Vault,
     pub(crate) place: Vault,
+    /// What the user may do.
+    pub(crate) access: Access,
     /// What opened it.
     pub(crate) method: &'static str,
     /// Snapshots begun after this do not count.
@@ -23,6 +30,26 @@ pub struct Session {
 }
 
 impl Session {
+    /// Lets in who is on the roll, and says to the log whom it does not.
+    pub(crate) fn check_in(&mut self) -> Result<(), CoreError> {
+        let user = self.vault.user().to_string();
+        let now = self.place.clock.now();
+        let because = match self.access.directory.user(&user.as_str().into()) {
+            None => "you are no user of this vault any more",
+            Some(user) if !user.is_active => "your access is locked",
+            Some(user) if user.access_until.is_some_and(|until| until <= now) => "your access has ended",
+            Some(_) => return Ok(()),
+        };
+        let refused: Result<(), CoreError> = self.refuse(OPEN, CoreError::LockedOut { because });
+        refused
+    }
+
+    /// Takes in what was changed of users and roles.
+    pub(crate) fn look_anew(&mut self) -> Result<(), CoreError> {
+        self.access = Access::of(&self.vault)?;
+        Ok(())
+    }
+
     /// Remembers where all logs end, so that none can be cut short unnoticed, and what the clock shows; and tells the log what
     /// this machine has kept.
     pub(crate) fn settle_in(&mut self) -> Result<(), CoreError> {
@@ -66,6 +93,11 @@ impl Session {
     /// In [`CoreError::Repo`] no such snapshot, or several, and keys that do not open snapshots;
     /// [`CoreError::NoSnapshotThen`].
     pub fn find(&self, name: &str, progress: Progress<'_>) -> Result<Snapshot, CoreError> {
+        self.look(LIST, |session| session.found(name, progress), |found| Some(snapshot_id(found.id)))
+    }
+
+    /// The same for operations that ask and tell the log themselves.
+    pub(crate) fn found(&self, name: &str, progress: Progress<'_>) -> Result<Snapshot, CoreError> {
         let all = self.counting()?;
         if name.starts_with("latest") {
             for (object, flaw) in &all.flawed {

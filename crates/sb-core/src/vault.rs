@@ -2,17 +2,25 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use sb_audit::{Json, Outcome};
 use sb_crypto::{Credential, Digest, Random, SystemRandom};
 use sb_repo::{Clock, RepoError, State, Surroundings, VaultId, View};
 use sb_store::{Limits, Storage, StoreError, Throttled};
 
+use crate::access::Access;
 use crate::clock::SystemClock;
 use crate::error::CoreError;
 use crate::location::Location;
 use crate::record::event;
 use crate::session::Session;
+
+/// So many wrong passphrases cost nothing but their hashing; each further one waits twice as long as the one before, from a second on.
+const FREE_GUESSES: u32 = 2;
+/// Until it waits about a minute.
+const GUESS_DOUBLINGS: u32 = 6;
 
 /// Where a vault is, or is to be, and where this machine remembers things of it. Nothing is read before an operation.
 #[derive(Clone, Debug)]
@@ -21,6 +29,10 @@ pub struct Vault {
     pub(crate) state_root: PathBuf,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Arc<dyn Random>,
+    /// Who says to come in.
+    login: Option<String>,
+    /// How often something was refused.
+    refused: Arc<AtomicU32>,
     /// Who issues certificates.
     pub(crate) issuer: Option<String>,
     limits: Limits,
@@ -32,7 +44,9 @@ impl Vault {
     pub fn new(location: Location, state_root: impl Into<PathBuf>) -> Self {
         let (clock, random) = (Arc::new(SystemClock), Arc::new(SystemRandom));
         let (issuer, limits) = (None, Limits::default());
-        Self { location, state_root: state_root.into(), clock, random, issuer, limits, rehearsing: false }
+        let (login, refused) = (None, Arc::default());
+        let state_root = state_root.into();
+        Self { location, state_root, clock, random, login, refused, issuer, limits, rehearsing: false }
     }
 
     /// The same for a rehearsal: what is opened reads the vault and what this machine remembers of it, and writes to neither. What
@@ -40,6 +54,12 @@ impl Vault {
     #[must_use]
     pub fn rehearsing(self) -> Self {
         Self { rehearsing: true, ..self }
+    }
+
+    /// The same for the user with this login. Without one, every slot that what is presented could open is tried.
+    #[must_use]
+    pub fn as_user(self, login: impl Into<String>) -> Self {
+        Self { login: Some(login.into()), ..self }
     }
 
     /// The same with another issuer of certificates than the vault's id, such as the firm's domain.
@@ -82,17 +102,35 @@ impl Vault {
         // Which vault it is, and so which state folder is its, only the slot can say: anybody could add a config.
         let state = State::among(&self.state_root);
         let around = self.surroundings(storage, state);
-        let opened = sb_repo::Vault::open(around.clone(), credential, fingerprint);
-        if let (Err(RepoError::WrongCredential), false) = (&opened, self.rehearsing) {
-            self.log_refusal(&around);
+        self.hold_back();
+        let opened = match &self.login {
+            Some(login) => sb_repo::Vault::open_as(around.clone(), login, credential, fingerprint),
+            None => sb_repo::Vault::open(around.clone(), credential, fingerprint),
+        };
+        if let Err(RepoError::WrongCredential) = &opened {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+            if !self.rehearsing {
+                self.log_refusal(&around);
+            }
         }
         let vault = opened.map_err(|error| CoreError::from(error).at(&self.location))?;
-        let mut session =
-            Session { vault, place: self.clone(), method: method(credential), as_of: None, set_back: None };
+        self.refused.store(0, Ordering::Relaxed);
+        let (place, method, access) = (self.clone(), method(credential), Access::of(&vault)?);
+        let mut session = Session { vault, place, access, method, as_of: None, set_back: None };
+        session.check_in()?;
         if !self.rehearsing {
             session.settle_in()?;
         }
         Ok(session)
+    }
+
+    /// Waits the longer the more often something was refused, so that this process is no help in guessing.
+    fn hold_back(&self) {
+        let refused = self.refused.load(Ordering::Relaxed);
+        if refused > FREE_GUESSES {
+            let seconds = 1 << (refused - FREE_GUESSES - 1).min(GUESS_DOUBLINGS);
+            std::thread::sleep(Duration::from_secs(seconds));
+        }
     }
 
     /// Writes to the log, with this machine's key, that somebody has tried to get in.

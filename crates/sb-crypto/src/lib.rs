@@ -40,5 +40,5 @@ pub use x509::{X509Hash, X509Signature};
 /// Shortcuts for the tests of other crates.
 #[cfg(any(test, feature = "testing"))]
 pub mod testing {
-    pub use crate::stretch::allow_weak_kdf;
+    pub use crate::stretch::{allow_weak_kdf, stretched};
 }

@@ -93,8 +93,21 @@ pub fn allow_weak_kdf() {
     WEAK_ALLOWED.store(true, std::sync::atomic::Ordering::Relaxed);
 }
 
+#[cfg(any(test, feature = "testing"))]
+std::thread_local! {
+    static STRETCHED: std::cell::RefCell<Vec<Kdf>> = const { std::cell::RefCell::new(Vec::new()) };
+}
+
+/// With which parameters this thread has hashed passphrases since this was asked last.
+#[cfg(any(test, feature = "testing"))]
+pub fn stretched() -> Vec<Kdf> {
+    STRETCHED.take()
+}
+
 /// The key that belongs to a passphrase and a salt. Refuses parameters that are out of bounds.
 pub(crate) fn stretch(kdf: Kdf, passphrase: &[u8], salt: &[u8; 32]) -> Result<Key, CryptoError> {
+    #[cfg(any(test, feature = "testing"))]
+    STRETCHED.with_borrow_mut(|stretched| stretched.push(kdf));
     compute(kdf.checked()?, passphrase, salt)
 }
 

@@ -105,7 +105,7 @@ impl Vault {
         let mut indexed = BTreeSet::new();
         for object in names_in(&self.view.listing, "locator/").filter(|name| self.view.live.is_readable(name)) {
             progress.check()?;
-            match read_locator(&*self.view.storage, &ObjectName::new(object)?, &self.keys) {
+            match read_locator(&*self.view.storage, &ObjectName::new(object)?, self.keys()?) {
                 Ok((packs, entries)) => {
                     report.increments += 1;
                     self.check_increment(object, &packs, &entries, &mut indexed, &mut report, progress)?;
@@ -170,7 +170,7 @@ impl Vault {
             }
             indexed.insert(pack.id);
             report.packs += 1;
-            let (places, footer) = match read_pack_footer(&*self.view.storage, &name, pack.id, &self.keys) {
+            let (places, footer) = match read_pack_footer(&*self.view.storage, &name, pack.id, self.keys()?) {
                 Ok(read) => read,
                 Err(error) => {
                     report.doubts.push(Doubt::Footer { pack: name.to_string(), why: error.to_string() });

@@ -4,6 +4,7 @@ use sb_crypto::{
     Credential, HashAlgorithm, Key, Lock, PrivateKey, Random, RecipientAlgorithm, RecoveryKey, SigningKey, seal_slot,
 };
 
+use crate::access::write_grant;
 use crate::error::RepoError;
 use crate::ids::{CompartmentId, SlotId, UserId, VaultId};
 use crate::live::list;
@@ -14,7 +15,7 @@ use crate::wire::certificate::UserCertificate;
 use crate::wire::config::{CompartmentPublic, Config, Epoch, Tier};
 use crate::wire::frame::{Author, Header};
 use crate::wire::journal::{Added, JournalEntry};
-use crate::wire::slot::{CompartmentSecrets, Slot, SlotPayload};
+use crate::wire::slot::{CompartmentSecrets, KeyBundle, Slot, SlotPayload, login_hint};
 
 /// What a new vault is made with; fixed for its life.
 #[derive(Clone, Debug)]
@@ -27,11 +28,18 @@ pub struct CreateOptions {
     /// Bytes kept free for deleting on a full disk, where the storage has a size; at most a hundredth of it is taken.
     /// Default: 4 MiB.
     pub reserve: u64,
+    /// What the owner says to be let in, where several users are. Default: `owner`.
+    pub login: Option<String>,
 }
 
 impl Default for CreateOptions {
     fn default() -> Self {
-        Self { hash: HashAlgorithm::Blake3, recipient: RecipientAlgorithm::HpkeX25519, reserve: 4 << 20 }
+        Self {
+            hash: HashAlgorithm::Blake3,
+            recipient: RecipientAlgorithm::HpkeX25519,
+            reserve: 4 << 20,
+            login: Some("owner".to_owned()),
+        }
     }
 }
 
@@ -47,14 +55,16 @@ pub fn create(
 ) -> Result<(Vault, RecoveryKey), RepoError> {
     clear(&around)?;
     let random = &*around.random;
-    let (payload, config) = new_keys(random, around.clock.now(), options)?;
-    let root = SigningKey::from_seed(payload.root_seed.as_ref().expect("the owner has it").as_bytes());
+    let (payload, keys, config) = new_keys(random, around.clock.now(), options)?;
+    let root = SigningKey::from_seed(keys.root_seed.as_ref().expect("the owner has it").as_bytes());
     let user = SigningKey::from_seed(payload.signing_seed.as_bytes());
     let recovery = RecoveryKey::generate(random);
     let mut added = Vec::new();
     for lock in locks.iter().chain([&Lock::Recovery(recovery.clone())]) {
         added.extend(write_slot(&around, &user, lock, &payload)?);
     }
+    let recipient = payload.private.as_ref().map(|private| private.public().clone()).expect("made with one");
+    added.extend(write_grant(&around, payload.vault, &root, &recipient, &keys)?);
     let certificate = UserCertificate { user: payload.user, key: user.public(), created: config.created };
     let by_root = Author::outside(&root);
     let header = Header::clear(ObjectKind::User, payload.vault);
@@ -112,7 +122,14 @@ fn clear(around: &Surroundings) -> Result<(), RepoError> {
     around.storage.sweep()?;
     let listing = list(&*around.storage)?;
     let parsed: Vec<_> = listing.keys().map(|name| (name, ParsedName::parse(name))).collect();
-    let early = [ObjectKind::Slot, ObjectKind::User, ObjectKind::Writer, ObjectKind::Reserve, ObjectKind::Journal];
+    let early = [
+        ObjectKind::Slot,
+        ObjectKind::Grant,
+        ObjectKind::User,
+        ObjectKind::Writer,
+        ObjectKind::Reserve,
+        ObjectKind::Journal,
+    ];
     if parsed.iter().any(|(_, parsed)| parsed.as_ref().is_some_and(|parsed| !early.contains(&parsed.kind))) {
         return Err(RepoError::VaultExists);
     }
@@ -129,7 +146,7 @@ fn new_keys(
     random: &dyn Random,
     now: chrono::DateTime<chrono::Utc>,
     options: &CreateOptions,
-) -> Result<(SlotPayload, Config), RepoError> {
+) -> Result<(SlotPayload, KeyBundle, Config), RepoError> {
     let root_seed = Key::random(random);
     let root = SigningKey::from_seed(root_seed.as_bytes()).public();
     let meta = PrivateKey::generate(options.recipient, random)?;
@@ -167,10 +184,12 @@ fn new_keys(
         root: *root.as_bytes(),
         user: UserId::random(random),
         signing_seed: Key::random(random),
-        root_seed: Some(root_seed),
-        compartments: vec![secrets],
+        keys: KeyBundle::default(),
+        private: Some(PrivateKey::generate(options.recipient, random)?),
+        login: options.login.clone(),
     };
-    Ok((payload, config))
+    let keys = KeyBundle { root_seed: Some(root_seed), compartments: vec![secrets] };
+    Ok((payload, keys, config))
 }
 
 /// Writes a slot for `lock` that unwraps `payload`.
@@ -180,13 +199,26 @@ pub(crate) fn write_slot(
     lock: &Lock,
     payload: &SlotPayload,
 ) -> Result<Vec<Added>, RepoError> {
-    let id = SlotId::random(&*around.random);
+    write_slot_as(around, user, lock, payload, SlotId::random(&*around.random), 0)
+}
+
+/// The same for a slot that may be there already, in this generation.
+pub(crate) fn write_slot_as(
+    around: &Surroundings,
+    user: &SigningKey,
+    lock: &Lock,
+    payload: &SlotPayload,
+    id: SlotId,
+    generation: u64,
+) -> Result<Vec<Added>, RepoError> {
     let mut key = [0; 16];
     key[..8].copy_from_slice(id.as_bytes());
     let header = Header { kind: ObjectKind::Slot, vault: payload.vault, key };
     let sealed = seal_slot(lock, &header.to_bytes(), payload.encode().as_bytes(), &*around.random)?;
-    let slot = Slot { id, user: payload.user, sealed };
-    let stem = Stem::mutable(ObjectKind::Slot, id, 0);
+    let hint = payload.login.as_deref().map(|login| login_hint(payload.vault, login));
+    let recipient = payload.private.as_ref().map(|private| private.public().clone());
+    let slot = Slot { id, user: payload.user, hint, recipient, sealed };
+    let stem = Stem::mutable(ObjectKind::Slot, id, generation);
     write_twice(&*around.storage, &Author::outside(user), header, &slot.encode(), &stem)
 }
 

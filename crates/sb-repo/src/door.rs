@@ -12,13 +12,14 @@ use crate::vault::Surroundings;
 use crate::view::{View, no_config, with_twins};
 use crate::wire::cbor::Malformed;
 use crate::wire::frame::Frame;
-use crate::wire::slot::Slot;
+use crate::wire::slot::{Slot, login_hint};
 
-/// A well-signed slot, and which vault it is of.
-struct Candidate<'n> {
+/// A slot given by who may, and which vault it is of.
+struct Candidate {
     parsed: ParsedName,
-    name: &'n str,
-    bytes: Vec<u8>,
+    name: String,
+    frame: Vec<u8>,
+    slot: Slot,
     vault: VaultId,
 }
 
@@ -30,78 +31,134 @@ pub(crate) struct Door<'a> {
     pub(crate) trusts: Vec<Trust>,
     pub(crate) credential: &'a Credential,
     pub(crate) expected: Option<Digest>,
+    /// Who says to come in.
+    pub(crate) login: Option<&'a str>,
 }
 
 impl Door<'_> {
-    /// Tries the credential on every slot it could belong to, newest generation first. A slot that does not count is passed
-    /// over, for anybody may have put it there.
+    /// Tries the credential on every slot it could belong to. A slot that does not count is passed over, for anybody may have put
+    /// it there. Who names a user that there is not waits as long as who has the wrong passphrase for one that there is.
     pub(crate) fn open(&self) -> Result<(ParsedName, Keyring, View), RepoError> {
-        let names = with_twins(&self.listing, "keys/").into_iter();
-        let mut names: Vec<_> = names.filter_map(|name| Some((ParsedName::parse(name)?, name))).collect();
-        names.sort_by_key(|(parsed, _)| {
-            (parsed.stem.family(), std::cmp::Reverse(parsed.stem.generation()), parsed.twin)
-        });
-        let mut tried = None;
-        let first = names.first().map(|(_, name)| *name);
-        let mut slots: Vec<_> = names.into_iter().filter_map(|(parsed, name)| self.counting(parsed, name)).collect();
-        let mut trouble = self.closed(first.filter(|_| slots.is_empty()));
+        let slots = self.candidates();
+        let mut trouble = self.closed(slots.is_empty());
+        let mut fitting: Vec<&Candidate> = slots.iter().filter(|slot| is_for(self.credential, slot)).collect();
         // A credential may open another vault, too, whose config and slots somebody has put here.
-        slots.sort_by_key(|slot| !self.around.state.knows(slot.vault));
-        for Candidate { parsed, name, bytes, .. } in slots {
-            // The twin of a slot that was whole needs no second derivation.
-            if tried.as_ref() == Some(&parsed.stem) {
-                continue;
-            }
-            tried = Some(parsed.stem.clone());
-            match self.try_slot(&parsed, name, &bytes) {
-                Ok((keyring, view)) => return Ok((parsed, keyring, view)),
+        fitting.sort_by_key(|slot| !self.around.state.knows(slot.vault));
+        let (mine, others): (Vec<&Candidate>, Vec<_>) = fitting.iter().partition(|slot| self.is_named(slot));
+        for candidate in &mine {
+            match self.try_slot(candidate) {
+                Ok((keyring, view)) => return Ok((candidate.parsed.clone(), keyring, view)),
                 Err(error) if telling(&error) > telling(&trouble) => trouble = error,
                 Err(_) => {}
+            }
+        }
+        if self.login.is_some() && !fitting.is_empty() {
+            let of = |user| fitting.iter().filter(|slot| slot.slot.user == user).count();
+            let most = fitting.iter().map(|slot| of(slot.slot.user)).max().unwrap_or(0);
+            for other in others.iter().cycle().take(if others.is_empty() { 0 } else { most.saturating_sub(mine.len()) })
+            {
+                let _ = self.unwrap(other);
+            }
+            if telling(&trouble) == 0 {
+                trouble = RepoError::WrongCredential;
             }
         }
         Err(trouble)
     }
 
-    /// Why nothing opens if no slot is even tried. `uncertified` is one of the slots, if none of them counts.
-    fn closed(&self, uncertified: Option<&str>) -> RepoError {
+    /// Why nothing opens if no slot is even tried.
+    fn closed(&self, is_empty: bool) -> RepoError {
         if with_twins(&self.listing, "config/").is_empty() {
             return no_config(&self.listing);
         }
-        match uncertified {
-            Some(name) => RepoError::Damaged { name: name.to_owned(), flaw: Flaw::UnknownSigner },
+        match with_twins(&self.listing, "keys/").first().filter(|_| is_empty) {
+            Some(name) => RepoError::Damaged { name: (*name).to_owned(), flaw: Flaw::UnknownSigner },
             None => RepoError::NoSuchSlot { credential: describe(self.credential) },
         }
     }
 
-    /// The slot, if it is a slot of somebody's: asked before anything is derived, which is slow by intention.
-    fn counting<'n>(&self, parsed: ParsedName, name: &'n str) -> Option<Candidate<'n>> {
-        let bytes = read(&*self.around.storage, name).ok()?;
-        let vault = self.trusts.iter().find(|trust| trust.check(&parsed, &bytes).is_ok())?.vault;
-        Some(Candidate { parsed, name, bytes, vault })
+    /// The slots that count, one copy of each, without those that newer ones of the same user replace.
+    fn candidates(&self) -> Vec<Candidate> {
+        let names = with_twins(&self.listing, "keys/").into_iter();
+        let mut names: Vec<_> = names.filter_map(|name| Some((ParsedName::parse(name)?, name))).collect();
+        names.sort_by_key(|(parsed, _)| {
+            (parsed.stem.family(), std::cmp::Reverse(parsed.stem.generation()), parsed.twin)
+        });
+        let mut slots: Vec<Candidate> = Vec::new();
+        for (parsed, name) in names {
+            let Some(candidate) = self.counting(parsed, name) else { continue };
+            let is_replaced = |newer: &Candidate| {
+                newer.parsed.stem.family() == candidate.parsed.stem.family() && newer.slot.user == candidate.slot.user
+            };
+            // The twin of a slot that was whole needs no second derivation.
+            if !slots.iter().any(is_replaced) {
+                slots.push(candidate);
+            }
+        }
+        slots
     }
 
-    fn try_slot(&self, parsed: &ParsedName, name: &str, bytes: &[u8]) -> Result<(Keyring, View), RepoError> {
-        let wrong = || RepoError::NoSuchSlot { credential: describe(self.credential) };
-        let frame = Frame::parse(bytes).map_err(|_| wrong())?;
-        let slot = Slot::decode(frame.body).map_err(|_| wrong())?;
-        let payload = match open_slot(&slot.sealed, self.credential, &frame.header.to_bytes()) {
-            Err(CryptoError::WrongMethod) => return Err(wrong()),
+    /// The slot, if it is a slot of somebody's: asked before anything is derived, which is slow by intention.
+    fn counting(&self, parsed: ParsedName, name: &str) -> Option<Candidate> {
+        let frame = read(&*self.around.storage, name).ok()?;
+        let trust = self.trusts.iter().find(|trust| trust.check(&parsed, &frame).is_ok())?;
+        let signed = Frame::parse(&frame).ok()?;
+        let slot = Slot::decode(signed.body).ok()?;
+        let counts = trust.gives_slots_to(slot.user, signed.trailer.signer);
+        counts.then(|| Candidate { parsed, name: name.to_owned(), vault: trust.vault, slot, frame: frame.clone() })
+    }
+
+    /// True if this may be a slot of whoever says to come in.
+    fn is_named(&self, candidate: &Candidate) -> bool {
+        let hint = |login| login_hint(candidate.vault, login);
+        self.login.is_none_or(|login| candidate.slot.hint.is_none_or(|known| known == hint(login)))
+    }
+
+    /// What the slot opens to.
+    fn unwrap(&self, candidate: &Candidate) -> Result<Keyring, RepoError> {
+        let frame = Frame::parse(&candidate.frame).expect("parsed when it was found");
+        let payload = match open_slot(&candidate.slot.sealed, self.credential, &frame.header.to_bytes()) {
             Err(CryptoError::WrongCredential) => return Err(RepoError::WrongCredential),
             other => other?,
         };
-        let malformed = |flaw: Malformed| RepoError::Damaged { name: name.to_owned(), flaw: flaw.into() };
+        let malformed = |flaw: Malformed| RepoError::Damaged { name: candidate.name.clone(), flaw: flaw.into() };
         let keyring = Keyring::open(&payload).map_err(malformed)?;
+        match (self.login, &keyring.payload.login) {
+            (Some(login), Some(own)) if login != own => Err(RepoError::WrongCredential),
+            _ => Ok(keyring),
+        }
+    }
+
+    fn try_slot(&self, candidate: &Candidate) -> Result<(Keyring, View), RepoError> {
+        let keyring = self.unwrap(candidate)?;
         let remembered = self.around.state.bound(keyring.vault)?.remembered()?;
         let expected = self.expected.or(remembered.root);
-        check_root(&slot.sealed.method, &keyring, expected)?;
+        check_root(&candidate.slot.sealed.method, &keyring, expected)?;
         let (storage, root) = (self.around.storage.clone(), Some(keyring.root));
         let view = View::assemble(storage, self.listing.clone(), remembered, root, expected)?;
+        let frame = Frame::parse(&candidate.frame).expect("parsed when it was found");
         // A slot that was taken away opens nothing any more, even if somebody puts it back.
         let counts = view.id() == keyring.vault
-            && !view.live.is_removed(name)
-            && view.trust.check(parsed, bytes).is_ok()
-            && view.trust.gives_slots_to(slot.user, frame.trailer.signer);
-        if counts { Ok((keyring, view)) } else { Err(RepoError::WrongCredential) }
+            && !view.live.is_removed(&candidate.name)
+            && view.trust.check(&candidate.parsed, &candidate.frame).is_ok()
+            && view.trust.gives_slots_to(candidate.slot.user, frame.trailer.signer);
+        if !counts {
+            return Err(RepoError::WrongCredential);
+        }
+        let keyring = keyring.with_grants(&view)?;
+        Ok((keyring, view))
+    }
+}
+
+/// True if the credential is of the kind that the slot asks for, and the right RSA key.
+fn is_for(credential: &Credential, candidate: &Candidate) -> bool {
+    match (candidate.slot.sealed.method, credential) {
+        (SlotMethod::Passphrase { .. }, Credential::Passphrase(_))
+        | (SlotMethod::KeyFile, Credential::KeyFile(_))
+        | (SlotMethod::PassphraseAndKeyFile { .. }, Credential::PassphraseAndKeyFile(..))
+        | (SlotMethod::Recovery, Credential::Recovery(_)) => true,
+        (SlotMethod::Rsa { key_id }, Credential::Rsa(private)) => private.public().key_id() == key_id,
+        _ => false,
     }
 }
 

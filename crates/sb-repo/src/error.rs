@@ -4,7 +4,8 @@ use sb_crypto::CryptoError;
 use sb_source::TargetError;
 use sb_store::{ObjectName, StoreError};
 
-use crate::ids::{ChunkId, KeyId};
+use crate::access::KeySet;
+use crate::ids::{ChunkId, KeyId, SlotId, UserId};
 use crate::wire::cbor::Malformed;
 
 /// An error of the vault. Errors of what is backed up are another type ([`sb_source::SourceError`]) and never become one of these.
@@ -79,6 +80,51 @@ pub enum RepoError {
         /// What can't be read.
         what: &'static str,
     },
+    /// Only who has the root key changes users, roles and slots.
+    #[error("this user may not change users, roles and keys")]
+    NoRootKey,
+    /// Nobody can give what he has not.
+    #[error("this user does not have the keys that are to be given")]
+    KeysNotHeld {
+        /// Which.
+        wanted: KeySet,
+    },
+    /// What can't be a login.
+    #[error("`{login}` cannot be a login")]
+    InvalidLogin {
+        /// What was given.
+        login: String,
+    },
+    /// A user whom nothing lets in.
+    #[error("a user needs something that opens the vault")]
+    NoLock,
+    /// The roll names no such user.
+    #[error("there is no user {user}")]
+    NoSuchUser {
+        /// Who.
+        user: UserId,
+    },
+    /// Nobody would have all keys any more.
+    #[error("the last active user who has all keys cannot be removed, locked out or given fewer keys")]
+    LastOwner,
+    /// The user's slots are from before keys could be granted.
+    #[error("nothing can be granted to user {user}, whose slots are of an older kind")]
+    NoGrant {
+        /// Who.
+        user: UserId,
+    },
+    /// There is no such slot.
+    #[error("there is no key {id}")]
+    NoSuchKey {
+        /// Which.
+        id: SlotId,
+    },
+    /// A user whom nothing would let in any more.
+    #[error("the last key of a user cannot be removed")]
+    LastSlot,
+    /// Two have changed the roll at the same time, and it is not told whose change counts.
+    #[error("somebody else has changed users or roles at the same time")]
+    RollChanged,
     /// This machine has seen journal entries that are gone.
     #[error(
         "journal entry {sequence} of writer {writer}, which this machine has seen, is missing: the vault was rolled back or damaged"

@@ -6,10 +6,12 @@ use sb_crypto::{
     Digest, HashAlgorithm, Key, KeyedHash, PrivateKey, RecipientAlgorithm, Secret, SigningKey, VerifyingKey, derive,
 };
 
+use crate::access::granted;
 use crate::error::{Flaw, RepoError};
 use crate::ids::{BucketId, ChunkId, CompartmentId, DocumentId, UserId, VaultId};
 use crate::name::ObjectKind;
-use crate::wire::slot::{CompartmentSecrets, SlotPayload};
+use crate::view::View;
+use crate::wire::slot::{CompartmentSecrets, KeyBundle, SlotPayload};
 
 /// All that one user's slot holds.
 pub(crate) struct Keyring {
@@ -19,7 +21,10 @@ pub(crate) struct Keyring {
     pub(crate) signing: SigningKey,
     /// Of owners and administrators.
     pub(crate) root_signing: Option<SigningKey>,
+    /// What the slot opened to.
     pub(crate) payload: SlotPayload,
+    /// The keys that the user was granted.
+    pub(crate) keys: KeyBundle,
 }
 
 impl Keyring {
@@ -28,14 +33,26 @@ impl Keyring {
     }
 
     pub(crate) fn from_payload(payload: SlotPayload) -> Self {
+        let root = VerifyingKey::from_bytes(payload.root);
+        let keys = payload.keys.clone();
         Self {
             vault: payload.vault,
-            root: VerifyingKey::from_bytes(payload.root),
+            root,
             user: payload.user,
             signing: SigningKey::from_seed(payload.signing_seed.as_bytes()),
-            root_signing: payload.root_seed.as_ref().map(|seed| SigningKey::from_seed(seed.as_bytes())),
+            root_signing: root_pair(&keys, root),
             payload,
+            keys,
         }
+    }
+
+    /// With what the vault has granted to the user, instead of what the slot itself holds.
+    pub(crate) fn with_grants(mut self, view: &View) -> Result<Self, RepoError> {
+        if let Some(keys) = self.payload.private.as_ref().map(|private| granted(view, private)).transpose()?.flatten() {
+            self.root_signing = root_pair(&keys, self.root);
+            self.keys = keys;
+        }
+        Ok(self)
     }
 
     /// The keys of a compartment, if the slot has any.
@@ -44,10 +61,16 @@ impl Keyring {
         id: CompartmentId,
         hash: HashAlgorithm,
         recipient: RecipientAlgorithm,
-    ) -> Result<CompartmentKeys, RepoError> {
-        let secrets = self.payload.compartments.iter().find(|c| c.id == id);
-        CompartmentKeys::new(secrets.ok_or(RepoError::NoReadingKey { what: "this compartment" })?, hash, recipient)
+    ) -> Result<Option<CompartmentKeys>, RepoError> {
+        let secrets = self.keys.compartments.iter().find(|c| c.id == id);
+        secrets.map(|secrets| CompartmentKeys::new(secrets, hash, recipient)).transpose()
     }
+}
+
+/// The root key, if that is what was granted.
+fn root_pair(keys: &KeyBundle, root: VerifyingKey) -> Option<SigningKey> {
+    let pair = keys.root_seed.as_ref().map(|seed| SigningKey::from_seed(seed.as_bytes()));
+    pair.filter(|pair| pair.public() == root)
 }
 
 impl fmt::Debug for Keyring {

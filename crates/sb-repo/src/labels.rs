@@ -133,7 +133,7 @@ impl Vault {
     pub fn set_tags(&mut self, tags: Vec<(SnapshotId, Vec<String>)>) -> Result<(), RepoError> {
         self.check_heads()?;
         let writer = self.writer()?;
-        let labels = Labels::load(&self.view, &self.keys)?;
+        let labels = Labels::load(&self.view, self.keys()?)?;
         let run = RunId::random(&*self.around.random);
         let state = self.around.state.clone();
         let _alive = state.hold(run)?;
@@ -173,10 +173,10 @@ impl Vault {
 
     /// The labels of these snapshots, both copies, and their sizes. Who may not read labels knows of none.
     pub(crate) fn labels_of(&self, snapshots: &[SnapshotId]) -> Result<Vec<(String, u64)>, RepoError> {
-        if !self.keys.reads_meta() {
+        if !self.reads_meta() {
             return Ok(Vec::new());
         }
-        let labels = Labels::load(&self.view, &self.keys)?;
+        let labels = Labels::load(&self.view, self.keys()?)?;
         let placed = snapshots.iter().filter_map(|id| labels.of.get(id)).flatten();
         Ok(placed.flat_map(|placed| self.copies(placed)).collect())
     }

@@ -14,6 +14,7 @@ mod object;
 mod trust;
 mod view;
 
+mod access;
 mod create;
 mod door;
 mod rehearsal;
@@ -47,6 +48,7 @@ mod verify;
 #[cfg(feature = "testing")]
 pub mod testing;
 
+pub use access::{KeySet, LOGIN_MAX, Member, NewUser, Roll, SlotInfo, is_login};
 pub use backup::{BackupOptions, BackupReport, Changes, PROBLEMS_KEPT};
 pub use certificates::{
     Certificate, CertificateSignature, CertificateTerms, Certificates, Certified, VERIFIED_MAX, VerifiedFacts,

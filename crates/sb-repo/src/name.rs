@@ -53,11 +53,15 @@ pub enum ObjectKind {
     Stamp = 21,
     /// What an opaque id stands for.
     Name = 22,
+    /// The keys that a user's roles need, sealed to the user.
+    Grant = 23,
+    /// Who has which roles.
+    Roll = 24,
 }
 
 impl ObjectKind {
     /// Every kind, ascending by number.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 24] = [
         Self::Config,
         Self::User,
         Self::Writer,
@@ -80,6 +84,8 @@ impl ObjectKind {
         Self::Checkpoint,
         Self::Stamp,
         Self::Name,
+        Self::Grant,
+        Self::Roll,
     ];
 
     /// The kind with this number.
@@ -111,6 +117,8 @@ impl ObjectKind {
             Self::Checkpoint => "checkpoints",
             Self::Stamp => "stamps",
             Self::Name => "names",
+            Self::Grant => "grants",
+            Self::Roll => "roles",
         }
     }
 
@@ -118,7 +126,15 @@ impl ObjectKind {
     pub fn has_twin(self) -> bool {
         matches!(
             self,
-            Self::Config | Self::User | Self::Writer | Self::Slot | Self::SessionTable | Self::Label | Self::Name
+            Self::Config
+                | Self::User
+                | Self::Writer
+                | Self::Slot
+                | Self::SessionTable
+                | Self::Label
+                | Self::Name
+                | Self::Grant
+                | Self::Roll
         )
     }
 
@@ -135,7 +151,17 @@ impl ObjectKind {
     /// True for the kinds that say nothing before a journal has them: what a run wrote of these before it was cut short is not taken
     /// over by anybody.
     pub(crate) fn counts_only_if_entered(self) -> bool {
-        matches!(self, Self::Label | Self::Certificate | Self::Signature | Self::Checkpoint | Self::Stamp | Self::Name)
+        matches!(
+            self,
+            Self::Label
+                | Self::Certificate
+                | Self::Signature
+                | Self::Checkpoint
+                | Self::Stamp
+                | Self::Name
+                | Self::Grant
+                | Self::Roll
+        )
     }
 
     /// True for the kinds whose objects each writer numbers, in a folder of its own.
@@ -165,6 +191,11 @@ impl Stem {
     /// Of the vault's config.
     pub(crate) fn config(generation: u64) -> Self {
         Self::item(ObjectKind::Config.folder().to_owned(), "vault".to_owned(), generation)
+    }
+
+    /// Of the vault's roll.
+    pub(crate) fn roll(generation: u64) -> Self {
+        Self::item(ObjectKind::Roll.folder().to_owned(), "vault".to_owned(), generation)
     }
 
     /// Of a mutable object with an id.
@@ -289,7 +320,7 @@ impl ParsedName {
                 (digits.len() == 10 && digits == format!("{number:010}"))
                     .then_some((Stem::numbered(kind, writer, number), hash))?
             }
-            ObjectKind::Config => {
+            ObjectKind::Config | ObjectKind::Roll => {
                 let (stem, hash) = mutable(directory, file)?;
                 (directory == folder && stem.id() == "vault").then_some((stem, hash))?
             }
@@ -303,7 +334,8 @@ impl ParsedName {
             | ObjectKind::Fence
             | ObjectKind::Condemned
             | ObjectKind::Label
-            | ObjectKind::Name => {
+            | ObjectKind::Name
+            | ObjectKind::Grant => {
                 let (stem, hash) = mutable(directory, file)?;
                 (directory == folder).then_some(())?;
                 Id::<(), 8>::from_hex(stem.id()).map(|_| (stem, hash))?

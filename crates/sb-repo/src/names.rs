@@ -15,6 +15,7 @@ use crate::sessions::write_twice;
 use crate::vault::{Change, Vault};
 use crate::wire::cbor::Malformed;
 use crate::wire::frame::{Author, Header};
+use crate::wire::journal::Added;
 use crate::wire::named::{INFO, Named};
 
 /// What ids stand for, as far as that can be read.
@@ -68,14 +69,7 @@ impl Vault {
             }
         }
         if let Some(name) = name {
-            let named = Named { id: id.to_owned(), name: name.to_owned(), time: self.around.clock.now() };
-            let recipient = &self.epoch().meta;
-            let header = Header { kind: ObjectKind::Name, vault: self.id(), key: recipient.key_id() };
-            let sealed = seal_to(recipient, INFO, &header.to_bytes(), &named.encode(), &*self.around.random)?;
-            // What somebody is called is a user's word, not a machine's.
-            let author = Author { key: &self.keyring.signing, run };
-            let stem = Stem::mutable(ObjectKind::Name, Id::<(), 8>::random(&*self.around.random), 0);
-            change.added = write_twice(&*self.around.storage, &author, header, &sealed, &stem)?;
+            change.added = self.write_name(id, name, run)?;
         }
         if change.added.is_empty() && change.removed.is_empty() {
             return Ok(());
@@ -87,6 +81,18 @@ impl Vault {
             let _ = self.around.storage.remove(&ObjectName::new(name)?);
         }
         Ok(())
+    }
+
+    /// Writes what an id stands for; in no journal yet.
+    pub(crate) fn write_name(&self, id: &str, name: &str, run: RunId) -> Result<Vec<Added>, RepoError> {
+        let named = Named { id: id.to_owned(), name: name.to_owned(), time: self.around.clock.now() };
+        let recipient = &self.epoch().meta;
+        let header = Header { kind: ObjectKind::Name, vault: self.id(), key: recipient.key_id() };
+        let sealed = seal_to(recipient, INFO, &header.to_bytes(), &named.encode(), &*self.around.random)?;
+        // What somebody is called is a user's word, not a machine's.
+        let author = Author { key: &self.keyring.signing, run };
+        let stem = Stem::mutable(ObjectKind::Name, Id::<(), 8>::random(&*self.around.random), 0);
+        write_twice(&*self.around.storage, &author, header, &sealed, &stem)
     }
 
     /// Every name that counts, or why it can't be read; each once, though there are two copies.
@@ -107,7 +113,7 @@ impl Vault {
         let parsed = ParsedName::parse(name).ok_or_else(|| damaged(Flaw::Surplus))?;
         let bytes = read(&*self.view.storage, name).map_err(damaged)?;
         let frame = self.view.trust.check(&parsed, &bytes).map_err(damaged)?;
-        let private = self.keys.private(ObjectKind::Name, frame.header.key, name)?;
+        let private = self.keys()?.private(ObjectKind::Name, frame.header.key, name)?;
         let plain = open_with(private, INFO, &frame.header.to_bytes(), frame.body)
             .map_err(|_| damaged(Malformed("does not open with the compartment's key").into()))?;
         Named::decode(plain.as_bytes()).map_err(|flaw| damaged(flaw.into()))

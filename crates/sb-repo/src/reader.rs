@@ -37,9 +37,9 @@ impl Vault {
     pub fn reader(&self, progress: Progress<'_>) -> Result<Reader<'_>, RepoError> {
         Ok(Reader {
             vault: self,
-            chunks: ChunkReader::new(&self.view, &self.keys, &self.finder),
-            locator: Locator::load(&self.around, &self.view, &self.keys, progress.monitor, Scope::Reading)?,
-            redactions: Redactions::load(&self.view, &self.keys)?,
+            chunks: ChunkReader::new(&self.view, self.keys()?, &self.finder),
+            locator: Locator::load(&self.around, &self.view, self.keys()?, progress.monitor, Scope::Reading)?,
+            redactions: Redactions::load(&self.view, self.keys()?)?,
         })
     }
 }

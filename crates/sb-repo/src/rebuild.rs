@@ -128,7 +128,7 @@ impl Vault {
         for name in names_in(&self.view.listing, "packs/").filter(|name| self.view.live.is_readable(name)) {
             progress.check()?;
             let Some(id) = ParsedName::parse(name).and_then(|parsed| PackId::from_hex(&parsed.hash)) else { continue };
-            match read_pack_footer(&*self.around.storage, &ObjectName::new(name)?, id, &self.keys) {
+            match read_pack_footer(&*self.around.storage, &ObjectName::new(name)?, id, self.keys()?) {
                 Ok((places, footer)) => {
                     report.packs += 1;
                     report.chunks += increments.add(places, |ordinal| entries_of(&footer, ordinal).collect())?;
@@ -139,7 +139,7 @@ impl Vault {
         }
         if !unreadable.is_empty() {
             // What the old increments say of them is all that still leads to their segments.
-            let locator = Locator::load(&self.around, &self.view, &self.keys, progress.monitor, Scope::Checking)?;
+            let locator = Locator::load(&self.around, &self.view, self.keys()?, progress.monitor, Scope::Checking)?;
             for (id, name, error) in unreadable {
                 let Some(old) = locator.ordinal(&id) else {
                     report.lost.push((name, error.to_string()));
@@ -192,8 +192,9 @@ impl<'a> Increments<'a> {
 
     fn write(&mut self) -> Result<(), RepoError> {
         let (packs, entries) = (std::mem::take(&mut self.packs), std::mem::take(&mut self.entries));
-        let Vault { around, keys, .. } = self.vault;
-        self.added.push(write_locator(around, self.vault.id(), keys, self.author, packs, entries)?);
+        let keys = self.vault.keys()?;
+        let written = write_locator(&self.vault.around, self.vault.id(), keys, self.author, packs, entries)?;
+        self.added.push(written);
         Ok(())
     }
 

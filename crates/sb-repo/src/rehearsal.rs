@@ -25,7 +25,7 @@ impl Vault {
         let mut view = self.view.clone();
         view.storage = around.storage.clone();
         let finder = KeyFinder::new(&view);
-        let (keyring, keys) = (Arc::clone(&self.keyring), Arc::clone(&self.keys));
+        let (keyring, keys) = (Arc::clone(&self.keyring), self.keys.clone());
         let (slot, unusable_tables) = (self.slot.clone(), self.unusable_tables.clone());
         Self { view, around, keyring, keys, finder, slot, unusable_tables, own_log: OwnLog::default() }
     }

@@ -127,14 +127,14 @@ impl Vault {
         let gone = gone.filter(|(name, _)| name.starts_with("snapshots/"));
         all.flawed.extend(gone.map(|(name, _)| (name.to_owned(), Flaw::Missing)));
         for name in names_in(&self.view.listing, "snapshots/").filter(|name| self.view.live.is_readable(name)) {
-            match read_snapshot(&self.view, &self.keys, name) {
+            match read_snapshot(&self.view, self.keys()?, name) {
                 Ok(snapshot) => all.snapshots.push(snapshot),
                 Err(RepoError::Damaged { name, flaw }) => all.flawed.push((name, flaw)),
                 Err(error) => return Err(error),
             }
         }
         all.snapshots.sort_by_key(|snapshot| (snapshot.started(), snapshot.id));
-        let labels = Labels::load(&self.view, &self.keys)?;
+        let labels = Labels::load(&self.view, self.keys()?)?;
         for snapshot in &mut all.snapshots {
             if let Some(tags) = labels.tags(&snapshot.id) {
                 snapshot.body.tags = tags.to_vec();

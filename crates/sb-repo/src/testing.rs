@@ -1,6 +1,9 @@
 //! What tests need and no program does: acts of the lifecycle that are not there yet, and every parser of vault bytes.
 
 pub mod locators;
+mod opened;
+
+pub use opened::{Opened, opened};
 
 use sb_crypto::{Key, open_with, seal_to};
 use sb_store::{ObjectName, create as create_object};
@@ -102,18 +105,18 @@ fn replace_node(vault: &mut Vault, old: Reference, bytes: &[u8]) -> Result<(), R
     let tools = Tools {
         around: &vault.around,
         view: &vault.view,
-        keys: &vault.keys,
+        keys: vault.keys()?,
         epoch: vault.epoch(),
         author,
         user: vault.keyring.user,
     };
     let mut meta = Segmenter::new(tools, ObjectKind::MetaPack, 3);
-    let id = vault.keys.chunk_ids(ObjectKind::MetaPack, vault.keys.bucket(ObjectKind::MetaPack)).of(bytes);
+    let id = vault.keys()?.chunk_ids(ObjectKind::MetaPack, vault.keys()?.bucket(ObjectKind::MetaPack)).of(bytes);
     meta.add(id, bytes, &mut added)?;
     for pack in meta.finish(&mut added)? {
         let entries = entries_of(&pack.footer, 0).collect();
         added.push(pack.added);
-        added.push(write_locator(&vault.around, vault.id(), &vault.keys, &author, vec![pack.places], entries)?);
+        added.push(write_locator(&vault.around, vault.id(), vault.keys()?, &author, vec![pack.places], entries)?);
     }
     drop(meta);
     let new = Reference { id, length: u32::try_from(bytes.len()).expect("a page is small") };
@@ -161,7 +164,7 @@ pub fn specimens(vault: &Vault) -> Result<Vec<(&'static str, Vec<u8>)>, RepoErro
         let bytes = vault.around.storage.read(&object)?;
         let frame = Frame::parse(&bytes).expect("an object");
         let opened = |private: ObjectKind, info: &[u8]| {
-            let private = vault.keys.private(private, frame.header.key, name)?;
+            let private = vault.keys()?.private(private, frame.header.key, name)?;
             Ok::<_, RepoError>(open_with(private, info, &frame.header.to_bytes(), frame.body)?.as_bytes().to_vec())
         };
         match frame.header.kind {
@@ -178,12 +181,15 @@ pub fn specimens(vault: &Vault) -> Result<Vec<(&'static str, Vec<u8>)>, RepoErro
                 found.push(("session", table.or_else(|_| opened(ObjectKind::ContentPack, session::INFO))?));
             }
             ObjectKind::Locator | ObjectKind::ContentPack | ObjectKind::MetaPack => {
-                let keys = ContainerKeys::new(vault.keys.hash, Messages::Blocks, &vault.keys.index, &vault.keys.index);
+                let own = vault.keys()?;
+                let keys = ContainerKeys::new(own.hash, Messages::Blocks, &own.index, &own.index);
                 let (_, _, footer, _) = read_footer(&*vault.around.storage, &object, |_| Ok(keys))?;
                 found.push((if frame.header.kind == ObjectKind::Locator { "locator" } else { "pack" }, footer));
                 found.push(("pack", bytes[..Opening::LENGTH].to_vec()));
             }
             ObjectKind::Label => found.push(("label", opened(ObjectKind::MetaPack, label::INFO)?)),
+            ObjectKind::Roll => found.push(("roll", frame.body.to_vec())),
+            ObjectKind::Grant => found.push(("grant", vault.keyring.keys.encode().as_bytes().to_vec())),
             ObjectKind::Name => found.push(("named", opened(ObjectKind::MetaPack, named::INFO)?)),
             ObjectKind::Signature => found.push(("signature", frame.body.to_vec())),
             ObjectKind::Stamp => found.push(("stamp", frame.body.to_vec())),
@@ -334,7 +340,8 @@ pub fn need_features(vault: &mut Vault, incompatible: &[&str], writer_only: &[&s
 /// # Panics
 /// If the vault is being read.
 pub fn lose_reading_keys(vault: &mut Vault) {
-    std::sync::Arc::get_mut(&mut vault.keys).expect("nobody else has the keys").lose_private();
+    let keys = vault.keys.as_mut().and_then(std::sync::Arc::get_mut);
+    keys.expect("nobody else has the keys").lose_private();
 }
 
 /// Condemns objects, as a collector does before it deletes them.
@@ -364,7 +371,7 @@ pub fn parse(parser: &str, bytes: &[u8]) {
 pub type Parser = (&'static str, fn(&[u8]));
 
 /// Every parser of bytes that come out of a vault.
-pub const PARSERS: [Parser; 22] = [
+pub const PARSERS: [Parser; 24] = [
     ("name", |bytes| drop(std::str::from_utf8(bytes).map(ParsedName::parse))),
     ("frame", |bytes| {
         let _ = Frame::parse(bytes);
@@ -399,6 +406,8 @@ pub const PARSERS: [Parser; 22] = [
     ("redaction", |bytes| drop(Redaction::decode(bytes))),
     ("label", |bytes| drop(label::Label::decode(bytes))),
     ("named", |bytes| drop(named::Named::decode(bytes))),
+    ("grant", |bytes| drop(crate::wire::slot::KeyBundle::decode(&bytes.to_vec().into()))),
+    ("roll", |bytes| drop(crate::access::Roll::decode(bytes))),
     ("signature", |bytes| drop(crate::wire::proof::SignatureBody::decode(bytes))),
     ("stamp", |bytes| drop(crate::wire::proof::StampBody::decode(bytes))),
     ("journal", |bytes| drop(crate::wire::journal::JournalEntry::decode(bytes))),

@@ -16,6 +16,13 @@ pub(crate) fn key_id(key: &VerifyingKey) -> KeyId {
     KeyId::new(key.key_id())
 }
 
+/// True for the name of what the root key alone may remove: keys, who has them, and the config.
+pub(crate) fn is_roots_own(name: &str) -> bool {
+    use ObjectKind::{Config, Grant, Roll, Slot, User, Writer};
+    let kind = ParsedName::parse(name).map(|parsed| parsed.kind);
+    matches!(kind, Some(Config | User | Writer | Slot | Grant | Roll))
+}
+
 /// The keys that count, from the root key down.
 #[derive(Clone, Debug)]
 pub(crate) struct Trust {
@@ -92,11 +99,7 @@ impl Trust {
         let Some(by) = &entry.authority else { return !entry.needs_authority() };
         let is_root = by.signer == key_id(&self.root);
         let key = if is_root { Some(self.root) } else { self.users.get(&by.signer).map(|user| user.key) };
-        let roots_own = |name: &str| {
-            let kind = ParsedName::parse(name).map(|parsed| parsed.kind);
-            matches!(kind, Some(ObjectKind::Config | ObjectKind::User | ObjectKind::Writer | ObjectKind::Slot))
-        };
-        let may = is_root || !entry.removed.iter().any(|(name, _)| roots_own(name));
+        let may = is_root || !entry.removed.iter().any(|(name, _)| is_roots_own(name));
         may && key.is_some_and(|key| key.verify(&entry.authority_message(self.vault, writer), &by.signature).is_ok())
     }
 
@@ -109,7 +112,7 @@ impl Trust {
         let root = (signer == key_id(&self.root)).then_some(self.root);
         let user = self.users.get(&signer).map(|user| user.key);
         match kind {
-            ObjectKind::Config | ObjectKind::User => root,
+            ObjectKind::Config | ObjectKind::User | ObjectKind::Grant | ObjectKind::Roll => root,
             ObjectKind::Slot | ObjectKind::Redaction | ObjectKind::Label | ObjectKind::Name => user.or(root),
             ObjectKind::Writer => user,
             kind if kind.is_numbered() && name.stem.writer() != Some(signer) => None,

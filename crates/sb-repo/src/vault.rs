@@ -17,7 +17,7 @@ use crate::logs::OwnLog;
 use crate::name::{ObjectKind, ParsedName, Stem};
 use crate::sessions::{KeyFinder, write_twice};
 use crate::state::{Head, Remembered, State};
-use crate::trust::key_id;
+use crate::trust::{is_roots_own, key_id};
 use crate::view::{View, candidates, refuse_unknown};
 use crate::wire::certificate::WriterCertificate;
 use crate::wire::config::Epoch;
@@ -45,7 +45,8 @@ pub struct Vault {
     pub(crate) view: View,
     pub(crate) around: Surroundings,
     pub(crate) keyring: Arc<Keyring>,
-    pub(crate) keys: Arc<CompartmentKeys>,
+    /// Of who may handle documents or their names.
+    pub(crate) keys: Option<Arc<CompartmentKeys>>,
     pub(crate) finder: KeyFinder,
     /// What the credential opened.
     pub(crate) slot: ParsedName,
@@ -72,16 +73,40 @@ impl Vault {
     /// [`RepoError::RootNotPinned`] for an RSA key where no fingerprint is known, [`RepoError::UnsupportedFeature`], and errors of
     /// storage and state.
     pub fn open(around: Surroundings, credential: &Credential, expected: Option<Digest>) -> Result<Self, RepoError> {
+        Self::open_by(around, None, credential, expected)
+    }
+
+    /// The same for the user with this login. A login that nobody has is refused as a wrong credential is, after as many derivations.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_as(
+        around: Surroundings,
+        login: &str,
+        credential: &Credential,
+        expected: Option<Digest>,
+    ) -> Result<Self, RepoError> {
+        Self::open_by(around, Some(login), credential, expected)
+    }
+
+    fn open_by(
+        around: Surroundings,
+        login: Option<&str>,
+        credential: &Credential,
+        expected: Option<Digest>,
+    ) -> Result<Self, RepoError> {
         let listing = list(&*around.storage)?;
         let expected = expected.or(around.state.remembered()?.root);
         let trusts = candidates(&*around.storage, &listing, None);
-        let door = Door { around: &around, listing, trusts, credential, expected };
+        let door = Door { around: &around, listing, trusts, credential, expected, login };
         let (slot, keyring, view) = door.open()?;
         let around = Surroundings { state: around.state.bound(keyring.vault)?, ..around };
-        let compartment = view.config.compartments.first().ok_or(RepoError::NoReadingKey { what: "this vault" })?;
-        let keys = keyring.compartment(compartment.id, view.config.hash, view.config.recipient)?;
+        let keys = match view.config.compartments.first() {
+            Some(compartment) => keyring.compartment(compartment.id, view.config.hash, view.config.recipient)?,
+            None => None,
+        };
         let finder = KeyFinder::new(&view);
-        let (keyring, keys) = (Arc::new(keyring), Arc::new(keys));
+        let (keyring, keys) = (Arc::new(keyring), keys.map(Arc::new));
         let mut vault = Self {
             view,
             around,
@@ -97,6 +122,16 @@ impl Vault {
             Ok(()) | Err(RepoError::State { .. }) => Ok(vault),
             Err(error) => Err(error),
         }
+    }
+
+    /// The keys of the compartment, of who may handle documents or their names.
+    pub(crate) fn keys(&self) -> Result<&Arc<CompartmentKeys>, RepoError> {
+        self.keys.as_ref().ok_or(RepoError::NoReadingKey { what: "what is in this vault, nor add to it" })
+    }
+
+    /// True if names and snapshots can be read.
+    pub(crate) fn reads_meta(&self) -> bool {
+        self.keys.as_ref().is_some_and(|keys| keys.reads_meta())
     }
 
     /// Looks at the storage anew.
@@ -221,7 +256,8 @@ impl Vault {
 
     /// The newest keys that new objects are sealed to.
     pub(crate) fn epoch(&self) -> &Epoch {
-        let compartment = self.view.config.compartments.iter().find(|c| c.id == self.keys.id);
+        let is_own = |id| self.keys.as_ref().is_none_or(|keys| keys.id == id);
+        let compartment = self.view.config.compartments.iter().find(|c| is_own(c.id));
         compartment.and_then(|c| c.epochs.last()).expect("checked when the config was read")
     }
 
@@ -332,8 +368,10 @@ impl Vault {
             accepted: change.accepted,
         };
         if entry.needs_authority() {
-            let signature = self.keyring.signing.sign(&entry.authority_message(self.id(), writer));
-            entry.authority = Some(Authority { signer: key_id(&self.keyring.signing.public()), signature });
+            let roots = entry.removed.iter().any(|(name, _)| is_roots_own(name));
+            let by = if roots { self.root_pair()? } else { self.keyring.signing.clone() };
+            let signature = by.sign(&entry.authority_message(self.id(), writer));
+            entry.authority = Some(Authority { signer: key_id(&by.public()), signature });
         }
         let head = write_entry(&*self.view.storage, self.id(), &Author { key, run }, &entry)?;
         self.view.take_in(entry, writer, head);

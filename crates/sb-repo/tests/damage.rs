@@ -181,10 +181,10 @@ fn the_newest_journal_entry_is_missed_by_who_remembers_it_and_by_the_log() {
         let view = View::open(Arc::new(storage.clone()), known, None).unwrap();
         let report = view.verify(Progress::none()).unwrap();
         assert_eq!(named(&report), [&newest]);
-        assert_eq!(report.findings[0].flaw, Flaw::RolledBack(6));
+        assert_eq!(report.findings[0].flaw, Flaw::RolledBack(7));
     }
     let vault = small.machine.open(Arc::new(storage.clone()), &key()).unwrap();
-    assert!(matches!(vault.check_heads(), Err(RepoError::RolledBack { sequence: 6, .. })));
+    assert!(matches!(vault.check_heads(), Err(RepoError::RolledBack { sequence: 7, .. })));
     let report = verify_without_keys(&storage);
     assert_eq!(named(&report), [&newest], "the log names the newest entry that there was");
     let logs = storage.objects().into_keys().filter(|name| name.starts_with("log/"));

@@ -14,7 +14,7 @@ use sb_store::MemoryStorage;
 
 /// The folders whose objects must never change unnoticed. Leases, fences and condemned lists come and go, and the reserve is there to
 /// be given up; what changes in them is found by `damage`.
-const KINDS: [&str; 16] = [
+const KINDS: [&str; 18] = [
     "packs",
     "locator",
     "snapshots",
@@ -31,6 +31,8 @@ const KINDS: [&str; 16] = [
     "config",
     "labels",
     "names",
+    "grants",
+    "roles",
 ];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

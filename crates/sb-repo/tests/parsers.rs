@@ -35,6 +35,7 @@ fn small() -> BTreeMap<&'static str, BTreeSet<(usize, Vec<u8>)>> {
     let batch = vault.view().newest_batch(vault.own_writer().unwrap().unwrap()).unwrap();
     vault.file_checkpoint(batch.checkpoint(), &[b"the answer of an authority".to_vec()]).unwrap();
     vault.name("u_7", Some("Ann")).unwrap();
+    vault.change_roll(|roll| drop(roll.roles.insert("tax".to_owned(), vec!["restorer".to_owned()]))).unwrap();
     let snapshot = vault.find_snapshot("latest").unwrap();
     redact(&mut vault, &snapshot, b"/d", b"b").unwrap();
     vault.set_tags(vec![(snapshot.id, vec!["audited".to_owned()])]).unwrap();

@@ -1,21 +1,19 @@
 //! `sb init`.
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use sb_core::crypto::{Kdf, KeyFile, Lock, PublicKey, RecipientAlgorithm, Secret};
+use sb_core::crypto::{KeyFile, Lock, RecipientAlgorithm};
 use sb_core::{InitOptions, InitReport};
 use serde_json::json;
 
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::locks::{self, KdfChoice, check_length, lock_of, read_recipient};
 use crate::secrets::{self, NewSecretFile};
 use crate::text::quoted;
-
-/// The least that NIST SP 800-63B asks of a passphrase.
-const PASSPHRASE_CHARACTERS_MIN: usize = 8;
 
 /// Make a vault
 #[derive(Args, Debug)]
@@ -42,12 +40,6 @@ pub(crate) struct InitArgs {
     /// Write the recovery key to this new file instead of showing it
     #[arg(long, value_name = "FILE")]
     recovery_key_out: Option<PathBuf>,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum KdfChoice {
-    Argon2id,
-    Pbkdf2HmacSha256,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -78,7 +70,7 @@ pub(crate) fn run(args: &InitArgs, context: &Context) -> Result<Exit, Failure> {
         Algorithm::P256 => RecipientAlgorithm::HpkeP256,
         Algorithm::Rsa4096 => RecipientAlgorithm::Rsa4096,
     };
-    options.locks = locks(args.kdf, passphrase, key).into_iter().chain(recipients).collect();
+    options.locks = lock_of(args.kdf, passphrase, key).into_iter().chain(recipients).collect();
     let report = vault.init(&options)?;
 
     // From here on there is a vault, so its keys must not get lost whatever happens.
@@ -104,42 +96,7 @@ pub(crate) fn run(args: &InitArgs, context: &Context) -> Result<Exit, Failure> {
 
 /// The key file that was named: the one there is, or a new one.
 fn key_file(context: &Context) -> Result<(Option<KeyFile>, Option<NewSecretFile>), Failure> {
-    let Some(path) = secrets::key_file(context) else { return Ok((None, None)) };
-    if path.exists() {
-        return Ok((Some(secrets::read_key_file(path)?), None));
-    }
-    let (key, file) = secrets::make_key_file(path)?;
-    Ok((Some(key), Some(file)))
-}
-
-fn check_length(passphrase: &Secret) -> Result<(), Failure> {
-    let characters = std::str::from_utf8(passphrase.as_bytes()).map_or(0, |text| text.chars().count());
-    if characters >= PASSPHRASE_CHARACTERS_MIN {
-        return Ok(());
-    }
-    Err(Failure::usage(format!("the passphrase has fewer than {PASSPHRASE_CHARACTERS_MIN} characters"))
-        .hint("Four or five words that do not belong together are easy to remember and hard to guess"))
-}
-
-fn read_recipient(file: &Path) -> Result<Lock, Failure> {
-    let text = std::fs::read_to_string(file).map_err(|error| Failure::file("read", file, &error))?;
-    PublicKey::from_pem(&text).map(Lock::Rsa).map_err(|error| {
-        Failure::file("use", file, &error).hint("`openssl pkey -in KEY.pem -pubout` writes the public half of a key")
-    })
-}
-
-/// What passphrase and key file open together, or the one that there is alone.
-fn locks(kdf: KdfChoice, passphrase: Option<Secret>, key: Option<KeyFile>) -> Option<Lock> {
-    let kdf = match kdf {
-        KdfChoice::Argon2id => Kdf::ARGON2ID,
-        KdfChoice::Pbkdf2HmacSha256 => Kdf::PBKDF2,
-    };
-    match (passphrase, key) {
-        (Some(passphrase), Some(key)) => Some(Lock::PassphraseAndKeyFile(passphrase, key, kdf)),
-        (Some(passphrase), None) => Some(Lock::Passphrase(passphrase, kdf)),
-        (None, Some(key)) => Some(Lock::KeyFile(key)),
-        (None, None) => None,
-    }
+    secrets::key_file(context).map_or(Ok((None, None)), |path| locks::key_file(path))
 }
 
 /// What became of the keys.

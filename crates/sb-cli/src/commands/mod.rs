@@ -1,5 +1,6 @@
 //! The commands, one file each: what each takes, which operation it calls, and what it prints.
 
+pub(crate) mod access;
 pub(crate) mod backup;
 pub(crate) mod cat;
 pub(crate) mod certificate;
@@ -13,14 +14,17 @@ pub(crate) mod find;
 pub(crate) mod forget;
 pub(crate) mod info;
 pub(crate) mod init;
+pub(crate) mod key;
 pub(crate) mod log;
 pub(crate) mod ls;
 pub(crate) mod man;
 pub(crate) mod restore;
+pub(crate) mod role;
 pub(crate) mod snapshots;
 pub(crate) mod stats;
 pub(crate) mod tag;
 pub(crate) mod trial;
+pub(crate) mod user;
 pub(crate) mod verify;
 pub(crate) mod witness;
 
@@ -49,6 +53,10 @@ pub(crate) fn run(command: Command, context: &Context) -> Result<Exit, Failure> 
         Command::Info(args) => info::run(&args, context),
         Command::Certificate(command) => certificate::run(&command, context),
         Command::Log(command) => log::run(&command, context),
+        Command::User(command) => user::run(&command, context),
+        Command::Role(command) => role::run(&command, context),
+        Command::Key(command) => key::run(&command, context),
+        Command::Access(command) => access::run(&command, context),
         Command::Db(command) => db::run(&command, context),
         Command::Witness(command) => witness::run(&command, context),
         Command::Config(command) => config::run(&command, context),

@@ -2,9 +2,11 @@
 
 use chrono::{DateTime, Utc};
 use sb_audit::{AddCheckpoint, Anchor, AnchorKind, Authorities, Batch, Json, Note, TreeHead, VerifierKey};
+use sb_rbac::Action;
 use sb_repo::{KeyId, Progress};
 use sb_witness::{Client, SubmitError};
 
+use crate::access::deed;
 use crate::error::CoreError;
 use crate::record::{Told, vault_id};
 use crate::session::Session;
@@ -51,7 +53,7 @@ impl Session {
     pub fn anchor(&mut self, options: &AnchorOptions, progress: Progress<'_>) -> Result<AnchorReport, CoreError> {
         let vault = vault_id(self.id());
         let anchor = |session: &mut Self| session.gather_anchors(options);
-        self.change("Log.Anchor", &vault, progress, anchor, |report| Told {
+        self.change(deed("Log.Anchor", Action::AnchorLog), &vault, progress, anchor, |report| Told {
             data: vec![
                 ("anchors", Json::Integer(report.anchors.len() as u64)),
                 ("failures", Json::Integer(report.failures.len() as u64)),

@@ -4,9 +4,11 @@ use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
 use sb_audit::Json;
+use sb_rbac::{Action, Resource};
 use sb_repo::{BackupReport, Progress, SnapshotId, SnapshotType};
 use sb_source::{FileSource, Source, SourceOptions};
 
+use crate::access::{Deed, deed};
 use crate::error::CoreError;
 use crate::record::{Told, snapshot_id, vault_id};
 use crate::session::Session;
@@ -93,6 +95,8 @@ impl Default for BackupOptions {
     }
 }
 
+const CREATE: Deed = deed("Snapshot.Create", Action::CreateSnapshot);
+
 impl BackupOptions {
     fn settings(&self) -> sb_repo::BackupOptions {
         let mut settings = sb_repo::BackupOptions::default();
@@ -147,21 +151,22 @@ impl Session {
             let find = |name: &str| match SnapshotId::from_hex(name) {
                 // Who may not read snapshots can name one.
                 Some(id) => Ok(id),
-                None => session.find(name, progress).map(|snapshot| snapshot.id),
+                None => session.found(name, progress).map(|snapshot| snapshot.id),
             };
             settings.parent = options.parent.as_deref().map(find).transpose()?;
             settings.certificate = (!options.dry_run).then(|| session.backup_terms());
             Ok(session.vault.backup(source, &settings, progress)?)
         };
+        let vault = vault_id(self.id());
         if options.dry_run {
+            self.ask(CREATE.asks, Resource::Vault)?;
             return run(self);
         }
-        let vault = vault_id(self.id());
         if let Err(error) = self.vault.check_space(options.free_minimum.map(|size| size.0)) {
             // On a full disk not even that can be announced.
-            return self.looked("Snapshot.Create", &vault, Err(error.into()));
+            return self.failed(CREATE, error.into());
         }
-        self.change("Snapshot.Create", &vault, progress, run, |report| Told {
+        self.change(CREATE, &vault, progress, run, |report| Told {
             object: Some(snapshot_id(report.snapshot)),
             data: vec![("problems", Json::Integer(report.problem_count))],
             journal: report.journal,

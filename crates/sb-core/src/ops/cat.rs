@@ -4,8 +4,10 @@ use std::io;
 
 use sb_audit::Json;
 use sb_crypto::Digest;
+use sb_rbac::Action;
 use sb_repo::{Item, Progress, RepoError, SnapshotId};
 
+use crate::access::{Deed, deed, resource};
 use crate::archive::Tar;
 use crate::error::CoreError;
 use crate::record::{Told, snapshot_id, vault_id};
@@ -38,13 +40,17 @@ pub struct ArchiveReport {
     pub bytes: u64,
 }
 
+/// Showing contents.
+const READ: Deed = deed("Snapshot.Read", Action::ReadDocument);
+
 impl Session {
     /// True if there is a folder at this place, or the root.
     ///
     /// # Errors
     /// In [`CoreError::Repo`] no such snapshot or path, and damage.
     pub fn is_folder(&self, at: &SnapshotPath, progress: Progress<'_>) -> Result<bool, CoreError> {
-        let snapshot = self.find(&at.snapshot, progress)?;
+        self.ask(Action::ListSnapshot, resource(Action::ListSnapshot, self.id(), "any"))?;
+        let snapshot = self.found(&at.snapshot, progress)?;
         let entry = self.vault.reader(progress)?.entry(&snapshot, at.path.as_deref().unwrap_or(b"/"))?;
         Ok(entry.is_none_or(|entry| matches!(entry.item, Item::Folder { .. })))
     }
@@ -64,7 +70,7 @@ impl Session {
     ) -> Result<ArchiveReport, CoreError> {
         let vault = vault_id(self.id());
         let read = |session: &mut Self| session.write_archive(at, progress, write);
-        self.disclose("Snapshot.Read", &vault, progress, read, |report| Told {
+        self.disclose(READ, &vault, progress, read, |report| Told {
             object: Some(snapshot_id(report.snapshot)),
             data: vec![("bytes", Json::Integer(report.bytes)), ("files", Json::Integer(report.files))],
             ..Told::default()
@@ -77,7 +83,7 @@ impl Session {
         progress: Progress<'_>,
         write: &mut dyn io::Write,
     ) -> Result<ArchiveReport, CoreError> {
-        let snapshot = self.find(&at.snapshot, progress)?;
+        let snapshot = self.found(&at.snapshot, progress)?;
         let path = at.path.as_deref().unwrap_or(b"/");
         let reader = self.vault.reader(progress)?;
         let mut tar = Tar::new(&reader, write, path, progress);
@@ -104,7 +110,7 @@ impl Session {
     ) -> Result<CatReport, CoreError> {
         let vault = vault_id(self.id());
         let read = |session: &mut Self| session.read_file(at, progress, write);
-        self.disclose("Snapshot.Read", &vault, progress, read, |report| Told {
+        self.disclose(READ, &vault, progress, read, |report| Told {
             object: Some(snapshot_id(report.snapshot)),
             data: vec![("bytes", Json::Integer(report.bytes)), ("files", Json::Integer(1))],
             ..Told::default()
@@ -117,7 +123,7 @@ impl Session {
         progress: Progress<'_>,
         write: &mut dyn FnMut(&[u8]) -> io::Result<()>,
     ) -> Result<CatReport, CoreError> {
-        let snapshot = self.find(&at.snapshot, progress)?;
+        let snapshot = self.found(&at.snapshot, progress)?;
         let path = at.path.as_deref().unwrap_or(b"/");
         let reader = self.vault.reader(progress)?;
         let entry = reader.entry(&snapshot, path)?;

@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 
 use sb_audit::{EvidenceFolder, Json, KeyChain, RootedStamp, ShownDocument, TlogProof, VERIFY_SH, VerifierKey};
 use sb_crypto::{Digest, sha256};
+use sb_rbac::Action;
 use sb_repo::{Certificate, Certificates, FiledCheckpoint, KeyId, Progress, SnapshotId};
 
+use crate::access::{Deed, deed};
 use crate::error::CoreError;
 use crate::record::{Told, vault_id};
 use crate::session::Session;
@@ -77,13 +79,16 @@ pub struct EvidenceReport {
     pub script_sha256: Digest,
 }
 
+const SIGN: Deed = deed("Certificate.Sign", Action::SignCertificate);
+
 impl Session {
     /// Lists all certificates.
     ///
     /// # Errors
     /// None now.
     pub fn certificates(&self) -> Result<Certificates, CoreError> {
-        self.looked("Certificate.List", &vault_id(self.id()), Ok(self.vault.view().certificates()))
+        let list = deed("Certificate.List", Action::ListCertificates);
+        self.look(list, |session| Ok(session.vault.view().certificates()), |_| None)
     }
 
     /// Finds a certificate as [`EvidenceOptions::certificate`] says, and what the vault knows of it.
@@ -91,8 +96,8 @@ impl Session {
     /// # Errors
     /// In [`CoreError::Repo`] no such certificate, and several snapshots of that name.
     pub fn certificate(&self, name: &str, progress: Progress<'_>) -> Result<ShownCertificate, CoreError> {
-        let shown = self.certificate_named(name, progress).map(|certificate| self.shown(certificate));
-        self.looked("Certificate.Show", &vault_id(self.id()), shown)
+        let show = |session: &Self| Ok(session.shown(session.certificate_named(name, progress)?));
+        self.look(deed("Certificate.Show", Action::ShowCertificate), show, |_| None)
     }
 
     /// Adds the signature of the user who opened the vault to a certificate. False if it was there.
@@ -102,12 +107,12 @@ impl Session {
     pub fn sign_certificate(&mut self, name: &str, progress: Progress<'_>) -> Result<(Certificate, bool), CoreError> {
         let certificate = match self.certificate_named(name, progress) {
             Ok(certificate) => certificate,
-            Err(error) => return self.looked("Certificate.Sign", &vault_id(self.id()), Err(error)),
+            Err(error) => return self.failed(SIGN, error),
         };
         let object = format!("certificate:{}", certificate.object);
         let sign = |session: &mut Self| Ok(session.vault.sign_certificate(&certificate)?);
         let statement = certificate.statement_sha256().to_string();
-        let is_new = self.change("Certificate.Sign", &object, progress, sign, |is_new| Told {
+        let is_new = self.change(SIGN, &object, progress, sign, |is_new| Told {
             data: vec![("new", Json::Integer(u64::from(*is_new))), ("statement_sha256", Json::text(statement))],
             ..Told::default()
         })?;
@@ -129,7 +134,7 @@ impl Session {
     ) -> Result<EvidenceReport, CoreError> {
         let vault = vault_id(self.id());
         let export = |session: &mut Self| session.write_evidence(options, folder, progress);
-        self.disclose("Certificate.Export", &vault, progress, export, |report| Told {
+        self.disclose(deed("Certificate.Export", Action::ExportEvidence), &vault, progress, export, |report| Told {
             object: Some(format!("certificate:{}", report.certificate.object)),
             data: vec![("documents", Json::Integer(u64::from(options.document.is_some())))],
             ..Told::default()
@@ -197,7 +202,7 @@ impl Session {
         progress: Progress<'_>,
     ) -> Result<ShownDocument, CoreError> {
         let subject = certificate.statement.subjects.first().map(|subject| subject.sha256.to_string());
-        let snapshot = self.find(&subject.unwrap_or_default(), progress)?;
+        let snapshot = self.found(&subject.unwrap_or_default(), progress)?;
         let shown = self.vault.reader(progress)?.prove_document(&snapshot, path, progress)?;
         Ok(ShownDocument { leaf: shown.leaf.into_bytes(), proof: shown.proof })
     }
@@ -205,8 +210,8 @@ impl Session {
     fn certificate_named(&self, name: &str, progress: Progress<'_>) -> Result<Certificate, CoreError> {
         // What looks like an id may be a certificate's as well as a snapshot's, of which there may be nothing left.
         let is_word =
-            name.starts_with("latest") || SnapshotId::from_hex(name).is_none() && self.find(name, progress).is_ok();
-        let name = if is_word { self.find(name, progress)?.id.to_string() } else { name.to_owned() };
+            name.starts_with("latest") || SnapshotId::from_hex(name).is_none() && self.found(name, progress).is_ok();
+        let name = if is_word { self.found(name, progress)?.id.to_string() } else { name.to_owned() };
         Ok(self.vault.find_certificate(&name)?)
     }
 

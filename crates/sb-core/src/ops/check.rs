@@ -1,9 +1,10 @@
 //! Comparing what can be made anew with what it is made from.
 
+use sb_rbac::Action;
 use sb_repo::{IndexReport, Progress};
 
+use crate::access::deed;
 use crate::error::CoreError;
-use crate::record::vault_id;
 use crate::session::Session;
 
 impl Session {
@@ -12,7 +13,7 @@ impl Session {
     /// # Errors
     /// In [`CoreError::Repo`] interruption and failures of the storage. What is wrong is in the report.
     pub fn check_index(&self, progress: Progress<'_>) -> Result<IndexReport, CoreError> {
-        let done = self.vault.check_index(progress).map_err(CoreError::from);
-        self.looked("Vault.CheckIndex", &vault_id(self.id()), done)
+        let check = |session: &Self| Ok(session.vault.check_index(progress)?);
+        self.look(deed("Vault.CheckIndex", Action::CheckLocator), check, |_| None)
     }
 }

@@ -1,5 +1,6 @@
 //! Collecting: freeing what nothing needs.
 
+use sb_rbac::Resource;
 use sb_repo::{CollectOptions, CollectReport, Progress};
 
 use crate::error::CoreError;
@@ -14,6 +15,7 @@ impl Session {
     /// then), keys that do not open names, interruption, and failures of storage and state.
     pub fn collect(&mut self, options: &CollectOptions, progress: Progress<'_>) -> Result<CollectReport, CoreError> {
         if options.dry_run {
+            self.ask(COLLECT.asks, Resource::Vault)?;
             return Ok(self.vault.collect(options, progress)?);
         }
         let vault = vault_id(self.id());

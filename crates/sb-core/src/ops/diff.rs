@@ -2,10 +2,12 @@
 
 use std::io;
 
+use sb_rbac::Action;
 use sb_repo::{DiffReport, Difference, Progress, RepoError, Snapshot};
 
+use crate::access::deed;
 use crate::error::CoreError;
-use crate::record::{snapshot_id, vault_id};
+use crate::record::snapshot_id;
 use crate::session::Session;
 
 /// What to compare, and how.
@@ -44,9 +46,9 @@ impl Session {
         progress: Progress<'_>,
         each: &mut dyn FnMut(Difference<'_>) -> io::Result<()>,
     ) -> Result<DiffSummary, CoreError> {
-        let done = self.compare((before, after), options, progress, each);
-        let object = done.as_ref().map_or_else(|_| vault_id(self.id()), |summary| snapshot_id(summary.after.id));
-        self.looked("Snapshot.Compare", &object, done)
+        let compare = |session: &Self| session.compare((before, after), options, progress, each);
+        let deed = deed("Snapshot.Compare", Action::CompareSnapshots);
+        self.look(deed, compare, |summary| Some(snapshot_id(summary.after.id)))
     }
 
     fn compare(
@@ -56,7 +58,7 @@ impl Session {
         progress: Progress<'_>,
         each: &mut dyn FnMut(Difference<'_>) -> io::Result<()>,
     ) -> Result<DiffSummary, CoreError> {
-        let (before, after) = (self.find(before, progress)?, self.find(after, progress)?);
+        let (before, after) = (self.found(before, progress)?, self.found(after, progress)?);
         let reader = self.vault.reader(progress)?;
         let mut settings = sb_repo::DiffOptions::default();
         settings.metadata = options.metadata;

@@ -2,11 +2,12 @@
 
 use std::io;
 
+use sb_rbac::Action;
 use sb_repo::{Entry, FindReport, Progress, Query, RepoError, Snapshot};
 
+use crate::access::deed;
 use crate::error::CoreError;
 use crate::ops::snapshots::SnapshotsOptions;
-use crate::record::vault_id;
 use crate::session::Session;
 
 /// What to search for, and where.
@@ -36,8 +37,8 @@ impl Session {
         progress: Progress<'_>,
         each: &mut EachFound<'_>,
     ) -> Result<FindReport, CoreError> {
-        let done = self.search(options, progress, each);
-        self.looked("Snapshot.Search", &vault_id(self.id()), done)
+        let search = |session: &Self| session.search(options, progress, each);
+        self.look(deed("Snapshot.Search", Action::FindEntries), search, |_| None)
     }
 
     fn search(
@@ -47,7 +48,7 @@ impl Session {
         each: &mut EachFound<'_>,
     ) -> Result<FindReport, CoreError> {
         let snapshots = match &options.snapshot {
-            Some(name) => vec![self.find(name, progress)?],
+            Some(name) => vec![self.found(name, progress)?],
             None => {
                 let all = self.chosen(&options.among)?;
                 self.warn_of_flaws(&all, progress);

@@ -4,11 +4,13 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, NaiveDateTime, Utc};
 use sb_audit::Json;
+use sb_rbac::Action;
 use sb_repo::{Candidate, Choice, ForgetReport, GroupBy, KeepRules, Progress, RepoError, Snapshot, SnapshotId, choose};
 
 use super::SnapshotsOptions;
+use crate::access::deed;
 use crate::error::CoreError;
-use crate::record::{Told, snapshot_id, vault_id};
+use crate::record::{LIST, Told, snapshot_id, vault_id};
 use crate::session::Session;
 
 /// Of so many snapshots the log has the ids; the journal has all. With what an entry says of other logs, they fit into it.
@@ -71,8 +73,8 @@ impl Session {
         local: &dyn Fn(DateTime<Utc>) -> NaiveDateTime,
         progress: Progress<'_>,
     ) -> Result<ForgetPlan, CoreError> {
-        let plan = self.plan(options, now, local, progress);
-        self.looked("Vault.List", &vault_id(self.id()), plan)
+        let plan = |session: &Self| session.plan(options, now, local, progress);
+        self.look(LIST, plan, |_| None)
     }
 
     fn plan(
@@ -117,7 +119,7 @@ impl Session {
 
     /// The snapshot that a name means; one that can't be read goes by its id.
     fn named(&self, name: &str, damaged: &[&str], progress: Progress<'_>) -> Result<SnapshotId, CoreError> {
-        match self.find(name, progress) {
+        match self.found(name, progress) {
             Err(CoreError::Repo(RepoError::NoSuchSnapshot { name })) => {
                 let ids = damaged.iter().filter_map(|object| object.strip_prefix("snapshots/"));
                 let mut fitting = ids.filter(|id| !name.is_empty() && id.starts_with(&name)).map(SnapshotId::from_hex);
@@ -146,10 +148,16 @@ impl Session {
         };
         let ids = snapshots.iter().take(TOLD_MAX).map(|id| Json::text(id.to_string())).collect();
         let forget = |session: &mut Self| Ok(session.vault.forget(snapshots, progress)?);
-        self.change("Snapshot.Forget", &object, progress, forget, |report: &ForgetReport| Told {
-            data: vec![("count", Json::Integer(snapshots.len() as u64)), ("snapshots", Json::List(ids))],
-            journal: report.journal,
-            ..Told::default()
-        })
+        self.change(
+            deed("Snapshot.Forget", Action::ForgetSnapshot),
+            &object,
+            progress,
+            forget,
+            |report: &ForgetReport| Told {
+                data: vec![("count", Json::Integer(snapshots.len() as u64)), ("snapshots", Json::List(ids))],
+                journal: report.journal,
+                ..Told::default()
+            },
+        )
     }
 }

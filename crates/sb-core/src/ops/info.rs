@@ -2,12 +2,13 @@
 
 use chrono::{DateTime, Utc};
 use sb_crypto::Digest;
+use sb_rbac::Action;
 use sb_repo::{UserId, VaultId, View};
 use sb_store::Space;
 
+use crate::access::deed;
 use crate::error::CoreError;
 use crate::location::Location;
-use crate::record::vault_id;
 use crate::session::Session;
 use crate::vault::Vault;
 
@@ -66,8 +67,8 @@ impl Session {
     /// # Errors
     /// In [`CoreError::Repo`] keys that do not open snapshots, and failures of the storage.
     pub fn info(&self) -> Result<InfoReport, CoreError> {
-        let described = self.opened().and_then(|opened| self.place.describe(self.vault.view(), Some(opened)));
-        self.looked("Vault.Show", &vault_id(self.id()), described)
+        let describe = |session: &Self| session.place.describe(session.vault.view(), Some(session.opened()?));
+        self.look(deed("Vault.Show", Action::ShowVault), describe, |_| None)
     }
 
     fn opened(&self) -> Result<Opened, CoreError> {

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use sb_audit::{Json, Note};
+use sb_rbac::Action;
 use sb_repo::{KeyId, LogEntry, LogFinding, Progress};
 
+use crate::access::deed;
 use crate::error::CoreError;
 use crate::record::{Told, vault_id};
 use crate::session::Session;
@@ -41,7 +43,7 @@ impl Session {
     /// # Errors
     /// In [`CoreError::Repo`] interruption and failures of the storage. Damage is among the findings.
     pub fn read_log(&self, progress: Progress<'_>) -> Result<LogReport, CoreError> {
-        self.looked("Log.Read", &vault_id(self.id()), self.logs(progress))
+        self.look(deed("Log.Read", Action::ReadLog), |session| session.logs(progress), |_| None)
     }
 
     /// Reads all audit logs and compares them with the journals, with what this machine remembers, and with these checkpoints,
@@ -57,7 +59,7 @@ impl Session {
             }
             session.logs(progress)
         };
-        self.disclose("Log.Verify", &vault, progress, verify, |report| Told {
+        self.disclose(deed("Log.Verify", Action::VerifyLog), &vault, progress, verify, |report| Told {
             data: vec![("findings", Json::Integer(report.findings.len() as u64))],
             ..Told::default()
         })
@@ -68,9 +70,9 @@ impl Session {
     /// # Errors
     /// In [`CoreError::Repo`] keys that do not read names, a vault that was rolled back, and failures of storage and state.
     pub fn name_id(&mut self, id: &str, name: Option<&str>, progress: Progress<'_>) -> Result<(), CoreError> {
-        let action = if name.is_some() { "Name.Set" } else { "Name.Erase" };
+        let deed = deed(if name.is_some() { "Name.Set" } else { "Name.Erase" }, Action::NameId);
         let set = |session: &mut Self| Ok(session.vault.name(id, name)?);
-        self.change(action, id, progress, set, |()| Told::default())
+        self.change(deed, id, progress, set, |()| Told::default())
     }
 
     fn logs(&self, progress: Progress<'_>) -> Result<LogReport, CoreError> {

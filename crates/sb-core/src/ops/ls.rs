@@ -2,10 +2,12 @@
 
 use std::io;
 
+use sb_rbac::Action;
 use sb_repo::{Entry, Item, Progress, RepoError, SnapshotId};
 
+use crate::access::deed;
 use crate::error::CoreError;
-use crate::record::{snapshot_id, vault_id};
+use crate::record::snapshot_id;
 use crate::session::Session;
 use crate::snapshot_path::SnapshotPath;
 
@@ -45,9 +47,8 @@ impl Session {
         progress: Progress<'_>,
         each: &mut dyn FnMut(&[u8], &Entry) -> io::Result<()>,
     ) -> Result<LsReport, CoreError> {
-        let done = self.list(at, options, progress, each);
-        let object = done.as_ref().map_or_else(|_| vault_id(self.id()), |report| snapshot_id(report.snapshot));
-        self.looked("Snapshot.List", &object, done)
+        let list = |session: &Self| session.list(at, options, progress, each);
+        self.look(deed("Snapshot.List", Action::ListSnapshot), list, |report| Some(snapshot_id(report.snapshot)))
     }
 
     fn list(
@@ -57,7 +58,7 @@ impl Session {
         progress: Progress<'_>,
         each: &mut dyn FnMut(&[u8], &Entry) -> io::Result<()>,
     ) -> Result<LsReport, CoreError> {
-        let snapshot = self.find(&at.snapshot, progress)?;
+        let snapshot = self.found(&at.snapshot, progress)?;
         let reader = self.vault.reader(progress)?;
         let starts = at.path.as_ref().map_or(snapshot.sources(), std::slice::from_ref);
         let mut report = LsReport { snapshot: snapshot.id, entries: 0, files: 0, bytes: 0 };

@@ -1,8 +1,10 @@
 //! Making anew what is only a cache.
 
 use sb_audit::Json;
+use sb_rbac::Action;
 use sb_repo::{Progress, RebuildReport};
 
+use crate::access::deed;
 use crate::error::CoreError;
 use crate::record::{Told, vault_id};
 use crate::session::Session;
@@ -23,9 +25,10 @@ impl Session {
     /// In [`CoreError::Repo`] a vault that was rolled back, unless that is accepted, and failures of storage and state.
     pub fn rebuild(&mut self, options: RebuildOptions, progress: Progress<'_>) -> Result<RebuildReport, CoreError> {
         let vault = vault_id(self.id());
+        let asks = if options.accept_rollback { Action::AcceptLosses } else { Action::RebuildLocator };
         // What was rolled back can't be announced in the log before that is accepted.
         self.disclose(
-            "Vault.Rebuild",
+            deed("Vault.Rebuild", asks),
             &vault,
             progress,
             |session| Ok(session.vault.rebuild(options.accept_rollback, progress)?),

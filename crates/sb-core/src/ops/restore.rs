@@ -4,9 +4,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use sb_audit::Json;
+use sb_rbac::Action;
 use sb_repo::{Item, Overwrite, Progress, Reader, RestoreReport, Snapshot};
 use sb_source::{Filter, Target};
 
+use crate::access::deed;
 use crate::error::CoreError;
 use crate::record::{Told, snapshot_id, vault_id};
 use crate::session::Session;
@@ -110,14 +112,15 @@ impl Session {
         progress: Progress<'_>,
         restore: impl FnOnce(&Self) -> Result<RestoreReport, CoreError>,
     ) -> Result<RestoreReport, CoreError> {
-        let found = self.find(&at.snapshot, progress);
+        let found = self.found(&at.snapshot, progress);
         let object = found.map_or_else(|_| vault_id(self.id()), |snapshot| snapshot_id(snapshot.id));
         if dry_run {
-            return self.looked("Snapshot.List", &object, restore(self));
+            let deed = deed("Snapshot.List", Action::RehearseRestore);
+            return self.look(deed, restore, |_| Some(object));
         }
         let scope = if at.path.is_some() { "part" } else { "whole" };
         self.disclose(
-            "Snapshot.Restore",
+            deed("Snapshot.Restore", Action::RestoreDocument),
             &object,
             progress,
             |session| restore(session),
@@ -138,7 +141,7 @@ impl Session {
         at: &'a SnapshotPath,
         progress: Progress<'_>,
     ) -> Result<(Reader<'_>, Snapshot, &'a [u8]), CoreError> {
-        let snapshot = self.find(&at.snapshot, progress)?;
+        let snapshot = self.found(&at.snapshot, progress)?;
         Ok((self.vault.reader(progress)?, snapshot, at.path.as_deref().unwrap_or(b"/")))
     }
 

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use sb_repo::{Snapshot, Snapshots};
 
 use crate::error::CoreError;
-use crate::record::vault_id;
+use crate::record::LIST;
 use crate::session::Session;
 
 /// Which snapshots to list; the default is all.
@@ -54,7 +54,7 @@ impl Session {
     /// # Errors
     /// [`CoreError::Repo`] if the user's keys do not open snapshots.
     pub fn snapshots(&self, options: &SnapshotsOptions) -> Result<Snapshots, CoreError> {
-        self.looked("Vault.List", &vault_id(self.id()), self.chosen(options))
+        self.look(LIST, |session| session.chosen(options), |_| None)
     }
 
     /// The same for operations that tell the log themselves.

@@ -1,11 +1,12 @@
 //! How much is protected, and how much that takes.
 
 use chrono::{DateTime, Utc};
+use sb_rbac::Action;
 use sb_repo::{ContentStats, Progress, Snapshot, StoredStats};
 
+use crate::access::deed;
 use crate::error::CoreError;
 use crate::ops::snapshots::SnapshotsOptions;
-use crate::record::vault_id;
 use crate::session::Session;
 
 /// What to measure.
@@ -48,7 +49,8 @@ impl Session {
     /// # Errors
     /// In [`CoreError::Repo`] no such snapshot, damage, and interruption.
     pub fn stats(&self, options: &StatsOptions, progress: Progress<'_>) -> Result<StatsReport, CoreError> {
-        self.looked("Vault.Measure", &vault_id(self.id()), self.measure(options, progress))
+        let measure = |session: &Self| session.measure(options, progress);
+        self.look(deed("Vault.Measure", Action::MeasureVault), measure, |_| None)
     }
 
     fn measure(&self, options: &StatsOptions, progress: Progress<'_>) -> Result<StatsReport, CoreError> {
@@ -57,7 +59,7 @@ impl Session {
             self.warn_of_flaws(&all, progress);
             all.snapshots
         } else {
-            options.snapshots.iter().map(|name| self.find(name, progress)).collect::<Result<Vec<_>, _>>()?
+            options.snapshots.iter().map(|name| self.found(name, progress)).collect::<Result<Vec<_>, _>>()?
         };
         snapshots.sort_by_key(|snapshot| (snapshot.started(), snapshot.id));
         snapshots.dedup_by_key(|snapshot| snapshot.id);

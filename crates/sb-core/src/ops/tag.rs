@@ -1,8 +1,10 @@
 //! Giving tags to snapshots that are made already.
 
 use sb_audit::Json;
+use sb_rbac::Action;
 use sb_repo::{Progress, Snapshot, SnapshotId};
 
+use crate::access::{Deed, deed};
 use crate::error::CoreError;
 use crate::ops::snapshots::SnapshotsOptions;
 use crate::record::{Told, snapshot_id, vault_id};
@@ -47,6 +49,8 @@ pub struct Tagged {
     pub after: Vec<String>,
 }
 
+const TAG: Deed = deed("Snapshot.Tag", Action::TagSnapshot);
+
 impl Session {
     /// Changes tags. It is durable when this returns; all snapshots change together or none does.
     ///
@@ -55,7 +59,7 @@ impl Session {
     pub fn tag(&mut self, options: &TagOptions, progress: Progress<'_>) -> Result<TagReport, CoreError> {
         let snapshots = match self.meant(options, progress) {
             Ok(snapshots) => snapshots,
-            Err(error) => return self.looked("Snapshot.Tag", &vault_id(self.id()), Err(error)),
+            Err(error) => return self.failed(TAG, error),
         };
         let tagged = snapshots.iter().map(|snapshot| options.tagged(snapshot));
         let (changed, same): (Vec<_>, Vec<_>) = tagged.partition(|tagged| tagged.before != tagged.after);
@@ -66,7 +70,7 @@ impl Session {
                 _ => vault_id(self.id()),
             };
             let tag = |session: &mut Self| Ok(session.vault.set_tags(tags)?);
-            self.change("Snapshot.Tag", &object, progress, tag, |()| Told {
+            self.change(TAG, &object, progress, tag, |()| Told {
                 data: vec![("count", Json::Integer(changed.len() as u64))],
                 ..Told::default()
             })?;
@@ -81,7 +85,7 @@ impl Session {
             self.warn_of_flaws(&all, progress);
             all.snapshots
         } else {
-            options.snapshots.iter().map(|name| self.find(name, progress)).collect::<Result<Vec<_>, _>>()?
+            options.snapshots.iter().map(|name| self.found(name, progress)).collect::<Result<Vec<_>, _>>()?
         };
         snapshots.sort_by_key(|snapshot| (snapshot.started(), snapshot.id));
         snapshots.dedup_by_key(|snapshot| snapshot.id);

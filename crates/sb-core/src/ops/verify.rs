@@ -3,8 +3,10 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use sb_audit::{Json, Note, RunResult, VerificationCounts, Written};
 use sb_crypto::Digest;
+use sb_rbac::Action;
 use sb_repo::{Certified, Due, Progress, RepoError, Snapshot, VerifiedFacts, VerifyLevel, VerifyReport};
 
+use crate::access::deed;
 use crate::error::CoreError;
 use crate::record::{Told, vault_id};
 use crate::session::Session;
@@ -81,14 +83,19 @@ impl Session {
             for checkpoint in &options.checkpoints {
                 session.vault.heed_checkpoint(checkpoint)?;
             }
-            let (report, due) = session.look(&options, started, progress)?;
+            let (report, due) = session.read_through(&options, started, progress)?;
             let certificate = match session.place.is_rehearsing() {
                 true => Err(CoreError::Rehearsing),
                 false => session.certify(&report, due, &options, started),
             };
             Ok(Verified { report, certificate, due })
         };
-        self.disclose("Vault.Verify", &vault, progress, verify, |verified| Told {
+        let asks = match options.level {
+            VerifyLevel::Objects => Action::RunVerify,
+            VerifyLevel::Data => Action::VerifyData,
+            VerifyLevel::Restore => Action::VerifyRestore,
+        };
+        self.disclose(deed("Vault.Verify", asks), &vault, progress, verify, |verified| Told {
             data: vec![
                 ("findings", Json::Integer(verified.report.findings.len() as u64)),
                 ("level", Json::text(verified.report.level.as_str())),
@@ -98,7 +105,7 @@ impl Session {
         })
     }
 
-    fn look(
+    fn read_through(
         &self,
         options: &VerifyOptions,
         started: DateTime<Utc>,

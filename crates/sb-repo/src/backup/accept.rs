@@ -42,7 +42,8 @@ impl Vault {
     fn lost_labels(&self, progress: Progress<'_>) -> Result<Vec<Orphan>, RepoError> {
         let strays = self.unknown().filter(|(_, parsed)| parsed.kind == ObjectKind::Label);
         let (mut labels, _) = self.orphans(strays, progress)?;
-        labels.retain(|label| match read_label(&self.view, &self.keys, &label.parsed, &label.name) {
+        let keys = self.keys()?;
+        labels.retain(|label| match read_label(&self.view, keys, &label.parsed, &label.name) {
             Ok(read) => self.view.live.contains(snapshot(&read.snapshot).as_str()),
             Err(error) => {
                 progress.monitor.warning(&format!("the tags in `{}` are not taken over: {error}", label.name));

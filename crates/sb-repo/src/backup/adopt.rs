@@ -301,7 +301,7 @@ impl Vault {
             }
             let name = ObjectName::new(orphan.name.as_str())?;
             let id = crate::ids::PackId::from_hex(&orphan.parsed.hash).expect("a parsed name");
-            match read_pack_footer(&*self.around.storage, &name, id, &self.keys) {
+            match read_pack_footer(&*self.around.storage, &name, id, self.keys()?) {
                 Ok((places, _)) if tables.iter().any(|table| table.as_bytes()[..] == places.key[..8]) => {
                     keep.push(orphan);
                 }
@@ -316,11 +316,11 @@ impl Vault {
     /// True if everything that an orphaned snapshot needs is there, and this user can tell.
     fn is_complete(&self, name: &str, progress: Progress<'_>) -> Result<bool, RepoError> {
         let check = || {
-            let snapshot = read_snapshot(&self.view, &self.keys, name)?;
+            let snapshot = read_snapshot(&self.view, self.keys()?, name)?;
             let scope = self.writing()?;
-            let locator = Locator::load(&self.around, &self.view, &self.keys, progress.monitor, scope)?;
-            let chunks = ChunkReader::new(&self.view, &self.keys, &self.finder);
-            check_tree(&self.view, &self.keys, &chunks, &locator, &snapshot, progress)
+            let locator = Locator::load(&self.around, &self.view, self.keys()?, progress.monitor, scope)?;
+            let chunks = ChunkReader::new(&self.view, self.keys()?, &self.finder);
+            check_tree(&self.view, self.keys()?, &chunks, &locator, &snapshot, progress)
         };
         match check() {
             Ok(false) => {

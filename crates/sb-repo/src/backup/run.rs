@@ -91,7 +91,7 @@ impl Vault {
             self.estimate(source, progress)?;
         }
         let mut lease = Held::take(self, &author, compared.base)?;
-        let name = cache_name(&self.keys, &options.host, &source.roots());
+        let name = cache_name(self.keys()?, &options.host, &source.roots());
         let request = Request { author, source, options, progress };
         let outcome = self.gather(request, &mut lease, scope, compared).and_then(|gathered| match options.dry_run {
             true => Ok(gathered.report),
@@ -162,7 +162,7 @@ impl Vault {
 
     /// The cache of the run to compare with, if this machine has a good one.
     fn cached(&self, source: &dyn Source, options: &BackupOptions) -> Option<CacheReader> {
-        let name = cache_name(&self.keys, &options.host, &source.roots());
+        let name = cache_name(self.keys().ok()?, &options.host, &source.roots());
         let which = match (options.parent, options.kind) {
             (Some(_), _) => &[NEWEST, FULL][..],
             (None, SnapshotType::Differential) => &[FULL],
@@ -178,7 +178,7 @@ impl Vault {
             None => header.full || options.kind != SnapshotType::Differential,
         };
         which.iter().find_map(|which| {
-            let seal = CacheSeal::new(self.id(), &self.keys);
+            let seal = CacheSeal::new(self.id(), self.keys().ok()?);
             let cache = CacheReader::open(&self.around.state, seal, &format!("{name}.{which}"))?;
             (is_meant(&cache.header) && is_of_this_vault(&cache.header)).then_some(cache)
         })
@@ -221,7 +221,7 @@ impl Vault {
         let Request { author, source, options, progress } = request;
         let started = lease.started();
         let (epoch, user) = (self.epoch(), self.keyring.user);
-        let tools = Tools { around: &self.around, view: &self.view, keys: &self.keys, epoch, author, user };
+        let tools = Tools { around: &self.around, view: &self.view, keys: self.keys()?, epoch, author, user };
         let rule = Rule {
             read_all: compared.kind == SnapshotType::Full,
             ignore_ctime: options.ignore_ctime,
@@ -236,8 +236,8 @@ impl Vault {
         }
         // A base that can't be read costs salts, not correctness; read without its redactions, it would bring back nodes
         // that readers see others in the place of.
-        let redactions = if compared.tree.is_some() { Redactions::load(&self.view, &self.keys).ok() } else { None };
-        let chunks = ChunkReader::new(&self.view, &self.keys, &self.finder);
+        let redactions = if compared.tree.is_some() { Redactions::load(&self.view, self.keys()?).ok() } else { None };
+        let chunks = ChunkReader::new(&self.view, self.keys()?, &self.finder);
         let previous = match (compared.cache, &compared.tree, &redactions) {
             (Some(cache), ..) => Previous::Cache(Box::new(cache)),
             (None, Some(base), Some(redactions)) => {
@@ -247,7 +247,7 @@ impl Vault {
             }
             _ => Previous::Nothing,
         };
-        let seal = CacheSeal::new(self.id(), &self.keys);
+        let seal = CacheSeal::new(self.id(), self.keys()?);
         let cache = (!options.dry_run).then(|| CacheWriter::begin(&self.around.state, seal, &*self.around.random));
         let mut lead = Lead::new(&store, source, rule, previous, cache);
         let (root, problems) = store.run(|| lead.go())?;
@@ -429,7 +429,7 @@ impl Vault {
         options: &BackupOptions,
         progress: Progress<'_>,
     ) -> Result<Option<Snapshot>, RepoError> {
-        if !self.keys.reads_meta() {
+        if !self.reads_meta() {
             return Ok(None);
         }
         let sources: Vec<_> = source.roots().iter().map(|root| root.as_bytes().to_vec()).collect();

@@ -32,7 +32,7 @@ impl Collection<'_> {
             self.go_on()?;
             // One that can't be read is for verify to name and for a rebuild to replace.
             let object = ObjectName::new(name.as_str())?;
-            let Ok(packs) = read_located_packs(&*self.vault.around.storage, &object, &self.vault.keys) else {
+            let Ok(packs) = read_located_packs(&*self.vault.around.storage, &object, self.vault.keys()?) else {
                 continue;
             };
             let is_there = |pack: &PackPlaces| self.vault.view.live.contains(name::pack(&pack.id).as_str());
@@ -64,7 +64,7 @@ impl Collection<'_> {
         for name in old {
             self.progress.check()?;
             let object = ObjectName::new(name.as_str())?;
-            let read = read_locator(&*self.vault.around.storage, &object, &self.vault.keys);
+            let read = read_locator(&*self.vault.around.storage, &object, self.vault.keys()?);
             let Ok((packs, mut entries)) = read else { continue };
             entries.sort_unstable_by_key(LocatorEntry::pack);
             for (old, pack) in (0..).zip(packs) {

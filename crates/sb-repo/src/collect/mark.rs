@@ -61,7 +61,7 @@ impl Marked {
         go_on: &mut dyn FnMut() -> Result<(), RepoError>,
     ) -> Result<Self, RepoError> {
         let scope = Scope::Writing { condemned: BTreeSet::new(), unusable_tables: unusable_tables(vault, scene)? };
-        let locator = Locator::load(&vault.around, &scene.view, &vault.keys, progress.monitor, scope)?;
+        let locator = Locator::load(&vault.around, &scene.view, vault.keys()?, progress.monitor, scope)?;
         let standing = locator.packs().iter().map(|pack| {
             let name = name::pack(&pack.id).to_string();
             Some(match (scene.held.contains(&name), condemned.contains(&name)) {
@@ -72,12 +72,12 @@ impl Marked {
         });
         let standing = standing.collect();
         let finder = KeyFinder::new(&scene.view);
-        let chunks = ChunkReader::new(&scene.view, &vault.keys, &finder);
-        let redactions = Redactions::load(&scene.view, &vault.keys).map_err(|error| undecided(error, ""))?;
+        let chunks = ChunkReader::new(&scene.view, vault.keys()?, &finder);
+        let redactions = Redactions::load(&scene.view, vault.keys()?).map_err(|error| undecided(error, ""))?;
         let reader = TreeReader { chunks: &chunks, locator: &locator, redactions: &redactions };
         let mut marker = Marker { reader, standing, uses: Vec::new(), sorted: 0, seen: HashSet::new(), go_on };
         for name in &scene.roots {
-            marker.root(&scene.view, &vault.keys, name).map_err(|error| undecided(error, name))?;
+            marker.root(&scene.view, vault.keys()?, name).map_err(|error| undecided(error, name))?;
             progress.monitor.count(Counter::Entries, 1);
         }
         marker.sort();
@@ -142,19 +142,19 @@ pub(crate) fn is_hopeless(
     condemned: &BTreeSet<String>,
     progress: Progress<'_>,
 ) -> Result<bool, RepoError> {
-    let locator = Locator::load(&vault.around, &vault.view, &vault.keys, progress.monitor, Scope::Reading)?;
+    let locator = Locator::load(&vault.around, &vault.view, vault.keys()?, progress.monitor, Scope::Reading)?;
     if !locator.flawed.is_empty() {
         return Ok(false);
     }
     let stays = |pack: &PackPlaces| !condemned.contains(name::pack(&pack.id).as_str());
     let standing = locator.packs().iter().map(|pack| stays(pack).then_some(Standing::Good)).collect();
-    let chunks = ChunkReader::new(&vault.view, &vault.keys, &vault.finder);
+    let chunks = ChunkReader::new(&vault.view, vault.keys()?, &vault.finder);
     // What is wrong with these is said when roots are gone through.
-    let Ok(redactions) = Redactions::load(&vault.view, &vault.keys) else { return Ok(false) };
+    let Ok(redactions) = Redactions::load(&vault.view, vault.keys()?) else { return Ok(false) };
     let reader = TreeReader { chunks: &chunks, locator: &locator, redactions: &redactions };
     let go_on: &mut dyn FnMut() -> Result<(), RepoError> = &mut || progress.check();
     let mut marker = Marker { reader, standing, uses: Vec::new(), sorted: 0, seen: HashSet::new(), go_on };
-    match marker.root(&vault.view, &vault.keys, name) {
+    match marker.root(&vault.view, vault.keys()?, name) {
         Ok(()) | Err(RepoError::NoReadingKey { .. }) => Ok(false),
         Err(RepoError::MissingChunk { packs, .. }) => Ok(packs.is_empty()),
         // That it can't be read, or not by this user, says nothing either.

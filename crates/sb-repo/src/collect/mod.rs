@@ -149,7 +149,7 @@ impl Vault {
     pub fn collect(&mut self, options: &CollectOptions, progress: Progress<'_>) -> Result<CollectReport, RepoError> {
         self.refresh()?;
         self.check_heads()?;
-        if !self.keys.reads_meta() {
+        if !self.reads_meta() {
             return Err(RepoError::NoReadingKey { what: "names and snapshots" });
         }
         if options.dry_run {

@@ -8,6 +8,7 @@ use super::scene::Scene;
 use super::{OPERATION, Plan, Tally};
 use crate::chunks::ChunkReader;
 use crate::error::{Flaw, RepoError};
+use crate::keys::CompartmentKeys;
 use crate::locator::entries_of;
 use crate::name::{self, ObjectKind};
 use crate::pack::{FinishedPack, Segmenter, Tools, read_pack_footer};
@@ -26,9 +27,11 @@ type Moved<'m> = dyn FnMut(crate::ids::ChunkId, &[u8]) -> Result<(), RepoError> 
 impl Vault {
     /// True if this user's keys open the pack, and new packs take its place.
     pub(super) fn can_move(&self, pack: &PackPlaces) -> bool {
-        let opens =
-            if pack.kind == ObjectKind::ContentPack { self.keys.reads_content() } else { self.keys.reads_meta() };
-        opens && pack.bucket == self.keys.bucket(pack.kind)
+        let opens = |keys: &CompartmentKeys| match pack.kind {
+            ObjectKind::ContentPack => keys.reads_content(),
+            _ => keys.reads_meta(),
+        };
+        self.keys.as_ref().is_some_and(|keys| opens(keys) && pack.bucket == keys.bucket(pack.kind))
     }
 
     /// Bytes that may be written before anything is freed.
@@ -129,13 +132,13 @@ impl Collection<'_> {
         let tools = Tools {
             around: &vault.around,
             view: &vault.view,
-            keys: &vault.keys,
+            keys: vault.keys()?,
             epoch: vault.epoch(),
             author: *author,
             user: vault.keyring.user,
         };
         let finder = KeyFinder::new(&scene.view);
-        let chunks = ChunkReader::new(&scene.view, &vault.keys, &finder);
+        let chunks = ChunkReader::new(&scene.view, vault.keys()?, &finder);
         let mut increments = Increments::new(vault, author);
         for kind in [ObjectKind::ContentPack, ObjectKind::MetaPack] {
             let mut segmenter = Segmenter::new(tools, kind, options.level);
@@ -203,8 +206,8 @@ fn survivors(
 ) -> Result<(), RepoError> {
     let places = marked.locator.pack(pack);
     let name = name::pack(&places.id);
-    let (_, footer) = read_pack_footer(&*vault.around.storage, &name, places.id, &vault.keys)?;
-    let ids = vault.keys.chunk_ids(places.kind, places.bucket);
+    let (_, footer) = read_pack_footer(&*vault.around.storage, &name, places.id, vault.keys()?)?;
+    let ids = vault.keys()?.chunk_ids(places.kind, places.bucket);
     let uses = marked.uses_of(pack);
     let mut found = 0;
     for (number, segment) in (0..).zip(&footer.segments) {

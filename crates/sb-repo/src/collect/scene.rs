@@ -86,7 +86,7 @@ impl Vault {
         self.check_witnesses()?;
         self.find_entered_since()?;
         let mut scene = self.sort_out(leases, condemned, strays)?;
-        scene.trash.extend(idle_labels(&scene.view, &self.keys)?);
+        scene.trash.extend(idle_labels(&scene.view, self.keys()?)?);
         for base in scene.leases.bases() {
             // One that is gone altogether costs the run that builds on it salts, nothing else.
             let name = snapshot(&base).to_string();
@@ -141,8 +141,13 @@ impl Vault {
             leases,
         };
         for (name, size) in &self.view.listing {
-            let Some(parsed) = ParsedName::parse(name).filter(|parsed| is_collected(parsed.kind)) else { continue };
-            if live.is_removed(name) {
+            let Some(parsed) = ParsedName::parse(name) else { continue };
+            // Who may say that something is removed was asked when the journals were read.
+            let is_removed = live.is_removed(name);
+            if !is_collected(parsed.kind) && !is_removed {
+                continue;
+            }
+            if is_removed {
                 scene.trash.insert(name.clone());
             // Who gives tags holds no lease: whether a label's run is over cannot be told.
             } else if !live.contains(name) && !parsed.kind.counts_only_if_entered() {

@@ -79,7 +79,7 @@ impl Locators {
         let table = Stem::table(BucketId::new([3; 16]), table, 0).name(&Digest::from_bytes([0; 32]));
         view.listing.insert(table.to_string(), 1);
         let author = SigningKey::from_seed(&[5; 32]);
-        Self { around: vault.around.clone(), view, keys: vault.keys.clone(), author, entries: 0 }
+        Self { around: vault.around.clone(), view, keys: vault.keys().expect("an owner").clone(), author, entries: 0 }
     }
 
     /// Adds an increment of these packs, and of chunks each in one of them, at a segment and an offset; its name.

@@ -78,14 +78,14 @@ impl Vault {
         let Some(id) = ParsedName::parse(name).and_then(|parsed| PackId::from_hex(&parsed.hash)) else {
             return Ok(Vec::new());
         };
-        let (_, footer) = match read_pack_footer(&*self.view.storage, &ObjectName::new(name)?, id, &self.keys) {
+        let (_, footer) = match read_pack_footer(&*self.view.storage, &ObjectName::new(name)?, id, self.keys()?) {
             Ok(read) => read,
             Err(RepoError::Damaged { flaw, .. }) => return Ok(vec![(None, flaw)]),
             Err(RepoError::Store(error)) => return Ok(vec![(None, Flaw::Unreadable(error.to_string()))]),
             Err(error) => return Err(error),
         };
         let Some(ordinal) = locator.ordinal(&id) else { return Ok(Vec::new()) };
-        let ids = self.keys.chunk_ids(footer.kind, footer.bucket);
+        let ids = self.keys()?.chunk_ids(footer.kind, footer.bucket);
         let mut flaws = Vec::new();
         for (number, segment) in (0..).zip(&footer.segments) {
             let flaw = match chunks.read_segment(locator, ordinal, number) {

@@ -72,10 +72,11 @@ impl Vault {
         self.remember_logs(&report.log_ends)?;
         report.level = due.level;
 
-        let deep = (depth == Depth::Data)
-            .then(|| Locator::load(&self.around, &self.view, &self.keys, progress.monitor, Scope::Checking))
+        let keys = if depth == Depth::Data { Some(self.keys()?) } else { None };
+        let deep = keys
+            .map(|keys| Locator::load(&self.around, &self.view, keys, progress.monitor, Scope::Checking))
             .transpose()?;
-        let chunks = ChunkReader::new(&self.view, &self.keys, &self.finder);
+        let chunks = keys.map(|keys| ChunkReader::new(&self.view, keys, &self.finder));
         let redactions = Redactions::default();
         let mut read = 0;
         for some in packs[..count].chunks(AT_ONCE) {
@@ -85,8 +86,8 @@ impl Vault {
             }
             let flaws = each(some, |(_, _, name, size)| {
                 progress.check()?;
-                let reader =
-                    deep.as_ref().map(|locator| TreeReader { chunks: &chunks, locator, redactions: &redactions });
+                let deep = deep.as_ref().zip(chunks.as_ref());
+                let reader = deep.map(|(locator, chunks)| TreeReader { chunks, locator, redactions: &redactions });
                 let flaws = self.read_pack(name, reader, progress)?;
                 progress.monitor.count(Counter::Bytes, *size);
                 Ok(flaws)
@@ -132,15 +133,15 @@ impl Vault {
         locator: Option<Locator>,
         progress: Progress<'_>,
     ) -> Result<(), RepoError> {
-        if report.is_good() || !self.keys.reads_meta() {
+        if report.is_good() || !self.reads_meta() {
             return Ok(());
         }
         let locator = match locator {
             Some(locator) => locator,
-            None => Locator::load(&self.around, &self.view, &self.keys, progress.monitor, Scope::Checking)?,
+            None => Locator::load(&self.around, &self.view, self.keys()?, progress.monitor, Scope::Checking)?,
         };
-        let chunks = ChunkReader::new(&self.view, &self.keys, &self.finder);
-        let redactions = Redactions::load(&self.view, &self.keys).unwrap_or_default();
+        let chunks = ChunkReader::new(&self.view, self.keys()?, &self.finder);
+        let redactions = Redactions::load(&self.view, self.keys()?).unwrap_or_default();
         let reader = TreeReader { chunks: &chunks, locator: &locator, redactions: &redactions };
         let bad = self.suspects(reader, report);
         let level = std::mem::replace(&mut report.level, VerifyLevel::Objects);

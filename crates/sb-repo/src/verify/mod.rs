@@ -162,19 +162,19 @@ impl Vault {
     }
 
     fn verify_all(&self, level: VerifyLevel, progress: Progress<'_>) -> Result<VerifyReport, RepoError> {
-        let load = || Locator::load(&self.around, &self.view, &self.keys, progress.monitor, Scope::Checking);
+        let load = || Locator::load(&self.around, &self.view, self.keys()?, progress.monitor, Scope::Checking);
         let locator = if level == VerifyLevel::Objects { None } else { Some(load()?) };
         let behind = locator.as_ref().map_or(Ok(0), |locator| self.bytes_behind(level, locator))?;
         let mut report = objects::verify(&self.view, behind, progress)?;
         report.level = level;
         self.remember_logs(&report.log_ends)?;
         let locator = match locator {
-            None if report.is_good() || !self.keys.reads_meta() => return Ok(report),
+            None if report.is_good() || !self.reads_meta() => return Ok(report),
             None => load()?,
             Some(locator) => locator,
         };
-        let chunks = ChunkReader::new(&self.view, &self.keys, &self.finder);
-        let redactions = match Redactions::load(&self.view, &self.keys) {
+        let chunks = ChunkReader::new(&self.view, self.keys()?, &self.finder);
+        let redactions = match Redactions::load(&self.view, self.keys()?) {
             Ok(redactions) => redactions,
             Err(RepoError::Damaged { name, flaw }) => {
                 report.find(&name, flaw);
@@ -182,7 +182,7 @@ impl Vault {
             }
             Err(error) => return Err(error),
         };
-        for (name, flaw) in Labels::load(&self.view, &self.keys)?.flawed {
+        for (name, flaw) in Labels::load(&self.view, self.keys()?)?.flawed {
             report.find(&name, flaw);
         }
         if level > VerifyLevel::Objects {

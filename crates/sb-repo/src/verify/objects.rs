@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::VerifyReport;
 use super::parallel::each;
+use crate::access::Roll;
 use crate::certificates::check_certificates;
 use crate::clock::{Counter, Progress};
 use crate::collect::about_to_go;
@@ -146,6 +147,7 @@ fn decodes(view: &View, parsed: &ParsedName, name: &str) -> Result<(), Flaw> {
     let decode: fn(&[u8]) -> Result<(), Malformed> = match parsed.kind {
         ObjectKind::Config => |body| Config::decode(body).map(drop),
         ObjectKind::Slot => return slot(view, name),
+        ObjectKind::Roll => |body| Roll::decode(body).map(drop),
         ObjectKind::Lease => |body| Lease::decode(body).map(drop),
         ObjectKind::Fence => |body| Fence::decode(body).map(drop),
         ObjectKind::Condemned => |body| Condemned::decode(body).map(drop),

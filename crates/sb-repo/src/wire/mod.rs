@@ -15,6 +15,7 @@ pub(crate) mod node;
 pub(crate) mod pack;
 pub(crate) mod proof;
 pub(crate) mod redaction;
+mod roll;
 #[cfg(test)]
 mod roundtrips;
 pub(crate) mod session;

@@ -1,7 +1,7 @@
 //! Every structure reads back as it was written; what is cut, or of the wrong type anywhere, is refused or read, never a panic.
 
 use chrono::{DateTime, Utc};
-use proptest::collection::vec;
+use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::*;
 use sb_crypto::{
@@ -25,8 +25,9 @@ use super::pack::{Codec, PackFooter, SEGMENT_MAX, SEGMENTS_MAX, SegmentContent, 
 use super::proof::{SignatureBody, StampBody};
 use super::redaction::Redaction;
 use super::session::{KEYS_MAX, SessionTable};
-use super::slot::{CompartmentSecrets, Slot, SlotPayload};
+use super::slot::{CompartmentSecrets, KeyBundle, Slot, SlotPayload};
 use super::snapshot::{Counts, SnapshotBody, SnapshotType};
+use crate::access::{KeySet, Member, Roll};
 use crate::ids::{Id, KeyId};
 use crate::name::ObjectKind;
 
@@ -99,7 +100,7 @@ fn entry() -> impl Strategy<Value = Entry> {
     let owner = (any::<u32>(), any::<u32>(), option::of(any::<Vec<u8>>()), option::of(any::<Vec<u8>>()));
     let mtime = (any::<i64>(), 0u32..1_000_000_000);
     // Fields of a later version: numbers that this one does not use.
-    let extra = proptest::collection::btree_map(28u64..1000, any::<u64>(), 0..3);
+    let extra = btree_map(28u64..1000, any::<u64>(), 0..3);
     (name, item(), any::<u32>(), owner, mtime, inline(any::<(Vec<u8>, Vec<u8>)>()), option::of(id()), extra).prop_map(
         |(name, item, mode, (uid, gid, user, group), (seconds, nanoseconds), xattrs, link_group, extra)| Entry {
             name: if matches!(item, Item::Redacted { .. }) { Vec::new() } else { name },
@@ -359,6 +360,28 @@ proptest! {
     }
 
     #[test]
+    fn rolls(
+        (generation, previous, time, by) in (any::<u64>(), option::of(any::<[u8; 32]>()), time(), id()),
+        members in vec((id(), vec(".*", 0..3), 0u64..16, any::<bool>(), vec(".*", 0..3), vec(".*", 0..3), option::of(time())), 0..4),
+        (roles, policies) in (btree_map(".*", vec(".*", 0..3), 0..3), option::of(".*")),
+    ) {
+        let members = members.into_iter().map(|(user, roles, bits, active, clients, walled_off, access_until)| {
+            let keys = KeySet::from_bits(bits).unwrap_or(KeySet::ALL);
+            let login = access_until.map(|_| vec![1, 2, 3]);
+            Member { user, roles, keys, active, clients, walled_off, access_until, login }
+        });
+        let members = members.collect();
+        let previous = previous.map(Digest::from_bytes);
+        let mut roll = Roll { generation, previous, time, by, members, roles, policies };
+        roll.members.dedup_by_key(|member| member.user);
+        check(&roll, &roll.encode(), Roll::decode)?;
+        if let Some(twice) = roll.members.first().cloned() {
+            roll.members.push(twice);
+            prop_assert!(Roll::decode(&roll.encode()).is_err());
+        }
+    }
+
+    #[test]
     fn slots(
         (slot, user, salt, payload) in (id(), id(), any::<[u8; 32]>(), any::<Vec<u8>>()),
         (a, b, c, key_id) in (any::<u32>(), any::<u32>(), any::<u32>(), any::<[u8; 16]>()),
@@ -375,8 +398,13 @@ proptest! {
         ][which];
         let wrapped = if which == 4 { payload.clone() } else { Vec::new() };
         let sealed = SealedSlot { method, salt, wrapped, payload };
-        let read = Slot::decode(&Slot { id: slot, user, sealed: sealed.clone() }.encode()).unwrap();
-        prop_assert_eq!((read.id, read.user, read.sealed), (slot, user, sealed));
+        let recipient = PrivateKey::generate(RecipientAlgorithm::HpkeX25519, &SeededRandom::new(1)).unwrap();
+        for (hint, recipient) in [(None, None), (Some([7, 9]), Some(recipient.public().clone()))] {
+            let written = Slot { id: slot, user, hint, recipient: recipient.clone(), sealed: sealed.clone() };
+            let read = Slot::decode(&written.encode()).unwrap();
+            prop_assert_eq!((read.id, read.user, read.sealed), (slot, user, sealed.clone()));
+            prop_assert_eq!((read.hint, read.recipient), (hint, recipient));
+        }
     }
 
     #[test]
@@ -384,31 +412,42 @@ proptest! {
         (vault, user, compartment, root) in (id(), id(), id(), any::<[u8; 32]>()),
         (seed, root_seed) in (any::<[u8; 32]>(), option::of(any::<[u8; 32]>())),
         (meta, content) in (vec((any::<u64>(), any::<Vec<u8>>()), 0..3), vec((any::<u64>(), any::<Vec<u8>>()), 0..3)),
+        (private, login) in (any::<bool>(), option::of("[a-z]{1,9}")),
     ) {
         let secret = |keys: Vec<(u64, Vec<u8>)>| -> Vec<_> {
             keys.into_iter().map(|(number, bytes)| (number, Secret::new(bytes))).collect()
         };
         let key = |number: u8| Key::from_bytes([number; 32]);
+        let algorithm = [RecipientAlgorithm::HpkeX25519, RecipientAlgorithm::HpkeP256][usize::from(login.is_some())];
+        let private = private.then(|| PrivateKey::generate(algorithm, &SeededRandom::new(2)).unwrap());
         let payload = SlotPayload {
             vault,
             root,
             user,
             signing_seed: Key::from_bytes(seed),
-            root_seed: root_seed.map(Key::from_bytes),
-            compartments: vec![CompartmentSecrets {
-                id: compartment,
-                seed: key(1),
-                chunk_id: key(2),
-                index: key(3),
-                document_id: key(4),
-                meta: secret(meta),
-                content: secret(content),
-            }],
+            keys: KeyBundle {
+                root_seed: root_seed.map(Key::from_bytes),
+                compartments: vec![CompartmentSecrets {
+                    id: compartment,
+                    seed: key(1),
+                    chunk_id: key(2),
+                    index: key(3),
+                    document_id: key(4),
+                    meta: secret(meta),
+                    content: secret(content),
+                }],
+            },
+            private,
+            login,
         };
         let written = payload.encode();
         let read = SlotPayload::decode(&written).unwrap();
         prop_assert_eq!(read.encode(), written);
-        prop_assert_eq!((read.vault, read.user, read.root_seed), (vault, user, root_seed.map(Key::from_bytes)));
+        let root_seed = root_seed.map(Key::from_bytes);
+        prop_assert_eq!((read.vault, read.user, read.keys.root_seed), (vault, user, root_seed.clone()));
+        prop_assert_eq!(read.login, payload.login);
+        let granted = KeyBundle::decode(&payload.keys.encode()).unwrap();
+        prop_assert_eq!((granted.encode(), granted.root_seed), (payload.keys.encode(), root_seed));
     }
 }
 

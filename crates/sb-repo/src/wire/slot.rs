@@ -1,6 +1,6 @@
 //! Key slots (docs/format.md §6): what a credential opens.
 
-use sb_crypto::{Kdf, Key, SealedSlot, Secret, SlotMethod};
+use sb_crypto::{Kdf, Key, PrivateKey, PublicKey, RecipientAlgorithm, SealedSlot, Secret, SlotMethod, sha256};
 
 use super::cbor::{Fields, Malformed, Value, array};
 use crate::ids::{CompartmentId, SlotId, UserId, VaultId};
@@ -10,6 +10,10 @@ use crate::ids::{CompartmentId, SlotId, UserId, VaultId};
 pub(crate) struct Slot {
     pub(crate) id: SlotId,
     pub(crate) user: UserId,
+    /// Enough of a hash of the user's name to pass over the slots of most others.
+    pub(crate) hint: Option<[u8; 2]>,
+    /// What the user's grants are sealed to.
+    pub(crate) recipient: Option<PublicKey>,
     pub(crate) sealed: SealedSlot,
 }
 
@@ -29,7 +33,13 @@ impl Slot {
             SlotMethod::Rsa { key_id } => fields.with(3, 4u64).with(6, self.sealed.wrapped.as_slice()).with(7, key_id),
             SlotMethod::Recovery => fields.with(3, 5u64),
         };
-        fields.with(8, self.sealed.payload.as_slice()).encode()
+        let recipient = self.recipient.as_ref();
+        let recipient = recipient.map(|key| vec![Value::from(key.algorithm() as u64), key.as_bytes().into()]);
+        fields
+            .with(8, self.sealed.payload.as_slice())
+            .with_some(10, recipient)
+            .with_some(9, self.hint.as_ref().map(<[u8; 2]>::as_slice))
+            .encode()
     }
 
     pub(crate) fn decode(body: &[u8]) -> Result<Self, Malformed> {
@@ -45,6 +55,8 @@ impl Slot {
         Ok(Self {
             id: SlotId::new(fields.need(1)?.array_of()?),
             user: UserId::new(fields.need(2)?.array_of()?),
+            hint: fields.take(9).map(Value::array_of).transpose()?,
+            recipient: fields.take(10).map(read_public).transpose()?,
             sealed: SealedSlot {
                 method,
                 salt: fields.need(5)?.array_of()?,
@@ -64,17 +76,35 @@ fn read_kdf(value: Value) -> Result<Kdf, Malformed> {
     }
 }
 
-/// What a slot unwraps: keys as bytes.
+/// What a slot says of its user's login. So short that it only saves trying most of the slots of others; who has a name in mind can
+/// rule it out by this.
+pub(crate) fn login_hint(vault: VaultId, login: &str) -> [u8; 2] {
+    let digest = sha256(&[b"sbv1/login\0", vault.as_bytes().as_slice(), login.as_bytes()].concat());
+    *digest.as_bytes().first_chunk().expect("32 bytes")
+}
+
+/// What a slot unwraps: who somebody is, and the keys that were put into it.
 pub(crate) struct SlotPayload {
     pub(crate) vault: VaultId,
     pub(crate) root: [u8; 32],
     pub(crate) user: UserId,
     pub(crate) signing_seed: Key,
+    /// Slots of vaults that were made before there were grants have the keys in them.
+    pub(crate) keys: KeyBundle,
+    /// What grants are sealed to.
+    pub(crate) private: Option<PrivateKey>,
+    pub(crate) login: Option<String>,
+}
+
+/// Keys that a user's roles need; what they do not need is absent.
+#[derive(Clone, Default)]
+pub(crate) struct KeyBundle {
     pub(crate) root_seed: Option<Key>,
     pub(crate) compartments: Vec<CompartmentSecrets>,
 }
 
-/// One compartment's keys; what the roles do not need is absent.
+/// One compartment's keys; those that read may be absent.
+#[derive(Clone)]
 pub(crate) struct CompartmentSecrets {
     pub(crate) id: CompartmentId,
     pub(crate) seed: Key,
@@ -87,6 +117,48 @@ pub(crate) struct CompartmentSecrets {
 
 impl SlotPayload {
     pub(crate) fn encode(&self) -> Secret {
+        let private = self.private.as_ref().map(|private| {
+            let algorithm = Value::from(private.public().algorithm() as u64);
+            vec![algorithm, private.to_secret_bytes().as_bytes().into()]
+        });
+        let fields = Fields::new()
+            .with(1, self.vault)
+            .with(2, &self.root)
+            .with(3, self.user)
+            .with(4, self.signing_seed.as_bytes());
+        let fields = self.keys.enter(fields).with_some(7, private).with_some(8, self.login.as_deref());
+        Secret::new(fields.encode())
+    }
+
+    pub(crate) fn decode(payload: &Secret) -> Result<Self, Malformed> {
+        let mut fields = Fields::decode(payload.as_bytes())?;
+        Ok(Self {
+            vault: VaultId::new(fields.need(1)?.array_of()?),
+            root: fields.need(2)?.array_of()?,
+            user: UserId::new(fields.need(3)?.array_of()?),
+            signing_seed: key(fields.need(4)?)?,
+            keys: KeyBundle::take(&mut fields)?,
+            private: fields.take(7).map(read_private).transpose()?,
+            login: fields.take(8).map(Value::text).transpose()?,
+        })
+    }
+}
+
+impl KeyBundle {
+    /// As it is sealed in a grant.
+    pub(crate) fn encode(&self) -> Secret {
+        Secret::new(self.enter(Fields::new()).encode())
+    }
+
+    pub(crate) fn decode(plaintext: &Secret) -> Result<Self, Malformed> {
+        Self::take(&mut Fields::decode(plaintext.as_bytes())?)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.root_seed.is_none() && self.compartments.is_empty()
+    }
+
+    fn enter(&self, fields: Fields) -> Fields {
         let epochs = |keys: &[(u64, Secret)]| array(keys, |(n, key)| vec![Value::from(*n), key.as_bytes().into()]);
         let compartments = array(&self.compartments, |c| {
             Fields::new()
@@ -98,24 +170,11 @@ impl SlotPayload {
                 .with(6, epochs(&c.meta))
                 .with(7, epochs(&c.content))
         });
-        let fields = Fields::new()
-            .with(1, self.vault)
-            .with(2, &self.root)
-            .with(3, self.user)
-            .with(4, self.signing_seed.as_bytes())
-            .with_some(5, self.root_seed.as_ref().map(|seed| seed.as_bytes().as_slice()))
-            .with(6, compartments);
-        Secret::new(fields.encode())
+        fields.with_some(5, self.root_seed.as_ref().map(|seed| seed.as_bytes().as_slice())).with(6, compartments)
     }
 
-    pub(crate) fn decode(payload: &Secret) -> Result<Self, Malformed> {
-        let mut fields = Fields::decode(payload.as_bytes())?;
-        let key = |value: Value| value.array_of().map(Key::from_bytes);
+    fn take(fields: &mut Fields) -> Result<Self, Malformed> {
         Ok(Self {
-            vault: VaultId::new(fields.need(1)?.array_of()?),
-            root: fields.need(2)?.array_of()?,
-            user: UserId::new(fields.need(3)?.array_of()?),
-            signing_seed: key(fields.need(4)?)?,
             root_seed: fields.take(5).map(key).transpose()?,
             compartments: fields.need(6)?.list(|value| {
                 let mut c = value.fields()?;
@@ -131,6 +190,28 @@ impl SlotPayload {
             })?,
         })
     }
+}
+
+fn key(value: Value) -> Result<Key, Malformed> {
+    value.array_of().map(Key::from_bytes)
+}
+
+fn read_algorithm(value: Value) -> Result<RecipientAlgorithm, Malformed> {
+    let algorithm = u8::try_from(value.uint()?).ok().and_then(RecipientAlgorithm::from_u8);
+    algorithm.ok_or(Malformed("an unknown algorithm"))
+}
+
+fn read_public(value: Value) -> Result<PublicKey, Malformed> {
+    let [algorithm, bytes] = value.tuple()?;
+    let key = PublicKey::from_bytes(read_algorithm(algorithm)?, &bytes.bytes()?);
+    key.map_err(|_| Malformed("not a public key of this algorithm"))
+}
+
+fn read_private(value: Value) -> Result<PrivateKey, Malformed> {
+    let [algorithm, bytes] = value.tuple()?;
+    let bytes = Secret::new(bytes.bytes()?);
+    let key = PrivateKey::from_secret_bytes(read_algorithm(algorithm)?, bytes.as_bytes());
+    key.map_err(|_| Malformed("not a private key of this algorithm"))
 }
 
 fn read_epochs(value: Option<Value>) -> Result<Vec<(u64, Secret)>, Malformed> {

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use sb_crypto::{Lock, sha256};
+use sb_crypto::{KeyFile, Lock, SeededRandom, sha256};
 use sb_repo::testing::{condemn, redact};
 use sb_repo::{
-    CertificateTerms, CreateOptions, Item, Monitor, Progress, RepoError, Snapshot, SnapshotId, State, Vault,
-    VerifyLevel, VerifyReport, View, create,
+    CertificateTerms, CreateOptions, Item, KeySet, Monitor, NewUser, Progress, RepoError, Snapshot, SnapshotId, State,
+    Vault, VerifyLevel, VerifyReport, View, create,
 };
 use sb_source::MemorySource;
 use sb_store::sim::SimDisk;
@@ -83,6 +83,8 @@ pub fn build(seed: u64, backups: u32) -> (MemoryStorage, Machine) {
     let batch = vault.view().newest_batch(vault.own_writer().unwrap().unwrap()).unwrap();
     vault.file_checkpoint(batch.checkpoint(), &[b"the answer of an authority".to_vec()]).unwrap();
     vault.name("u_7", Some("Ann")).unwrap();
+    let nina = Lock::KeyFile(KeyFile::generate(&SeededRandom::new(8)));
+    vault.add_user(&NewUser::new("nina", nina, vec!["operator".to_owned()], KeySet::ADD)).unwrap();
     redact(&mut vault, &oldest, b"/d", b"gone").unwrap();
     vault.set_tags(vec![(oldest.id, vec!["audited".to_owned()])]).unwrap();
     condemn(&mut vault, &["packs/none".to_owned()]).unwrap();

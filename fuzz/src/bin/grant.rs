@@ -1,0 +1,6 @@
+//! Keys in a grant: no bytes may panic.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| sb_repo::testing::parse("grant", bytes));
