@@ -72,6 +72,12 @@ fn what_is_missing_cut_or_too_much_is_found() {
         fix_sums(&mut files);
         verdict(&files).unwrap_err();
     }
+    // A file where a folder may be is one too many.
+    let mut files = scene().files();
+    files.insert("stamps".to_owned(), b"anything".to_vec());
+    verdict(&files).unwrap_err();
+    fix_sums(&mut files);
+    verdict(&files).unwrap_err();
     let mut files = good.clone();
     files.remove("SHA256SUMS");
     assert!(verdict(&files).unwrap_err().contains("SHA256SUMS is missing"));
