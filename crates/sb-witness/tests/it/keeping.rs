@@ -103,6 +103,24 @@ fn the_proof_that_a_log_has_forked_is_kept() {
     assert!(matches!(Overview::read(&post.folder), Err(FolderError::Damaged { .. })));
 }
 
+/// Whatever size the request says was cosigned last: the log has signed two roots of one size.
+#[test]
+fn a_log_that_has_forked_is_found_out_by_any_request() {
+    let (log, fork) = (log(), fork());
+    let older = |size: &str| [b"old ", size.as_bytes(), fork.body(8, 8).strip_prefix(b"old 8").unwrap()].concat();
+    for (body, status) in [(fork.body(0, 8), 409), (fork.body(5, 8), 409), (older("9"), 400)] {
+        let post = Post::new(&[&log]);
+        let witness = post.open();
+        assert_eq!(witness.add_checkpoint(&log.body(0, 8), at(1)).status, 200);
+        for harmless in [log.body(0, 8), log.body(0, 9), fork.body(0, 9), fork.body(0, 7)] {
+            assert_eq!(witness.add_checkpoint(&harmless, at(2)).status, 409);
+        }
+        assert_eq!(Overview::read(&post.folder).unwrap().logs[0].fork, None);
+        assert_eq!(witness.add_checkpoint(&body, at(2)).status, status);
+        assert_eq!(Overview::read(&post.folder).unwrap().logs[0].fork, Some(fork.head(8)));
+    }
+}
+
 #[test]
 fn an_answer_that_never_arrives_is_an_answer() {
     let (log, fork) = (log(), fork());

@@ -5,7 +5,7 @@ use proptest::test_runner::TestRunner;
 use sb_audit::*;
 use sb_crypto::SigningKey;
 
-use super::vault::{Scene, object, scene, user_body, writer_body};
+use super::vault::{Scene, object, object_naming, scene, user_body, writer_body};
 use super::{Files, fix_sums, verdict};
 use crate::key;
 
@@ -189,6 +189,7 @@ fn objects_that_are_no_certificates_are_found() {
         ("chain/user.sbv1", user(&with_time(&good_user, &[0, 0x1b, 0, 0, 0, 0, 0, 0, 0, 0])), false),
         ("chain/user.sbv1", object(3, &scene.vault, &good_user, &scene.root, "users/"), false),
         ("chain/user.sbv1", object(2, &scene.vault, &good_user, &scene.root, "writers/"), false),
+        ("chain/user.sbv1", object_naming([7; 16], 2, &scene.vault, &good_user, &scene.root, "users/"), false),
         ("chain/writer.sbv1", writer(&good_writer, &scene.user), true),
         ("chain/writer.sbv1", writer(&good_writer, &scene.root), false),
         ("chain/writer.sbv1", writer(&writer_body(&scene.machine, &scene.root), &scene.user), false),
