@@ -622,32 +622,20 @@ SIGNS='30(0a06082a8648ce3d04030[23]|0c06082a8648ce3d04030[23]0500|0b06092a864886
 STAMP="30${L}300302010030${L}06092a864886f70d010702a0${L}30${L}02010331${L}($HASH)*30${L}060b2a864886f70d0109100104a0.*"
 STAMP="${STAMP}31${L}30${L}02010130${L}.*${HASH}a0${L}.*${SIGNS}04${L}.*"
 
-# FILE: is it one element of DER, with each length in it as short as it can be? Openssl would take others, too, and pass over
-# what follows. Sets issuer to where the signer of a stamp names who vouches for him.
-is_der() {
+# FILE: is it a stamp in the only spelling? Openssl reads others, too, but writes this one. Names it compares without their case: that
+# of who vouches for the signer has to stand in the stamp twice, in the certificate as well.
+is_plain() {
+  openssl ts -reply -in "$1" -out "$T/again" 2> /dev/null && cmp -s "$T/again" "$1" || return 1
   openssl asn1parse -inform DER -in "$1" > "$T/parsed" 2> /dev/null || return 1
-  sed -n 's/^ *\([0-9]*\):d=\([0-9]*\) *hl=\([0-9]*\) l= *\([0-9a-z]*\) \([a-z]*: [A-Z]*\).*/\1 \2 \3 \4 \5/p' "$T/parsed" > "$T/elements"
-  issuer='' whole=0
+  sed -n 's/^ *\([0-9]*\):d=\([47]\) *hl=\([0-9]*\) l= *\([0-9]*\) cons: \(SE[A-Z]*\).*/\1 \2 \3 \4 \5/p' "$T/parsed" > "$T/elements"
+  issuer=''
   while read -r at depth head length kind; do
-    case $length in '' | *[!0-9]*) return 1 ;; esac
-    shortest=2
-    [ "$length" -lt 128 ] || shortest=3
-    [ "$length" -lt 256 ] || shortest=4
-    [ "$length" -lt 65536 ] || shortest=5
-    [ "$head" -eq $shortest ] || return 1
-    [ "$at" -ne 0 ] || whole=$((head + length))
-    case "$depth $kind" in
-      "4 cons: SET") issuer='' ;;
-      "7 cons: SEQUENCE") [ -n "$issuer" ] || issuer="$at $((head + length))" ;;
+    case $depth$kind in
+      4SET) issuer='' ;;
+      7SEQUENCE) [ -n "$issuer" ] || issuer=$(bytes "$1" "$at" $((head + length)) | hex) ;;
     esac
   done < "$T/elements"
-  [ $whole -eq "$(size "$1")" ]
-}
-
-# FILE: is it a stamp in the only spelling? Openssl writes the one that it would write, and compares names without their case.
-is_plain() {
-  is_der "$1" && [ -n "$issuer" ] && openssl ts -reply -in "$1" -out "$T/again" 2> /dev/null && cmp -s "$T/again" "$1" || return 1
-  issuer=$(bytes "$1" ${issuer% *} ${issuer#* } | hex)
+  [ -n "$issuer" ] || return 1
   case $(hex < "$1") in *"$issuer"*"$issuer"*) ;; *) return 1 ;; esac
 }
 
@@ -661,7 +649,7 @@ while [ $n -lt $STAMPS ]; do
   n=$((n + 1))
   tsr=$T/stamps/$n.tsr ca=$T/stamps/$n.ca.pem
   sed '1d;$d' "$ca" | tr -d '\n' | base64 -d > "$T/der" 2> /dev/null || die "stamps/$n.ca.pem is no certificate"
-  { echo '-----BEGIN CERTIFICATE-----'; openssl base64 -in "$T/der"; echo '-----END CERTIFICATE-----'; } | cmp -s - "$ca" && is_der "$T/der" &&
+  { echo '-----BEGIN CERTIFICATE-----'; openssl base64 -in "$T/der"; echo '-----END CERTIFICATE-----'; } | cmp -s - "$ca" &&
     openssl x509 -in "$ca" -outform DER 2> /dev/null | cmp -s - "$T/der" ||
     die "stamps/$n.ca.pem is no certificate, or more than one"
   { hex < "$tsr"; echo; } | grep -Eqx "$STAMP" && is_plain "$tsr" || die "stamps/$n.tsr is no time stamp as it belongs here"

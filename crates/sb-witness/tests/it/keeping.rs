@@ -294,6 +294,8 @@ fn a_damaged_key_or_list_is_no_witness() {
         good_key.replace("PRIVATE", "PUBLIC"),
         good_key.replace(parts[3], "00000000"),
         good_key.replace(parts[4], "AQ=="),
+        // Of another type.
+        good_key.replace(parts[4], &format!("A{}", &parts[4][1..])),
         good_key.replace(parts[4], "*"),
         good_key.replace(parts[4], ""),
     ] {
@@ -341,6 +343,11 @@ fn logs_are_added_once_and_may_change_their_keys() {
     assert_eq!(witness.add_checkpoint(&log.body(0, 8), at(3)).status, 404);
     assert!(witness.add_log(log.signer.verifier().clone()).unwrap());
     assert_eq!(witness.add_checkpoint(&log.body(0, 8), at(3)).body, "9\n", "what was cosigned is still known");
+    // What was left of another is not overwritten, either, and nothing is added to what is damaged.
+    let other = Log::new("firm.example/log-2");
+    fs::write(post.head(&other), "half of a fi").unwrap();
+    assert!(matches!(witness.add_log(other.signer.verifier().clone()), Err(FolderError::Damaged { .. })));
+    assert_eq!((witness.log_count(), fs::read_to_string(post.head(&other)).unwrap().as_str()), (1, "half of a fi"));
 }
 
 #[test]
