@@ -54,7 +54,7 @@ fn entry() -> String {
     String::from_utf8(proof.extra.unwrap()).unwrap()
 }
 
-const IN_ANY: [(&str, &str, bool); 30] = [
+const IN_ANY: [(&str, &str, bool); 32] = [
     (r#"},"name":"snapshot:s_7"}]"#, r#"},"name":"snapshot:s_7"},{"digest":{"sha256":"SUM"},"name":"b"}]"#, true),
     (r#"},"name":"snapshot:s_7"}]"#, r#"},"name":"snapshot:s_7"},7]"#, false),
     (r#"},"name":"snapshot:s_7"}]"#, r#"}}]"#, false),
@@ -81,6 +81,8 @@ const IN_ANY: [(&str, &str, bool); 30] = [
     ("2026-01-15T09:07:40Z", "2100-02-29T00:00:00Z", false),
     ("2026-01-15T09:07:40Z", "2026-04-31T00:00:00Z", false),
     ("2026-01-15T09:07:40Z", "2026-13-01T24:00:00Z", false),
+    (r#""size":0}"#, r#""size":2}"#, true),
+    (r#""size":0}"#, r#""size":3}"#, false),
     (r#""maxSkewMs":20"#, r#""maxSkewMs":18446744073709551616"#, false),
     (r#""alg":"rfc6962-sha256""#, r#""alg":"rfc6962-sha512""#, false),
     (r#"origin":"sbv1/log/b5"#, r#"origin":"sbv1/log/c5"#, false),
