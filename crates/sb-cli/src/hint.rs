@@ -59,6 +59,7 @@ pub(crate) fn hint(error: &CoreError) -> Option<String> {
         }
         CoreError::TimeStamp(_) => "Check that --tsa-ca is the root certificate of that authority",
         CoreError::EvidenceFile { .. } => "Choose a folder that can be written to",
+        CoreError::EvidenceNotEmpty { .. } => "Nothing else may be in such a folder: choose a new one",
         CoreError::NoVault { location } => {
             let place = quoted(&location.to_string());
             return Some(format!("Make one with `sb init {place}`, or name another place with --vault or SB_VAULT"));

@@ -63,7 +63,22 @@ fn a_backup_is_certified_and_its_folder_holds_without_us() {
     assert_eq!(verify(&root).code, 0, "{:?}", verify(&root));
     let other = "0f".repeat(32);
     assert_eq!((verify(&other).code, checked(&world.path("evidence"), &[&other]).code), (4, 1));
-    assert_eq!(world.run(&["certificate", "export", "latest", "--to", "evidence"]).code, 1, "there is one already");
+    world.fails(
+        &["certificate", "export", "latest", "--to", "evidence"],
+        1,
+        "sb: `evidence` is not empty. Nothing else may be in such a folder: choose a new one.",
+    );
+    let no_root = ["certificate", "export", "latest", "--to", "other", "--tsa-ca", "firm/note.txt"];
+    assert!(world.run(&no_root).code == 2 && !world.path("other").exists());
+    // What can't be a file of such a folder does not hold, as the script says.
+    for odd in ["ln -s statement.json evidence/link", "mkdir evidence/more", "truncate -s 9M evidence/more"] {
+        assert_eq!(sh(&world.root, odd).code, 0);
+        let failed = verify(&root);
+        assert!(failed.code == 4 && failed.out.starts_with("FAILED: `"), "{odd}: {failed:?}");
+        assert_eq!(checked(&world.path("evidence"), &[&root]).code, 1, "{odd}");
+        sh(&world.root, "rm -rf evidence/link evidence/more");
+    }
+    assert!(verify(&root).out.lines().next().unwrap().ends_with(", PASSED; nobody outside has witnessed it"));
     flip(&world.path("evidence/statement.json"), 30);
     assert_eq!((verify(&root).code, checked(&world.path("evidence"), &[&root]).code), (4, 1));
 }
@@ -78,8 +93,21 @@ fn one_document_is_shown_and_no_other() {
     let restored = world.path("restored");
     let ok = checked(&world.path("evidence"), &[&root, "--document", restored.to_str().unwrap()]);
     assert_eq!(ok.code, 0, "{ok:?}");
+    let verify = |folder| {
+        let words = ["certificate", "verify", folder, "--fingerprint", &root, "--document", "restored"];
+        ran(world.command(&words).env_remove("SB_VAULT"))
+    };
+    assert_eq!(verify("evidence").code, 0, "{:?}", verify("evidence"));
     fs::write(&restored, "forget").unwrap();
     assert_eq!(checked(&world.path("evidence"), &[&root, "--document", restored.to_str().unwrap()]).code, 1);
+    let failed = verify("evidence");
+    assert!(
+        failed.code == 4 && failed.out.starts_with("FAILED: the file is not the document: its size is 6, "),
+        "{failed:?}"
+    );
+    world.ok(&["certificate", "export", "latest", "--to", "whole"]);
+    let failed = verify("whole");
+    assert_eq!((failed.code, failed.out.as_str()), (4, "FAILED: this folder is about no single document\n"));
     let has = |name: &str| sh(&world.root, format!("grep -raq {name} evidence")).code == 0;
     assert_eq!(["note.txt", "ledger", "miller"].map(has), [true, false, false], "only what is shown is in it");
     world.fails(
@@ -273,6 +301,17 @@ fn what_a_witness_has_seen_catches_who_puts_the_whole_vault_back() {
     let root = fingerprint(&world);
     let ok = checked(&world.path("evidence"), &[&root, "--witness", &key]);
     assert!(ok.code == 0 && ok.out.contains("whose key you gave"), "{ok:?}");
+    let verify = |more: &[&str]| {
+        let words = [&["certificate", "verify", "evidence", "--fingerprint", &root, "--json"], more].concat();
+        json(&world.ok(&words)).remove(0)
+    };
+    for (more, known) in [(&["--witness-key", &key][..], true), (&[], false)] {
+        let summary = verify(more);
+        assert_eq!((&summary["witnessed"], &summary["witness_known"]), (&true.into(), &known.into()));
+    }
+    let unknown =
+        world.run(&["certificate", "verify", "evidence", "--fingerprint", &root, "--tsa-ca", "firm/note.txt"]);
+    assert_eq!(unknown.code, 2, "{unknown:?}");
     assert!(world.ok(&ask).contains("signed by"), "the log has grown since");
 
     // The whole vault is put back, and everything that this machine remembers.

@@ -123,6 +123,8 @@ fn a_witness_is_made_shown_and_told_its_logs() {
     let key = said.lines().find(|line| line.starts_with("witness.example/w1+")).unwrap();
     assert!(said.contains("\n  sb witness add-log w VKEY "), "{said}");
     assert_eq!(world.ok(&["witness", "show", "w"]), format!("{key}\n\nno logs\n"));
+    let said = world.ok(&["witness", "init", "a folder", "--name", "witness.example/w2"]);
+    assert!(said.ends_with("\n  sb witness serve 'a folder'\n"), "{said}");
     let log = Log::new("main").signer.verifier().to_string();
     assert_eq!(
         world.ok(&["witness", "add-log", "w", &log]),

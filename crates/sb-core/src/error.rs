@@ -139,6 +139,12 @@ pub enum CoreError {
         /// The folder to restore into.
         folder: PathBuf,
     },
+    /// The evidence would mix with what is in the folder.
+    #[error("`{}` is not empty", folder.display())]
+    EvidenceNotEmpty {
+        /// The folder to write the evidence to.
+        folder: PathBuf,
+    },
     /// The restore would replace what is there.
     #[error("`{}` exists already", path.display())]
     TargetExists {

@@ -126,13 +126,13 @@ impl Server {
 }
 
 /// Where to reach who listens at an address that may stand for all of the machine's.
-fn reachable(address: SocketAddr) -> SocketAddr {
-    let host = match address.ip() {
-        IpAddr::V4(host) if host.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(host) if host.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        host => host,
-    };
-    SocketAddr::new(host, address.port())
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    match address.ip() {
+        IpAddr::V4(host) if host.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(host) if host.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    address
 }
 
 fn is_of_the_client(error: &io::Error) -> bool {
@@ -274,7 +274,7 @@ mod tests {
             ("0.0.0.0:1", "127.0.0.1:1"),
             ("[::]:1", "[::1]:1"),
             ("127.0.0.2:1", "127.0.0.2:1"),
-            ("[fe80::1]:1", "[fe80::1]:1"),
+            ("[fe80::1%2]:1", "[fe80::1%2]:1"),
         ] {
             assert_eq!(reachable(listens.parse().unwrap()), reached.parse().unwrap());
         }

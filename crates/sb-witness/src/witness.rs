@@ -118,7 +118,10 @@ impl Witness {
         let path = self.folder.head(origin);
         let latest = state::read(&path, origin, self.verifier())?;
         let decided = request.decide(&log.keys, latest.as_ref().map(|(_, seen)| seen.head));
-        if let (Err(Refusal::OtherRoot { .. }), Some((cosigned, _))) = (&decided, &latest) {
+        if let (Err(refusal), Some((cosigned, seen))) = (&decided, &latest)
+            && is_signed(refusal)
+            && contradicts(request.checkpoint().head(), seen.head)
+        {
             self.keep_fork(origin, cosigned, &stored(&request, log))?;
         }
         let head = decided?;
@@ -141,6 +144,16 @@ impl Witness {
         write(&path.with_extension("cosigned"), cosigned.to_string().as_bytes(), Access::Anyone)?;
         write(&path, refused.to_string().as_bytes(), Access::Anyone)
     }
+}
+
+/// Whether what is refused for this was signed by the log all the same.
+const fn is_signed(refusal: &Refusal) -> bool {
+    matches!(refusal, Refusal::OtherRoot { .. } | Refusal::Stale { .. } | Refusal::Shrunk { .. })
+}
+
+/// Whether no log can have had both heads.
+fn contradicts(one: TreeHead, other: TreeHead) -> bool {
+    one.size == other.size && one.root != other.root
 }
 
 /// The checkpoint of a request that was decided about, with one signature: of those by others there may be any number.

@@ -38,12 +38,16 @@ done
 FINGERPRINT=$(printf %s "$FINGERPRINT" | tr -d ' -' | tr A-F a-f)
 case $FINGERPRINT in *[!0-9a-f]*) usage "the fingerprint has other characters than hexadecimal digits" ;; esac
 [ ${#FINGERPRINT} -eq 64 ] || usage "the fingerprint must have 64 hexadecimal digits, not ${#FINGERPRINT}"
+for tool in openssl sed grep cut od cmp base64 dd wc tr cat mktemp mkdir mv rm; do
+  command -v $tool > /dev/null || { echo "$tool is needed, and not there" >&2; exit 2; }
+done
+[ "$((1000000000 * 1000000000))" = 1000000000000000000 ] || { echo "this shell can't count that far; take another" >&2; exit 2; }
 case $(openssl version 2>&1) in
   "OpenSSL "[3-9].* | "OpenSSL "[1-9][0-9]*.*) ;;
   *) echo "openssl 3.0 or later is needed; this is $(openssl version 2>&1 | sed 1q)" >&2; exit 2 ;;
 esac
 
-T=$(mktemp -d)
+T=$(mktemp -d) || { echo "there is no room for temporary files" >&2; exit 2; }
 VERDICT=''
 finish() {
   status=$?
@@ -116,7 +120,9 @@ for name in * .[!.]* ..?* chain/* chain/.[!.]* chain/..?* stamps/* stamps/.[!.]*
   case $name in *[!A-Za-z0-9./-]*) die "a file is in this folder that does not belong there, its name has unusual characters: take it out" ;; esac
   case " $NAMES chain stamps " in *" $name "*) ;; *) die "$name does not belong into this folder: take it out" ;; esac
 done
-[ ! -L chain ] && [ ! -L stamps ] || die "a folder in here is a link"
+for name in chain stamps; do
+  [ ! -e $name ] || { [ -d $name ] && [ ! -L $name ]; } || die "$name is a link, or not a folder"
+done
 for name in $NAMES; do
   [ -f "$name" ] && [ ! -L "$name" ] || die "$name is missing, or not a file"
 done
@@ -167,13 +173,13 @@ object chain/user.sbv1 02 'a30150(.{32})025820(.{64})' root users/ user
 VAULT=${OBJECT%% *}
 bytes "$T/chain/user.sbv1" 62 32 > "$T/user.key"
 pem "$T/user.key" "$T/user.pem"
-USER_ID=$(sum < "$T/user.key" | cut -c1-32)
+USER_KEY_ID=$(sum < "$T/user.key" | cut -c1-32)
 ok "the root key vouches for the user's key"
 
 object chain/writer.sbv1 03 'a3015820(.{64})0250(.{32})' user writers/ machine
 [ "${OBJECT%% *}" = "$VAULT" ] || die "chain/writer.sbv1 is of another vault than chain/user.sbv1"
 set -- $OBJECT
-[ "$3" = "$USER_ID" ] || die "chain/writer.sbv1 names another user than the one who signed it"
+[ "$3" = "$USER_KEY_ID" ] || die "chain/writer.sbv1 names another user than the one who signed it"
 bytes "$T/chain/writer.sbv1" 44 32 > "$T/log.key"
 pem "$T/log.key" "$T/log.pem"
 ORIGIN=sbv1/log/$VAULT/$(sum < "$T/log.key" | cut -c1-32)
@@ -196,7 +202,7 @@ json_bad() { die "$NAME is not canonical JSON: $1"; }
 
 is_utf8() {
   C=' [89ab][0-9a-f]'
-  ! od -An -v -tx1 "$1" | tr -d '\n' | sed -E "s/ (c[2-9a-f]|d[0-9a-f])$C/./g; s/ e0 [ab][0-9a-f]$C/./g
+  ! od -An -v -tx1 "$1" | tr -d '\n' | tr -s ' ' | sed -E "s/ (c[2-9a-f]|d[0-9a-f])$C/./g; s/ e0 [ab][0-9a-f]$C/./g
     s/ e[1-9abcef]$C$C/./g; s/ ed [89][0-9a-f]$C/./g; s/ f0 [9ab][0-9a-f]$C$C/./g; s/ f[1-3]$C$C$C/./g
     s/ f4 8[0-9a-f]$C$C/./g" | grep -q ' [89a-f]'
 }
@@ -616,17 +622,21 @@ SIGNS='30(0a06082a8648ce3d04030[23]|0c06082a8648ce3d04030[23]0500|0b06092a864886
 STAMP="30${L}300302010030${L}06092a864886f70d010702a0${L}30${L}02010331${L}($HASH)*30${L}060b2a864886f70d0109100104a0.*"
 STAMP="${STAMP}31${L}30${L}02010130${L}.*${HASH}a0${L}.*${SIGNS}04${L}.*"
 
-# FILE: is the element of DER that it begins with all of it? Openssl passes over what follows.
-is_der() {
-  der=$(bytes "$1" 0 5 | hex)
-  case $der in
-    30[0-7]*) der=$(printf %s "$der" | cut -c3-4) head=2 ;;
-    3081*) der=$(printf %s "$der" | cut -c5-6) head=3 ;;
-    3082*) der=$(printf %s "$der" | cut -c5-8) head=4 ;;
-    3083*) der=$(printf %s "$der" | cut -c5-10) head=5 ;;
-    *) return 1 ;;
-  esac
-  [ "$(size "$1")" -eq $((0x$der + head)) ]
+# FILE: is it a stamp in the only spelling? Openssl reads others, too, but writes this one. Names it compares without their case: that
+# of who vouches for the signer has to stand in the stamp twice, in the certificate as well.
+is_plain() {
+  openssl ts -reply -in "$1" -out "$T/again" 2> /dev/null && cmp -s "$T/again" "$1" || return 1
+  openssl asn1parse -inform DER -in "$1" > "$T/parsed" 2> /dev/null || return 1
+  sed -n 's/^ *\([0-9]*\):d=\([47]\) *hl=\([0-9]*\) l= *\([0-9]*\) cons: \(SE[A-Z]*\).*/\1 \2 \3 \4 \5/p' "$T/parsed" > "$T/elements"
+  issuer=''
+  while read -r at depth head length kind; do
+    case $depth$kind in
+      4SET) issuer='' ;;
+      7SEQUENCE) [ -n "$issuer" ] || issuer=$(bytes "$1" "$at" $((head + length)) | hex) ;;
+    esac
+  done < "$T/elements"
+  [ -n "$issuer" ] || return 1
+  case $(hex < "$1") in *"$issuer"*"$issuer"*) ;; *) return 1 ;; esac
 }
 
 # FILE ROOTS: is it a stamp of $over, by an authority that these root certificates vouched for then?
@@ -639,9 +649,10 @@ while [ $n -lt $STAMPS ]; do
   n=$((n + 1))
   tsr=$T/stamps/$n.tsr ca=$T/stamps/$n.ca.pem
   sed '1d;$d' "$ca" | tr -d '\n' | base64 -d > "$T/der" 2> /dev/null || die "stamps/$n.ca.pem is no certificate"
-  { echo '-----BEGIN CERTIFICATE-----'; openssl base64 -in "$T/der"; echo '-----END CERTIFICATE-----'; } | cmp -s - "$ca" && is_der "$T/der" ||
+  { echo '-----BEGIN CERTIFICATE-----'; openssl base64 -in "$T/der"; echo '-----END CERTIFICATE-----'; } | cmp -s - "$ca" &&
+    openssl x509 -in "$ca" -outform DER 2> /dev/null | cmp -s - "$T/der" ||
     die "stamps/$n.ca.pem is no certificate, or more than one"
-  { hex < "$tsr"; echo; } | grep -Eqx "$STAMP" && is_der "$tsr" || die "stamps/$n.tsr is no time stamp as it belongs here"
+  { hex < "$tsr"; echo; } | grep -Eqx "$STAMP" && is_plain "$tsr" || die "stamps/$n.tsr is no time stamp as it belongs here"
   openssl ts -reply -in "$tsr" -token_out -out "$T/token" 2> /dev/null &&
     openssl ts -reply -in "$T/token" -token_in -text > "$T/stamp" 2> /dev/null || die "stamps/$n.tsr is no time stamp"
   date=$(sed -n 's/^Time stamp: //p' "$T/stamp")

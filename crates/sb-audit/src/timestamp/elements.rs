@@ -35,10 +35,14 @@ impl<'a> Element<'a> {
         Elements { name, rest: self.content }
     }
 
-    /// Whether it has the context-specific tag of this number.
+    /// Whether it consists of elements, and has the context-specific tag of this number.
     pub(super) fn is_context(self, number: u8) -> bool {
-        let Tag::ContextSpecific { number: found, .. } = self.tag else { return false };
-        found.value() == u32::from(number)
+        matches!(self.tag, Tag::ContextSpecific { number: found, constructed: true } if found.value() == u32::from(number))
+    }
+
+    /// Whether it is a value that has the context-specific tag of this number in place of its own.
+    pub(super) fn is_implicit(self, number: u8) -> bool {
+        matches!(self.tag, Tag::ContextSpecific { number: found, constructed: false } if found.value() == u32::from(number))
     }
 
     /// An object identifier in dotted decimal.

@@ -102,7 +102,10 @@ impl<'a> Token<'a> {
         if encapsulated.next()?.oid("eContentType")? != TST_INFO {
             return Err(malformed("eContentType", "not a time stamp").into());
         }
-        let content = encapsulated.expect_context(0)?.elements("eContent").expect(Tag::OctetString)?.content;
+        let mut content = encapsulated.expect_context(0)?.elements("eContent");
+        encapsulated.finish()?;
+        let octets = content.expect(Tag::OctetString)?.content;
+        content.finish()?;
         let mut certificates = Vec::new();
         if let Some(set) = data.next_if(|element| element.is_context(0))? {
             // Other kinds of certificate have tags of their own and can't have signed this.
@@ -119,12 +122,15 @@ impl<'a> Token<'a> {
         version(signer.expect(Tag::Integer)?, 1)?;
         let mut sid = signer.expect(Tag::Sequence)?.elements("sid");
         let (issuer, serial) = (sid.expect(Tag::Sequence)?.whole, sid.expect(Tag::Integer)?.content);
+        sid.finish()?;
         let hash = algorithm(signer.expect(Tag::Sequence)?)?;
         let attributes = signer.expect_context(0)?;
         let signature_algorithm = algorithm(signer.expect(Tag::Sequence)?)?;
         let signature = signer.expect(Tag::OctetString)?.content;
+        signer.next_if(|element| element.is_context(1))?;
+        signer.finish()?;
         Ok(Self {
-            content,
+            content: octets,
             certificates,
             issuer,
             serial,
@@ -257,7 +263,7 @@ fn accuracy(element: Element<'_>) -> Result<TimeDelta, Malformed> {
     let seconds = parts.next_if(|part| part.tag == Tag::Integer)?;
     let seconds = seconds.map_or(Ok(0), |part| part.number("accuracy"))?;
     let mut thousandths = |number| -> Result<i64, Malformed> {
-        let part = parts.next_if(|part| part.is_context(number))?;
+        let part = parts.next_if(|part| part.is_implicit(number))?;
         let part = part.map_or(Ok(0), |part| part.implicit_number("accuracy"))?;
         i64::try_from(part).ok().filter(|part| *part < 1000).ok_or_else(|| malformed("accuracy", "out of range"))
     };

@@ -124,7 +124,7 @@ impl Session {
     ///
     /// # Errors
     /// [`CoreError::NotLogged`] for a certificate whose issue is not in the log, [`CoreError::Evidence`] if what should go in does not hold,
-    /// [`CoreError::TargetNotEmpty`], [`CoreError::EvidenceFile`]; in [`CoreError::Repo`] no such certificate or document, keys that
+    /// [`CoreError::EvidenceNotEmpty`], [`CoreError::EvidenceFile`]; in [`CoreError::Repo`] no such certificate or document, keys that
     /// do not read names, and damage.
     pub fn export_evidence(
         &mut self,
@@ -148,7 +148,7 @@ impl Session {
         progress: Progress<'_>,
     ) -> Result<EvidenceReport, CoreError> {
         if fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some()) {
-            return Err(CoreError::TargetNotEmpty { folder: folder.to_owned() });
+            return Err(CoreError::EvidenceNotEmpty { folder: folder.to_owned() });
         }
         let certificate = self.certificate_named(&options.certificate, progress)?;
         let document = options.document.as_ref().map(|path| self.shown_document(&certificate, path, progress));

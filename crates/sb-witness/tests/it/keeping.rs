@@ -103,6 +103,24 @@ fn the_proof_that_a_log_has_forked_is_kept() {
     assert!(matches!(Overview::read(&post.folder), Err(FolderError::Damaged { .. })));
 }
 
+/// Whatever size the request says was cosigned last: the log has signed two roots of one size.
+#[test]
+fn a_log_that_has_forked_is_found_out_by_any_request() {
+    let (log, fork) = (log(), fork());
+    let older = |size: &str| [b"old ", size.as_bytes(), fork.body(8, 8).strip_prefix(b"old 8").unwrap()].concat();
+    for (body, status) in [(fork.body(0, 8), 409), (fork.body(5, 8), 409), (older("9"), 400)] {
+        let post = Post::new(&[&log]);
+        let witness = post.open();
+        assert_eq!(witness.add_checkpoint(&log.body(0, 8), at(1)).status, 200);
+        for harmless in [log.body(0, 8), log.body(0, 9), fork.body(0, 9), fork.body(0, 7)] {
+            assert_eq!(witness.add_checkpoint(&harmless, at(2)).status, 409);
+        }
+        assert_eq!(Overview::read(&post.folder).unwrap().logs[0].fork, None);
+        assert_eq!(witness.add_checkpoint(&body, at(2)).status, status);
+        assert_eq!(Overview::read(&post.folder).unwrap().logs[0].fork, Some(fork.head(8)));
+    }
+}
+
 #[test]
 fn an_answer_that_never_arrives_is_an_answer() {
     let (log, fork) = (log(), fork());
@@ -276,6 +294,8 @@ fn a_damaged_key_or_list_is_no_witness() {
         good_key.replace("PRIVATE", "PUBLIC"),
         good_key.replace(parts[3], "00000000"),
         good_key.replace(parts[4], "AQ=="),
+        // Of another type.
+        good_key.replace(parts[4], &format!("A{}", &parts[4][1..])),
         good_key.replace(parts[4], "*"),
         good_key.replace(parts[4], ""),
     ] {
@@ -323,6 +343,11 @@ fn logs_are_added_once_and_may_change_their_keys() {
     assert_eq!(witness.add_checkpoint(&log.body(0, 8), at(3)).status, 404);
     assert!(witness.add_log(log.signer.verifier().clone()).unwrap());
     assert_eq!(witness.add_checkpoint(&log.body(0, 8), at(3)).body, "9\n", "what was cosigned is still known");
+    // What was left of another is not overwritten, either, and nothing is added to what is damaged.
+    let other = Log::new("firm.example/log-2");
+    fs::write(post.head(&other), "half of a fi").unwrap();
+    assert!(matches!(witness.add_log(other.signer.verifier().clone()), Err(FolderError::Damaged { .. })));
+    assert_eq!((witness.log_count(), fs::read_to_string(post.head(&other)).unwrap().as_str()), (1, "half of a fi"));
 }
 
 #[test]

@@ -61,3 +61,56 @@ fn run(scratch: &Scratch, script: &str) {
     let output = Command::new("sh").arg("-c").arg(script).current_dir(scratch.path()).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
+
+/// An element of DER, as far as lengths and tags go.
+enum Element {
+    Value(u8, Vec<u8>),
+    Elements(u8, Vec<Element>),
+}
+
+fn parse(mut rest: &[u8]) -> Vec<Element> {
+    let mut elements = vec![];
+    while let [tag, first, after @ ..] = rest {
+        let digits = usize::from(first.saturating_sub(0x80));
+        let number = after[..digits].iter().fold(0, |number, byte| number << 8 | usize::from(*byte));
+        let content = &after[digits..][..if digits == 0 { usize::from(*first) } else { number }];
+        let is_value = tag & 0x20 == 0;
+        elements.push(if is_value {
+            Element::Value(*tag, content.to_vec())
+        } else {
+            Element::Elements(*tag, parse(content))
+        });
+        rest = &after[digits + content.len()..];
+    }
+    elements
+}
+
+/// Writes elements, the length of that with this number not as short as it can be.
+fn write(elements: &[Element], number: &mut usize, long: usize) -> Vec<u8> {
+    let mut bytes = vec![];
+    for element in elements {
+        let is_long = *number == long;
+        *number += 1;
+        let (tag, content) = match element {
+            Element::Value(tag, content) => (*tag, content.clone()),
+            Element::Elements(tag, elements) => (*tag, write(elements, number, long)),
+        };
+        let length = u16::try_from(content.len()).unwrap().to_be_bytes();
+        bytes.push(tag);
+        match (length, is_long) {
+            ([0, short @ ..0x80], false) => bytes.push(short),
+            ([0, short @ ..0x80], true) | ([0, short], false) => bytes.extend([0x81, short]),
+            ([high, low], false) => bytes.extend([0x82, high, low]),
+            ([high, low], true) => bytes.extend([0x83, 0, high, low]),
+        }
+        bytes.extend(content);
+    }
+    bytes
+}
+
+/// The same in BER: in each, one length is longer than it has to be.
+pub(crate) fn respelled(der: &[u8]) -> Vec<Vec<u8>> {
+    let (elements, mut count) = (parse(der), 0);
+    assert_eq!(write(&elements, &mut count, usize::MAX), der);
+    (0..count).map(|long| write(&elements, &mut 0, long)).collect()
+}

@@ -1,11 +1,12 @@
 //! Whatever is done to the files of a folder is found, also when the list of their hashes is made anew.
 
+use base64ct::{Base64, Encoding};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use sb_audit::*;
 use sb_crypto::SigningKey;
 
-use super::vault::{Scene, object, scene, user_body, writer_body};
+use super::vault::{Scene, object, object_naming, scene, user_body, writer_body};
 use super::{Files, fix_sums, verdict};
 use crate::key;
 
@@ -72,12 +73,38 @@ fn what_is_missing_cut_or_too_much_is_found() {
         fix_sums(&mut files);
         verdict(&files).unwrap_err();
     }
+    // A file where a folder may be is one too many.
+    let mut files = scene().files();
+    files.insert("stamps".to_owned(), b"anything".to_vec());
+    verdict(&files).unwrap_err();
+    fix_sums(&mut files);
+    verdict(&files).unwrap_err();
     let mut files = good.clone();
     files.remove("SHA256SUMS");
     assert!(verdict(&files).unwrap_err().contains("SHA256SUMS is missing"));
     for name in ["statement.json", "chain/user.sbv1"] {
         let error = verdict(&forged(&good, name, |bytes| bytes.resize((2 << 20) + 1, b' '))).unwrap_err();
         assert!(error.contains("longer than it can be"), "{error}");
+    }
+}
+
+/// An id says which key is meant, and has to be the right one although the key is known without it.
+#[test]
+fn a_wrong_id_of_a_key_is_found() {
+    let good = Scene { witnesses: vec!["w.example/1"], ..scene() }.files();
+    let proof = String::from_utf8(good["certificate.tlog-proof"].clone()).unwrap();
+    for line in proof.lines().filter(|line| line.starts_with("— ")) {
+        let (before, encoded) = line.rsplit_once(' ').unwrap();
+        let mut bytes = Base64::decode_vec(encoded).unwrap();
+        bytes[3] ^= 1;
+        let other = proof.replace(line, &format!("{before} {}", Base64::encode_string(&bytes)));
+        verdict(&forged(&good, "certificate.tlog-proof", |bytes| *bytes = other.into_bytes())).unwrap_err();
+    }
+    let policy = String::from_utf8(good["witnesses.policy"].clone()).unwrap();
+    for line in policy.lines().take(2) {
+        let (before, key) = line.rsplit_once('+').unwrap();
+        let other = policy.replace(line, &format!("{}00+{key}", &before[..before.len() - 2]));
+        verdict(&forged(&good, "witnesses.policy", |bytes| *bytes = other.into_bytes())).unwrap_err();
     }
 }
 
@@ -183,6 +210,7 @@ fn objects_that_are_no_certificates_are_found() {
         ("chain/user.sbv1", user(&with_time(&good_user, &[0, 0x1b, 0, 0, 0, 0, 0, 0, 0, 0])), false),
         ("chain/user.sbv1", object(3, &scene.vault, &good_user, &scene.root, "users/"), false),
         ("chain/user.sbv1", object(2, &scene.vault, &good_user, &scene.root, "writers/"), false),
+        ("chain/user.sbv1", object_naming([7; 16], 2, &scene.vault, &good_user, &scene.root, "users/"), false),
         ("chain/writer.sbv1", writer(&good_writer, &scene.user), true),
         ("chain/writer.sbv1", writer(&good_writer, &scene.root), false),
         ("chain/writer.sbv1", writer(&writer_body(&scene.machine, &scene.root), &scene.user), false),

@@ -54,7 +54,7 @@ fn entry() -> String {
     String::from_utf8(proof.extra.unwrap()).unwrap()
 }
 
-const IN_ANY: [(&str, &str, bool); 29] = [
+const IN_ANY: [(&str, &str, bool); 32] = [
     (r#"},"name":"snapshot:s_7"}]"#, r#"},"name":"snapshot:s_7"},{"digest":{"sha256":"SUM"},"name":"b"}]"#, true),
     (r#"},"name":"snapshot:s_7"}]"#, r#"},"name":"snapshot:s_7"},7]"#, false),
     (r#"},"name":"snapshot:s_7"}]"#, r#"}}]"#, false),
@@ -71,6 +71,7 @@ const IN_ANY: [(&str, &str, bool); 29] = [
     (r#""result":"PASSED""#, r#""result":"PASSED","resulu":[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]"#, false),
     (r#""result":"PASSED""#, r#""result":"PASSED","result x":1"#, false),
     (r#""limits":["Proves"#, r#""limits":["\u0050roves"#, false),
+    (r#""limits":["Proves"#, "\"limits\":[\"\tProves", false),
     (r#""limits":["Proves"#, r#""limits":["\"\\\b\f\n\r\t\u001f/Größe"#, true),
     (r#""limits":["Proves what was stored, not that it is true."]"#, r#""limits":[]"#, false),
     (r#""limits":["Proves what was stored, not that it is true."]"#, r#""limits":["a",7]"#, false),
@@ -80,6 +81,8 @@ const IN_ANY: [(&str, &str, bool); 29] = [
     ("2026-01-15T09:07:40Z", "2100-02-29T00:00:00Z", false),
     ("2026-01-15T09:07:40Z", "2026-04-31T00:00:00Z", false),
     ("2026-01-15T09:07:40Z", "2026-13-01T24:00:00Z", false),
+    (r#""size":0}"#, r#""size":2}"#, true),
+    (r#""size":0}"#, r#""size":3}"#, false),
     (r#""maxSkewMs":20"#, r#""maxSkewMs":18446744073709551616"#, false),
     (r#""alg":"rfc6962-sha256""#, r#""alg":"rfc6962-sha512""#, false),
     (r#"origin":"sbv1/log/b5"#, r#"origin":"sbv1/log/c5"#, false),
@@ -209,6 +212,31 @@ fn a_checkpoint_has_three_lines_and_the_signatures_that_count() {
     for size in [u64::MAX, 1_000_000_000_000_000_000, 1] {
         let Ok(checkpoint) = Checkpoint::parse(text) else { panic!("a checkpoint") };
         assert!(!with(Checkpoint::of(&log, TreeHead { size, root: checkpoint.head().root })));
+    }
+}
+
+#[test]
+fn texts_are_utf8() {
+    let with = |bytes: &[u8]| {
+        let (statement, place) = (backup().into_bytes(), backup().find("Proves").unwrap());
+        verdict(&stating(&[&statement[..place], bytes, &statement[place..]].concat())).is_ok()
+    };
+    for good in ["\u{7f}", "\u{80}ÿ", "\u{800}\u{d7ff}\u{e000}\u{ffff}", "\u{10000}\u{10ffff}"] {
+        assert!(with(good.as_bytes()), "{good:?}");
+    }
+    let bad: [&[u8]; 9] = [
+        b"\xff",
+        b"\x80",
+        b"\xc3",
+        b"\xc1\xbf",
+        b"\xe0\x9f\xbf",
+        b"\xed\xa0\x80",
+        b"\xe2\x82",
+        b"\xf0\x8f\xbf\xbf",
+        b"\xf4\x90\x80\x80",
+    ];
+    for bytes in bad {
+        assert!(!with(bytes), "{bytes:x?}");
     }
 }
 

@@ -3,10 +3,11 @@
 use std::fs;
 use std::process::Command;
 
+use base64ct::{Base64, Encoding};
 use sb_audit::*;
 use sb_crypto::SigningKey;
 
-use super::authority::stamp;
+use super::authority::{respelled, stamp};
 use super::shell::Scratch;
 use super::vault::{Scene, content, leaf, scene};
 use super::{Files, fingerprint, fix_sums, verdict, verdict_with};
@@ -60,6 +61,45 @@ fn what_can_not_be_checked_is_told_from_what_does_not_hold() {
         assert_eq!(output.status.code(), Some(2));
         assert!(String::from_utf8_lossy(&output.stderr).contains(version));
     }
+    let run = |variables: &[&str]| {
+        let command = [&["-i"], variables, &["/bin/sh", script, &text]].concat();
+        let output = Command::new("env").args(command).current_dir(folder.path()).output().unwrap();
+        (output.status.code(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
+    };
+    // Without one of the tools, or a place for temporary files.
+    let scratch = Scratch::new();
+    let tools = "openssl sed grep cut od cmp base64 dd wc tr cat mktemp mkdir mv rm";
+    for tool in tools.split(' ') {
+        let found = ["/usr/bin", "/bin"].map(|folder| format!("{folder}/{tool}"));
+        let found = found.iter().find(|path| fs::exists(path).unwrap()).unwrap();
+        std::os::unix::fs::symlink(found, scratch.path().join(tool)).unwrap();
+    }
+    let path = format!("PATH={}", scratch.path().display());
+    assert_eq!(run(&[&path]).0, Some(0), "{:?}", run(&[&path]));
+    assert_eq!(run(&[&path, "TMPDIR=/no/such/folder"]).0, Some(2));
+    fs::remove_file(scratch.path().join("base64")).unwrap();
+    assert_eq!(run(&[&path]), (Some(2), "base64 is needed, and not there\n".to_owned()));
+}
+
+/// Those of BSD and macOS put other blanks between numbers, and do not break lines.
+#[test]
+fn the_tools_of_other_systems_do() {
+    let scene = Scene { limits: vec!["Größe, 大小, 🗜".to_owned()], ..scene() };
+    let (folder, scratch) = (Scratch::with(&scene.files()), Scratch::new());
+    for (tool, does) in [
+        ("od", r#"/usr/bin/od "$@" | sed 's/ /  /g; s/$/   /'"#),
+        ("wc", r#"/usr/bin/wc "$@" | sed 's/^ */       /'"#),
+        ("base64", r#"if [ $# -gt 0 ]; then exec /usr/bin/base64 -d; fi; /usr/bin/base64 -w 0; echo"#),
+    ] {
+        fs::write(scratch.path().join(tool), format!("#!/bin/sh\n{does}\n")).unwrap();
+        Command::new("chmod").arg("+x").arg(scratch.path().join(tool)).status().unwrap();
+    }
+    let path = format!("PATH={}:/usr/bin:/bin", scratch.path().display());
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/src/folder/verify.sh");
+    let mut command = Command::new("env");
+    command.args(["-i", &path, "sh", script, &fingerprint().to_string()]).current_dir(folder.path());
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
 }
 
 /// Nothing is left behind in the folder for temporary files.
@@ -196,6 +236,52 @@ fn a_time_stamp_that_is_no_longer_what_was_signed_is_found() {
         forged.get_mut("stamps/1.tsr").unwrap()[place] ^= 1;
         fix_sums(&mut forged);
         assert!(verdict(&forged).is_err(), "byte {place}");
+    }
+}
+
+/// Openssl reads more than DER, and compares names without their case.
+#[test]
+fn a_time_stamp_in_another_spelling_is_found() {
+    let scene = scene();
+    let good = stamp(scene.proof().checkpoint.text().as_bytes());
+    let files = Scene { stamps: vec![good.clone()], ..scene }.files();
+    let response = &good.response;
+    let others = respelled(response);
+    // Of the answer, the token, what is stamped, the certificate, its signature, who signed, and what he signed.
+    let mut all: Vec<_> = [0, 3, 6, 12, 15, 17, others.len() - 36].map(|number| others[number].clone()).into();
+    let place = |piece: &[u8]| response.windows(piece.len()).rposition(|window| window == piece).unwrap();
+    let mut changed = |place: usize, mask: u8| {
+        let mut other = response.clone();
+        other[place] ^= mask;
+        all.push(other);
+    };
+    changed(place(b"Test root"), 0x20);
+    changed(place(b"Test root") - 2, 0x13 ^ 0x0c);
+    // The tag of the signed attributes, which begin with their type; and that of the set of a value.
+    let attributes = place(b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x09\x03") - 5;
+    assert_eq!(response[attributes], 0xa0);
+    changed(attributes, 0x20);
+    changed(attributes + 16, 0x20);
+    for (number, other) in all.into_iter().enumerate() {
+        let mut forged = files.clone();
+        forged.insert("stamps/1.tsr".to_owned(), other);
+        fix_sums(&mut forged);
+        assert!(verdict(&forged).is_err(), "{number}");
+    }
+    let root = String::from_utf8(good.root).unwrap();
+    let base64: String = root.lines().filter(|line| !line.starts_with('-')).collect();
+    let der = Base64::decode_vec(&base64).unwrap();
+    let mut others: Vec<_> = respelled(&der).into_iter().step_by(19).collect();
+    // Nor does a root certificate count that does not vouch for itself.
+    others.push([&der[..der.len() - 1], &[der[der.len() - 1] ^ 1]].concat());
+    for other in others {
+        let base64 = Base64::encode_string(&other);
+        let lines: Vec<_> = base64.as_bytes().chunks(64).map(|line| str::from_utf8(line).unwrap()).collect();
+        let pem = format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.join("\n"));
+        let mut forged = files.clone();
+        forged.insert("stamps/1.ca.pem".to_owned(), pem.into_bytes());
+        fix_sums(&mut forged);
+        assert!(verdict(&forged).is_err());
     }
 }
 

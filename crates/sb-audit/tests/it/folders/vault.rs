@@ -58,8 +58,20 @@ pub(crate) fn leaf(path: &str, content: &[u8]) -> String {
 
 /// An object of a vault as it is stored.
 pub(crate) fn object(kind: u8, vault: &[u8; 16], body: &[u8], signer: &SigningKey, stem: &str) -> Vec<u8> {
+    object_naming(signer.public().key_id(), kind, vault, body, signer, stem)
+}
+
+/// The same, with this for the key that has signed it.
+pub(crate) fn object_naming(
+    named: [u8; 16],
+    kind: u8,
+    vault: &[u8; 16],
+    body: &[u8],
+    signer: &SigningKey,
+    stem: &str,
+) -> Vec<u8> {
     let mut bytes = [b"SBV1", &[kind, 1, 0, 0][..], vault, &[0; 16], body].concat();
-    bytes.extend(signer.public().key_id());
+    bytes.extend(named);
     bytes.extend([0; 8]);
     let message = [b"sbv1/object\0", sha256(&bytes).as_bytes().as_slice(), stem.as_bytes()].concat();
     bytes.extend(signer.sign(&message));

@@ -1,6 +1,5 @@
 //! `sb certificate export`.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -9,6 +8,7 @@ use sb_core::audit::VerifierKey;
 use serde_json::json;
 
 use super::show::title;
+use super::verify::authorities;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -41,8 +41,8 @@ pub(crate) struct ExportArgs {
 pub(super) fn run(args: &ExportArgs, context: &Context) -> Result<Exit, Failure> {
     let mut options = EvidenceOptions::new(args.certificate.clone());
     options.witnesses.clone_from(&args.witness_key);
-    let read = |file: &PathBuf| fs::read(file).map_err(|error| Failure::file("read", file, &error));
-    options.authorities = args.tsa_ca.iter().map(read).collect::<Result<_, _>>()?;
+    let read = |file: &PathBuf| Ok(authorities(file)?.1);
+    options.authorities = args.tsa_ca.iter().map(read).collect::<Result<_, Failure>>()?;
     write(&options, &args.to, context)
 }
 

@@ -77,7 +77,7 @@ pub(crate) fn checkpoints(files: &[PathBuf]) -> Result<Vec<Note>, Failure> {
         let bytes = fs::read(file).map_err(|error| Failure::file("read", file, &error))?;
         Note::parse(&bytes).map_err(|error| {
             Failure::usage(format!("`{}` is no checkpoint: {error}", file.display()))
-                .hint("A checkpoint is a signed note, as `sb witness show` and `sb log checkpoint` print it")
+                .hint("A checkpoint is a signed note, as a witness keeps them in the folder `heads`")
         })
     };
     files.iter().map(read).collect()

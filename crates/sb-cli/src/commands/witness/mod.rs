@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::{Failure, chain};
-use crate::text::{harmless_line, local, number, table};
+use crate::text::{harmless_line, local, number, quoted, table};
 use failure::told;
 
 /// The commands below `witness`.
@@ -91,11 +91,11 @@ fn init(args: &InitArgs, context: &Context) -> Result<Exit, Failure> {
     let (output, key) = (&context.output, witness.verifier().to_string());
     output.say("The witness's verifier key, for whoever is to believe its cosignatures:\n")?;
     output.result(&key)?;
-    let folder = args.folder.display();
-    output.say(&format!("\nIts private key is in `{folder}`, and stays there. Next:"))?;
+    output.say(&format!("\nIts private key is in `{}`, and stays there. Next:", args.folder.display()))?;
+    let folder = quoted(&args.folder.to_string_lossy());
     output.say(&format!("  sb witness add-log {folder} VKEY      for each log it is to watch"))?;
     output.say(&format!("  sb witness serve {folder}"))?;
-    let (folder, name) = (folder.to_string(), witness.verifier().name());
+    let (folder, name) = (args.folder.display().to_string(), witness.verifier().name());
     output.event("summary", json!({ "folder": folder, "name": name, "verifier_key": key }))?;
     Ok(Exit::Done)
 }
