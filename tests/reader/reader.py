@@ -679,15 +679,21 @@ class Vault:
         if 7 not in payload:
             return None
         algorithm, secret = payload[7]
+        none = {6: []}
         grants = [item for item in self._good(Type.GRANT) if item.name.text not in self.removed]
         grants.sort(key=lambda item: item.name.text not in self.live)
+        rolls = [item for item in self._good(Type.ROLL) if item.name.text not in self.removed]
+        if rolls:  # the newest says which grant counts (§19)
+            newest = min(rolls, key=lambda item: (-item.name.number, item.name.hash))
+            member = next((member for member in decode(newest.body)[5] if member[1] == payload[3]), {})
+            grants = [item for item in grants if item.name.text == member.get(11)]
         for item in grants:
             try:
                 text = open_sealed_to(algorithm, secret, b"sbv1/grant", item.header, item.body)
             except (VaultError, InvalidTag, ValueError):
                 continue  # somebody else's
             return decode(text)
-        return None
+        return none
 
     def _replay_journals(self) -> None:
         """The live set (§10): name to size and SHA-256. A missing or damaged entry is noted, the others still count."""

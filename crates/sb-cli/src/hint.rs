@@ -113,7 +113,7 @@ fn repo(error: &RepoError) -> Option<&'static str> {
             "Close other programs, or open the vault with a key file"
         }
         RepoError::WrongCredential => {
-            "Try again; if it is lost, the recovery key opens the vault: `sb --recovery-key …`"
+            "Try again, with --user where several are let in; if it is lost, the recovery key opens the vault: `sb --recovery-key …`"
         }
         RepoError::NoSuchSlot { .. } => {
             "Give what the vault was made with: a passphrase, --key-file, both of them, --rsa-key or --recovery-key"
@@ -160,6 +160,8 @@ fn repo(error: &RepoError) -> Option<&'static str> {
         RepoError::InvalidLogin { .. } => "Write lower-case letters and digits, and . _ - @ inside",
         RepoError::LastOwner => "Make somebody else an owner first",
         RepoError::LastSlot => "Add another key first with `sb key add`",
+        RepoError::NoSuchUser { .. } => "`sb user list` shows who there is",
+        RepoError::NoSuchKey { .. } => "`sb key list` shows which there are",
         RepoError::NoGrant { .. } => "`sb user reset` gives them new keys",
         RepoError::RollChanged => "`sb user list` shows what counts now; then do it again",
         RepoError::State { source, .. } if source.kind() == std::io::ErrorKind::InvalidData => {

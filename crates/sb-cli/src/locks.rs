@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use sb_core::crypto::{Kdf, KeyFile, Lock, PublicKey, Secret};
 
+use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::secrets::{self, NewSecretFile};
 
@@ -57,6 +58,16 @@ impl NewLock {
         let lock = lock_of(self.kdf, passphrase, key).expect("a passphrase or a key file");
         Ok((lock, made))
     }
+}
+
+/// What became of something that a new key file is for. The file goes again only if nothing was done: whatever else went wrong, it may be what
+/// opens the vault now.
+pub(crate) fn used<T>(made: Option<NewSecretFile>, done: Result<T, Failure>) -> Result<T, Failure> {
+    let is_needless = |failure: &Failure| matches!(failure.exit(), Exit::Denied | Exit::Usage);
+    if let Some(file) = made.filter(|_| !done.as_ref().is_err_and(is_needless)) {
+        file.keep();
+    }
+    done
 }
 
 /// The key in the file that was named: the one there is, or a new one.

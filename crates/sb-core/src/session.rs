@@ -44,6 +44,12 @@ impl Session {
         refused
     }
 
+    /// Looks at the vault anew, so that what is asked is asked about what there is now.
+    pub(crate) fn renew(&mut self) -> Result<(), CoreError> {
+        self.vault.refresh()?;
+        self.look_anew()
+    }
+
     /// Takes in what was changed of users and roles.
     pub(crate) fn look_anew(&mut self) -> Result<(), CoreError> {
         self.access = Access::of(&self.vault)?;

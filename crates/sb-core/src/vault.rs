@@ -30,7 +30,7 @@ pub struct Vault {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Arc<dyn Random>,
     /// Who says to come in.
-    login: Option<String>,
+    pub(crate) login: Option<String>,
     /// How often something was refused.
     refused: Arc<AtomicU32>,
     /// Who issues certificates.

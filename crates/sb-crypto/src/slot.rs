@@ -99,6 +99,19 @@ pub enum Lock {
     Recovery(RecoveryKey),
 }
 
+impl Lock {
+    /// What a slot with this lock asks for.
+    pub fn method(&self) -> SlotMethod {
+        match self {
+            Self::Passphrase(_, kdf) => SlotMethod::Passphrase { kdf: *kdf },
+            Self::KeyFile(_) => SlotMethod::KeyFile,
+            Self::PassphraseAndKeyFile(_, _, kdf) => SlotMethod::PassphraseAndKeyFile { kdf: *kdf },
+            Self::Rsa(public) => SlotMethod::Rsa { key_id: public.key_id() },
+            Self::Recovery(_) => SlotMethod::Recovery,
+        }
+    }
+}
+
 /// Seals `payload` in a new slot. `aad` says which vault and user it is for; it opens with the same one only.
 ///
 /// # Errors

@@ -7,7 +7,7 @@ use crate::ids::VaultId;
 use crate::keys::Keyring;
 use crate::live::{Listing, read};
 use crate::name::ParsedName;
-use crate::trust::Trust;
+use crate::trust::{Trust, key_id};
 use crate::vault::Surroundings;
 use crate::view::{View, no_config, with_twins};
 use crate::wire::cbor::Malformed;
@@ -21,6 +21,14 @@ struct Candidate {
     frame: Vec<u8>,
     slot: Slot,
     vault: VaultId,
+}
+
+/// What a credential has opened.
+pub(crate) struct Opened {
+    pub(crate) slot: ParsedName,
+    pub(crate) method: SlotMethod,
+    pub(crate) keyring: Keyring,
+    pub(crate) view: View,
 }
 
 /// What stands between a credential and a vault.
@@ -38,7 +46,7 @@ pub(crate) struct Door<'a> {
 impl Door<'_> {
     /// Tries the credential on every slot it could belong to. A slot that does not count is passed over, for anybody may have put
     /// it there. Who names a user that there is not waits as long as who has the wrong passphrase for one that there is.
-    pub(crate) fn open(&self) -> Result<(ParsedName, Keyring, View), RepoError> {
+    pub(crate) fn open(&self) -> Result<Opened, RepoError> {
         let slots = self.candidates();
         let mut trouble = self.closed(slots.is_empty());
         let mut fitting: Vec<&Candidate> = slots.iter().filter(|slot| is_for(self.credential, slot)).collect();
@@ -47,7 +55,10 @@ impl Door<'_> {
         let (mine, others): (Vec<&Candidate>, Vec<_>) = fitting.iter().partition(|slot| self.is_named(slot));
         for candidate in &mine {
             match self.try_slot(candidate) {
-                Ok((keyring, view)) => return Ok((candidate.parsed.clone(), keyring, view)),
+                Ok((keyring, view)) => {
+                    let (slot, method) = (candidate.parsed.clone(), candidate.slot.sealed.method);
+                    return Ok(Opened { slot, method, keyring, view });
+                }
                 Err(error) if telling(&error) > telling(&trouble) => trouble = error,
                 Err(_) => {}
             }
@@ -104,14 +115,15 @@ impl Door<'_> {
         let trust = self.trusts.iter().find(|trust| trust.check(&parsed, &frame).is_ok())?;
         let signed = Frame::parse(&frame).ok()?;
         let slot = Slot::decode(signed.body).ok()?;
-        let counts = trust.gives_slots_to(slot.user, signed.trailer.signer);
+        let counts = slot.id.to_string() == parsed.stem.id() && trust.gives_slots_to(slot.user, signed.trailer.signer);
         counts.then(|| Candidate { parsed, name: name.to_owned(), vault: trust.vault, slot, frame: frame.clone() })
     }
 
     /// True if this may be a slot of whoever says to come in.
     fn is_named(&self, candidate: &Candidate) -> bool {
         let hint = |login| login_hint(candidate.vault, login);
-        self.login.is_none_or(|login| candidate.slot.hint.is_none_or(|known| known == hint(login)))
+        let is_alone = with_twins(&self.listing, "roles/").is_empty();
+        is_alone || self.login.is_none_or(|login| candidate.slot.hint.is_none_or(|known| known == hint(login)))
     }
 
     /// What the slot opens to.
@@ -124,7 +136,10 @@ impl Door<'_> {
         let malformed = |flaw: Malformed| RepoError::Damaged { name: candidate.name.clone(), flaw: flaw.into() };
         let keyring = Keyring::open(&payload).map_err(malformed)?;
         match (self.login, &keyring.payload.login) {
-            (Some(login), Some(own)) if login != own => Err(RepoError::WrongCredential),
+            // Where there is one user, nobody needs to know what he is called.
+            (Some(login), Some(own)) if login != own && !with_twins(&self.listing, "roles/").is_empty() => {
+                Err(RepoError::WrongCredential)
+            }
             _ => Ok(keyring),
         }
     }
@@ -138,10 +153,17 @@ impl Door<'_> {
         let view = View::assemble(storage, self.listing.clone(), remembered, root, expected)?;
         let frame = Frame::parse(&candidate.frame).expect("parsed when it was found");
         // A slot that was taken away opens nothing any more, even if somebody puts it back.
+        let signer = frame.trailer.signer;
+        let own = key_id(&keyring.signing.public());
         let counts = view.id() == keyring.vault
+            // Whoever signs a slot could put anybody's name into it.
+            && keyring.user == candidate.slot.user
+            && view.trust.users.get(&own).is_some_and(|known| known.user == keyring.user)
+            && (signer == own || signer == key_id(&view.trust.root))
             && !view.live.is_removed(&candidate.name)
             && view.trust.check(&candidate.parsed, &candidate.frame).is_ok()
-            && view.trust.gives_slots_to(candidate.slot.user, frame.trailer.signer);
+            && view.trust.gives_slots_to(candidate.slot.user, signer)
+            && view.slots_count(candidate.slot.user, own);
         if !counts {
             return Err(RepoError::WrongCredential);
         }
@@ -165,7 +187,8 @@ fn is_for(credential: &Credential, candidate: &Candidate) -> bool {
 /// How much an error says about why nothing opened.
 fn telling(error: &RepoError) -> u8 {
     match error {
-        RepoError::NoVault | RepoError::NoSuchSlot { .. } => 0,
+        // Anybody may put a slot there that asks for hashing which is refused.
+        RepoError::NoVault | RepoError::NoSuchSlot { .. } | RepoError::Crypto(CryptoError::KdfOutOfBounds { .. }) => 0,
         RepoError::WrongCredential => 1,
         _ => 2,
     }

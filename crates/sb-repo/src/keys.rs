@@ -25,6 +25,8 @@ pub(crate) struct Keyring {
     pub(crate) payload: SlotPayload,
     /// The keys that the user was granted.
     pub(crate) keys: KeyBundle,
+    /// By which object.
+    pub(crate) grant: Option<String>,
 }
 
 impl Keyring {
@@ -43,14 +45,16 @@ impl Keyring {
             root_signing: root_pair(&keys, root),
             payload,
             keys,
+            grant: None,
         }
     }
 
     /// With what the vault has granted to the user, instead of what the slot itself holds.
     pub(crate) fn with_grants(mut self, view: &View) -> Result<Self, RepoError> {
-        if let Some(keys) = self.payload.private.as_ref().map(|private| granted(view, private)).transpose()?.flatten() {
-            self.root_signing = root_pair(&keys, self.root);
-            self.keys = keys;
+        // Slots of vaults that were made before there were grants hold the keys themselves.
+        if let Some(private) = &self.payload.private {
+            (self.keys, self.grant) = granted(view, self.user, private)?;
+            self.root_signing = root_pair(&self.keys, self.root);
         }
         Ok(self)
     }

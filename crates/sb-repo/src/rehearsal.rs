@@ -27,7 +27,8 @@ impl Vault {
         let finder = KeyFinder::new(&view);
         let (keyring, keys) = (Arc::clone(&self.keyring), self.keys.clone());
         let (slot, unusable_tables) = (self.slot.clone(), self.unusable_tables.clone());
-        Self { view, around, keyring, keys, finder, slot, unusable_tables, own_log: OwnLog::default() }
+        let (own_log, opened_by) = (OwnLog::default(), self.opened_by);
+        Self { view, around, keyring, keys, finder, slot, opened_by, unusable_tables, own_log }
     }
 }
 

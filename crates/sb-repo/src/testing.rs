@@ -1,8 +1,10 @@
 //! What tests need and no program does: acts of the lifecycle that are not there yet, and every parser of vault bytes.
 
+mod forgeries;
 pub mod locators;
 mod opened;
 
+pub use forgeries::{Forgery, forge};
 pub use opened::{Opened, opened};
 
 use sb_crypto::{Key, open_with, seal_to};

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use sb_audit::JournalHead;
-use sb_crypto::{Credential, Digest, Random, SigningKey};
+use sb_crypto::{Credential, Digest, Random, SigningKey, SlotMethod};
 use sb_store::{Storage, StoreError, create};
 
 use crate::clock::Clock;
-use crate::door::Door;
+use crate::door::{Door, Opened};
 use crate::error::{Flaw, RepoError};
 use crate::ids::{KeyId, RunId, TableId, UserId, VaultId};
 use crate::keys::{CompartmentKeys, Keyring};
@@ -50,6 +50,8 @@ pub struct Vault {
     pub(crate) finder: KeyFinder,
     /// What the credential opened.
     pub(crate) slot: ParsedName,
+    /// What that asks for.
+    pub(crate) opened_by: SlotMethod,
     /// Session tables that are damaged, so that packs with their keys are as good as gone.
     pub(crate) unusable_tables: BTreeSet<TableId>,
     /// Where this vault has itself left this machine's log.
@@ -99,7 +101,7 @@ impl Vault {
         let expected = expected.or(around.state.remembered()?.root);
         let trusts = candidates(&*around.storage, &listing, None);
         let door = Door { around: &around, listing, trusts, credential, expected, login };
-        let (slot, keyring, view) = door.open()?;
+        let Opened { slot, method, keyring, view } = door.open()?;
         let around = Surroundings { state: around.state.bound(keyring.vault)?, ..around };
         let keys = match view.config.compartments.first() {
             Some(compartment) => keyring.compartment(compartment.id, view.config.hash, view.config.recipient)?,
@@ -114,6 +116,7 @@ impl Vault {
             keys,
             finder,
             slot,
+            opened_by: method,
             unusable_tables: BTreeSet::new(),
             own_log: OwnLog::default(),
         };

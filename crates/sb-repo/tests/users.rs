@@ -11,7 +11,7 @@ use chrono::{DateTime, Utc};
 use common::{Machine, assert_holds, expected, firm, key, new_vault, options};
 use sb_crypto::testing::{allow_weak_kdf, stretched};
 use sb_crypto::{Credential, Kdf, KeyFile, Lock, Secret, SeededRandom};
-use sb_repo::testing::{Opened, opened};
+use sb_repo::testing::{Forgery, Opened, forge, opened};
 use sb_repo::{
     Clock, CollectOptions, Flaw, KeySet, NewUser, ObjectKind, Progress, RepoError, State, Surroundings, UserId, Vault,
     VerifyLevel, View, is_login,
@@ -41,7 +41,8 @@ fn roles(role: &str) -> Vec<String> {
 }
 
 fn someone(login: &str, n: u64, keys: KeySet) -> NewUser {
-    NewUser::new(login, Lock::KeyFile(file(n)), roles("some"), keys)
+    let role = if keys == KeySet::ALL { "owner" } else { "some" };
+    NewUser::new(login, Lock::KeyFile(file(n)), roles(role), keys)
 }
 
 fn open(storage: &Arc<MemoryStorage>, machine: &Machine, key: &KeyFile) -> Vault {
@@ -197,7 +198,8 @@ fn keys_come_and_go_with_roles_without_anybodys_passphrase() {
     let (storage, machine, mut owner) = vault();
     let nina = owner.add_user(&someone("nina", 1, KeySet::ADD)).unwrap();
     let set = |owner: &mut Vault, keys: KeySet| {
-        owner.change_user(nina, |member| member.keys = keys).unwrap();
+        let role = if keys == KeySet::ALL { "owner" } else { "some" };
+        owner.change_user(nina, |member| (member.keys, member.roles) = (keys, roles(role))).unwrap();
         open(&storage, &machine, &file(1)).key_set()
     };
     for keys in [KeySet::READ, KeySet::NONE, KeySet::READ_NAMES, KeySet::ALL, KeySet::MANAGE] {
@@ -219,6 +221,8 @@ fn somebody_always_has_all_keys() {
     assert!(is_last(owner.remove_user(own)));
     assert!(is_last(owner.change_user(own, |member| member.keys = KeySet::READ)));
     assert!(is_last(owner.change_user(own, |member| member.active = false)));
+    assert!(is_last(owner.change_user(own, |member| member.roles = roles("restorer"))));
+    assert!(is_last(owner.change_user(own, |member| member.access_until = Some(DateTime::UNIX_EPOCH))));
     owner.add_user(&someone("partner", 1, KeySet::ALL)).unwrap();
     owner.remove_user(own).unwrap();
     assert!(matches!(machine.open(storage.clone(), &key()).map(drop), Err(RepoError::WrongCredential)));
@@ -262,6 +266,48 @@ fn who_forgot_the_passphrase_is_let_in_anew_by_an_owner() {
     assert!(matches!(owner.reset_user(nina, "nina", &[]), Err(RepoError::NoLock)));
     assert!(matches!(owner.reset_user(nina, "N!", &[Lock::KeyFile(file(2))]), Err(RepoError::InvalidLogin { .. })));
     assert!(matches!(owner.change_user(ghost, |_| {}), Err(RepoError::NoSuchUser { .. })));
+}
+
+#[test]
+fn who_has_the_old_keys_of_a_user_who_was_given_new_ones_gets_nothing_by_them() {
+    let (storage, machine, mut owner) = vault();
+    let nina = owner.add_user(&someone("nina", 1, KeySet::ADD)).unwrap();
+    let mut stolen = Machine::new(66).open(storage.clone(), &file(1)).unwrap();
+    stolen.log(&[common::event(1)]).unwrap();
+    owner.reset_user(nina, "nina", &[Lock::KeyFile(file(2))]).unwrap();
+    // The thief makes slots of his own for her, and waits for what she is granted.
+    let slot = stolen.add_lock(&Lock::KeyFile(file(6))).unwrap();
+    assert!(matches!(machine.open(storage.clone(), &file(6)).map(drop), Err(RepoError::WrongCredential)));
+    owner.change_user(nina, |member| member.keys = KeySet::READ).unwrap();
+    assert!(matches!(machine.open(storage.clone(), &file(6)).map(drop), Err(RepoError::WrongCredential)));
+    assert_eq!(open(&storage, &machine, &file(2)).key_set(), KeySet::READ);
+    assert!(!owner.view().slots().iter().any(|listed| listed.id == slot));
+}
+
+/// What somebody with a slot of his own can put into the vault: slots of his own that name others, and names that mean nothing.
+#[test]
+fn slots_and_names_that_a_user_makes_up_take_nothing_from_others() {
+    for forgery in [Forgery::OthersRecipient, Forgery::OthersSlotId, Forgery::OthersName, Forgery::RollWithoutObject] {
+        let (storage, machine, mut owner) = vault();
+        let bob = owner.add_user(&someone("bob", 1, KeySet::READ)).unwrap();
+        let mut bobs = Machine::new(66).open(storage.clone(), &file(1)).unwrap();
+        bobs.log(&[common::event(1)]).unwrap();
+        forge(&mut bobs, &owner, &file(6), forgery).unwrap();
+        if let Ok(opened) = machine.open(storage.clone(), &file(6)) {
+            assert_eq!(opened.user(), bob, "{forgery:?}: nobody comes in by another name");
+        }
+        let owners = |vault: &Vault| vault.view().slots().iter().filter(|slot| slot.user == vault.user()).count();
+        let before = owners(&owner);
+        owner.change_user(bob, |member| member.keys = KeySet::NONE).unwrap();
+        assert_eq!(open(&storage, &machine, &file(1)).key_set(), KeySet::NONE, "{forgery:?}");
+        owner.remove_user(bob).unwrap();
+        let again = open(&storage, &machine, &key());
+        assert_eq!((again.key_set(), again.is_administrator()), (KeySet::ALL, true), "{forgery:?}");
+        assert_eq!(owners(&again), before, "{forgery:?}");
+        assert!(machine.open(storage.clone(), &file(1)).is_err(), "{forgery:?}");
+        let stray = machine.open(storage, &file(6)).map(|vault| (vault.user(), vault.key_set()));
+        assert!(stray.is_err() || stray.unwrap() == (bob, KeySet::NONE), "{forgery:?}");
+    }
 }
 
 #[test]

@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::locks::NewLock;
+use crate::locks::{self, NewLock};
 use crate::text::table;
 
 /// The commands below `key`.
@@ -123,10 +123,7 @@ fn described(key: &ListedKey) -> (&'static str, Option<String>) {
 fn add(args: &AddArgs, context: &Context) -> Result<Exit, Failure> {
     let mut session = context.open()?;
     let (lock, made) = args.lock.lock()?;
-    let id = context.listen(|progress| session.add_key(&lock, progress))?.to_string();
-    if let Some(file) = made {
-        file.keep();
-    }
+    let id = locks::used(made, context.listen(|progress| session.add_key(&lock, progress)))?.to_string();
     context.output.say(&format!("added key {}", &id[..8]))?;
     context.output.event("summary", json!({ "key_id": id }))?;
     Ok(Exit::Done)
@@ -135,10 +132,7 @@ fn add(args: &AddArgs, context: &Context) -> Result<Exit, Failure> {
 fn passwd(args: &PasswdArgs, context: &Context) -> Result<Exit, Failure> {
     let mut session = context.open()?;
     let (lock, made) = args.lock.lock()?;
-    context.listen(|progress| session.change_key(&lock, progress))?;
-    if let Some(file) = made {
-        file.keep();
-    }
+    locks::used(made, context.listen(|progress| session.change_key(&lock, progress)))?;
     context.output.say("changed; what opened the vault before opens it no more")?;
     context.output.event("summary", json!({ "changed": true }))?;
     Ok(Exit::Done)

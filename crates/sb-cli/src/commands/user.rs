@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::locks::NewLock;
+use crate::locks::{self, NewLock};
 use crate::text::{count, local, table};
 use crate::when;
 
@@ -85,7 +85,8 @@ pub(crate) struct ChangeArgs {
 Example:
   sb user lock nina
 
-What lets her in stays as it is, and opens the vault again after `sb user unlock nina`.")]
+What lets her in stays as it is, and opens the vault again after `sb user unlock nina`. This program keeps her out; the keys that she was granted she still has. \
+To take those away, too, give her a role that needs none: `sb user change nina --role verifier`.")]
 pub(crate) struct LockArgs {
     /// Who: a login, or the beginning of an id
     #[arg(value_name = "USER")]
@@ -176,10 +177,7 @@ fn add(args: &AddArgs, context: &Context) -> Result<Exit, Failure> {
     let (lock, made) = args.lock.lock()?;
     let mut options = AddUserOptions::new(args.login.as_str(), lock, args.role.clone());
     options.access_until = until;
-    let user = context.listen(|progress| session.add_user(&options, progress))?;
-    if let Some(file) = made {
-        file.keep();
-    }
+    let user = locks::used(made, context.listen(|progress| session.add_user(&options, progress)))?;
     let output = &context.output;
     output.say(&format!(
         "added {} as {}; they open the vault with --user {}",
@@ -218,10 +216,7 @@ fn reset(args: &ResetArgs, context: &Context) -> Result<Exit, Failure> {
     let mut session = context.open()?;
     let user = session.find_user(&args.who)?;
     let (lock, made) = args.lock.lock()?;
-    context.listen(|progress| session.reset_user(user, lock, progress))?;
-    if let Some(file) = made {
-        file.keep();
-    }
+    locks::used(made, context.listen(|progress| session.reset_user(user, lock, progress)))?;
     done(context, user.to_string(), &format!("{} has {}", args.who, count(1, "new key")))
 }
 

@@ -3,7 +3,7 @@
 use std::fs;
 
 use sb_crypto::{Digest, Lock, RecipientAlgorithm, RecoveryKey};
-use sb_repo::{CreateOptions, RunId, State, VaultId, create};
+use sb_repo::{CreateOptions, RepoError, RunId, State, VaultId, create, is_login};
 
 use crate::error::CoreError;
 use crate::vault::Vault;
@@ -45,12 +45,16 @@ impl Vault {
         if self.location.folder().is_some_and(|folder| folder.exists() && !folder.is_dir()) {
             return Err(CoreError::NoFolder { location: self.location.clone() });
         }
+        if let Some(login) = self.login.as_ref().filter(|login| !is_login(login)) {
+            return Err(RepoError::InvalidLogin { login: login.clone() }.into());
+        }
         let storage = self.location.create()?;
         // The vault has no id yet that its state could be filed under.
         let unnamed = self.state_root.join(format!("new-{}", RunId::random(&*self.random)));
         let made = State::open(&unnamed).and_then(|state| {
             let mut settings = CreateOptions::default();
             settings.recipient = options.algorithm;
+            settings.login = self.login.clone().or(settings.login);
             create(self.surroundings(storage, state), &options.locks, &settings)
         });
         let (vault, recovery) = made.map_err(|error| {

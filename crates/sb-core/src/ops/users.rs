@@ -118,8 +118,9 @@ impl Session {
     /// [`CoreError::Denied`], [`CoreError::NoSuchRole`], [`CoreError::UserExists`]; in [`CoreError::Repo`] keys that cannot be given because whoever
     /// adds does not have them, a vault that was rolled back, and failures of storage and state.
     pub fn add_user(&mut self, options: &AddUserOptions, progress: Progress<'_>) -> Result<UserId, CoreError> {
+        self.renew()?;
         let roll = self.vault.current_roll()?;
-        if self.find_user(&options.login).is_ok() {
+        if self.vault.user_logins().values().any(|login| *login == options.login) {
             return Err(CoreError::UserExists { login: options.login.clone() });
         }
         self.check_roles(&options.roles, &directory(&roll)?)?;
@@ -156,6 +157,7 @@ impl Session {
         options: &ChangeUserOptions,
         progress: Progress<'_>,
     ) -> Result<(), CoreError> {
+        self.renew()?;
         let roll = self.vault.current_roll()?;
         let member = roll.member(user).ok_or_else(|| CoreError::NoSuchUser { name: user.to_string() })?;
         let roles = options.roles.clone().unwrap_or_else(|| member.roles.clone());
@@ -166,7 +168,9 @@ impl Session {
         let asked = self.ask_among(&among, Action::AssignRole, resource, None);
         let change = |session: &mut Self| {
             session.vault.change_user(user, |member| {
-                (member.roles, member.keys) = (roles.clone(), keys);
+                if options.roles.is_some() {
+                    (member.roles, member.keys) = (roles.clone(), keys);
+                }
                 member.clients = options.clients.clone().unwrap_or_else(|| member.clients.clone());
                 member.walled_off = options.walled_off.clone().unwrap_or_else(|| member.walled_off.clone());
                 member.access_until = options.access_until.unwrap_or(member.access_until);
@@ -185,6 +189,7 @@ impl Session {
     /// # Errors
     /// As [`add_user`](Self::add_user).
     pub fn lock_user(&mut self, user: UserId, locked: bool, progress: Progress<'_>) -> Result<(), CoreError> {
+        self.renew()?;
         let (logged, asks) = if locked { ("User.Lock", Action::LockUser) } else { ("User.Unlock", Action::UnlockUser) };
         let asked = self.ask(asks, Resource::User(user.to_string().as_str().into()));
         let change = |session: &mut Self| Ok(session.vault.change_user(user, |member| member.active = !locked)?);
@@ -197,6 +202,7 @@ impl Session {
     /// # Errors
     /// As [`add_user`](Self::add_user).
     pub fn reset_user(&mut self, user: UserId, lock: Lock, progress: Progress<'_>) -> Result<(), CoreError> {
+        self.renew()?;
         let login = self.vault.user_logins().remove(&user);
         let slot = Resource::Slot { id: "all".to_owned(), owner: user.to_string().as_str().into() };
         let asked = self.ask(Action::ResetSlot, slot);
@@ -218,6 +224,7 @@ impl Session {
         includes: Option<&[String]>,
         progress: Progress<'_>,
     ) -> Result<(), CoreError> {
+        self.renew()?;
         let roll = self.vault.current_roll()?;
         let mut after = directory(&roll)?;
         match includes {

@@ -5,14 +5,14 @@ use std::collections::BTreeSet;
 use sb_crypto::{PrivateKey, PublicKey, SigningKey, open_with, seal_to};
 
 use crate::error::{Flaw, RepoError};
-use crate::ids::{Id, VaultId};
+use crate::ids::{Id, UserId, VaultId};
 use crate::live::read;
 use crate::name::{ObjectKind, ParsedName, Stem, TWIN};
 use crate::sessions::write_twice;
 use crate::vault::Surroundings;
-use crate::view::{View, with_twins};
+use crate::view::View;
 use crate::wire::cbor::Malformed;
-use crate::wire::frame::{Author, Frame, Header};
+use crate::wire::frame::{Author, Header};
 use crate::wire::journal::Added;
 use crate::wire::slot::KeyBundle;
 
@@ -34,43 +34,42 @@ pub(crate) fn write_grant(
     write_twice(&*around.storage, &Author::outside(root), header, &sealed, &stem)
 }
 
-/// What the vault has granted to who has this private key. `None` if there is no grant for it.
-///
-/// A grant that stands in no journal counts if there is no other: it may be that the journal was lost.
-pub(crate) fn granted(view: &View, private: &PrivateKey) -> Result<Option<KeyBundle>, RepoError> {
+/// What the vault has granted to who has this private key, and by which object: the one that the roll names, limited to what the roll
+/// says. Where there is no roll, whatever was granted to that key.
+pub(crate) fn granted(
+    view: &View,
+    user: UserId,
+    private: &PrivateKey,
+) -> Result<(KeyBundle, Option<String>), RepoError> {
+    let roll = match view.roll() {
+        // Who can't be told what counts takes what there is; what may be done with it is not decided here.
+        Err(RepoError::Damaged { .. }) | Ok(None) => return any(view, private),
+        Err(error) => return Err(error),
+        Ok(Some(roll)) => roll,
+    };
+    let Some(member) = roll.member(user) else { return Ok((KeyBundle::default(), None)) };
+    let Some(name) = &member.grant else { return Ok((KeyBundle::default(), None)) };
+    match open(view, name, private) {
+        Ok(Some(keys)) => Ok((keys.limited_to(member.keys), Some(name.clone()))),
+        Ok(None) => Ok((KeyBundle::default(), None)),
+        Err(flaw) => Err(RepoError::Damaged { name: name.clone(), flaw }),
+    }
+}
+
+/// Any grant to this key; one that stands in no journal counts if there is no other, as the journal may be lost.
+fn any(view: &View, private: &PrivateKey) -> Result<(KeyBundle, Option<String>), RepoError> {
     let (entered, others): (BTreeSet<&str>, BTreeSet<&str>) = grants(view).partition(|name| view.live.contains(name));
     let mut trouble = None;
-    for names in [entered, others] {
-        let mut found: Option<KeyBundle> = None;
-        for name in names {
-            match open(view, name, private) {
-                Ok(Some(keys)) => {
-                    // Two administrators may have given one each at the same time; nobody is left with less than either gave.
-                    let more = found.as_ref().is_none_or(|found| keys.set().covers(found.set()));
-                    found = if more { Some(keys) } else { found };
-                }
-                Ok(None) => {}
-                Err(flaw) => trouble = trouble.or(Some(RepoError::Damaged { name: name.to_owned(), flaw })),
-            }
-        }
-        if found.is_some() {
-            return Ok(found);
+    for name in entered.into_iter().chain(others) {
+        match open(view, name, private) {
+            Ok(Some(keys)) => return Ok((keys, Some(name.to_owned()))),
+            // Somebody else's, or nobody's.
+            Ok(None) | Err(Flaw::UnknownSigner) => {}
+            Err(flaw) => trouble = trouble.or(Some(RepoError::Damaged { name: name.to_owned(), flaw })),
         }
     }
     // Whose the damaged one is nobody can tell.
-    trouble.map_or(Ok(None), Err)
-}
-
-impl View {
-    /// The grants in the live set to who has this key, with their twins.
-    pub(crate) fn grants_to(&self, recipient: &PublicKey) -> Vec<String> {
-        let mine = |name: &String| {
-            let bytes = read(&*self.storage, name).ok()?;
-            Frame::parse(&bytes).ok().map(|frame| frame.header.key == recipient.key_id())
-        };
-        let all = with_twins(&self.listing, FOLDER).into_iter().map(str::to_owned);
-        all.filter(|name| self.live.contains(name)).filter(|name| mine(name) == Some(true)).collect()
-    }
+    trouble.map_or(Ok((KeyBundle::default(), None)), Err)
 }
 
 /// Every grant that was not removed, without its twin.

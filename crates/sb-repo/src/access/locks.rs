@@ -3,11 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use sb_crypto::{Lock, PublicKey, SlotMethod};
-use sb_store::ObjectName;
 
 use crate::create::{write_slot, write_slot_as};
-use crate::error::RepoError;
-use crate::ids::{RunId, SlotId, UserId};
+use crate::error::{Flaw, RepoError};
+use crate::ids::{KeyId, RunId, SlotId, UserId};
 use crate::live::read;
 use crate::name::{ParsedName, TWIN};
 use crate::trust::key_id;
@@ -35,11 +34,12 @@ pub struct SlotInfo {
 impl View {
     /// The slots that open something: of each the newest that was given by who may.
     pub fn slots(&self) -> Vec<SlotInfo> {
-        let mut slots: BTreeMap<SlotId, SlotInfo> = BTreeMap::new();
+        let mut slots: BTreeMap<(SlotId, UserId), SlotInfo> = BTreeMap::new();
         for name in with_twins(&self.listing, FOLDER) {
-            let Some((slot, generation)) = self.slot(name).filter(|_| self.live.is_readable(name)) else { continue };
+            let Some(found) = self.slot(name).filter(|_| self.live.is_readable(name)) else { continue };
+            let FoundSlot { slot, generation, .. } = found;
             let info = SlotInfo { id: slot.id, user: slot.user, method: slot.sealed.method, generation };
-            let known = slots.entry(info.id).or_insert_with(|| info.clone());
+            let known = slots.entry((info.id, info.user)).or_insert_with(|| info.clone());
             if known.generation < info.generation {
                 *known = info;
             }
@@ -47,24 +47,31 @@ impl View {
         slots.into_values().collect()
     }
 
-    /// What grants to this user are sealed to, as the user's slots say.
-    pub(crate) fn recipient_of(&self, user: UserId) -> Option<PublicKey> {
-        let slots = with_twins(&self.listing, FOLDER).into_iter().filter(|name| self.live.is_readable(name));
-        let theirs = slots.filter_map(|name| self.slot(name)).filter(|(slot, _)| slot.user == user);
-        theirs
-            .filter_map(|(slot, generation)| Some((generation, slot.recipient?)))
-            .max_by_key(|(at, _)| *at)
-            .map(|(_, key)| key)
+    /// What grants to this user are sealed to, as a slot says that this key of theirs has signed.
+    pub(crate) fn recipient_of(&self, user: UserId, key: KeyId) -> Option<PublicKey> {
+        let names = with_twins(&self.listing, FOLDER).into_iter().filter(|name| self.live.is_readable(name));
+        let slots = names.filter_map(|name| self.slot(name));
+        slots.filter(|found| found.slot.user == user && found.signer == key).find_map(|found| found.slot.recipient)
     }
 
-    /// A slot that counts, and its generation.
-    fn slot(&self, name: &str) -> Option<(Slot, u64)> {
+    /// A slot that counts.
+    fn slot(&self, name: &str) -> Option<FoundSlot> {
         let parsed = ParsedName::parse(name)?;
         let bytes = read(&*self.storage, name).ok()?;
         let signer = self.trust.check(&parsed, &bytes).ok()?.trailer.signer;
         let slot = Slot::decode(Frame::parse(&bytes).ok()?.body).ok()?;
-        self.trust.gives_slots_to(slot.user, signer).then(|| (slot, parsed.stem.generation()))
+        let counts = slot.id.to_string() == parsed.stem.id()
+            && self.trust.gives_slots_to(slot.user, signer)
+            && self.slots_count(slot.user, signer);
+        counts.then(|| FoundSlot { slot, generation: parsed.stem.generation(), signer })
     }
+}
+
+/// A slot, and who has signed it.
+struct FoundSlot {
+    slot: Slot,
+    generation: u64,
+    signer: KeyId,
 }
 
 impl Vault {
@@ -73,6 +80,7 @@ impl Vault {
     /// # Errors
     /// [`RepoError::RolledBack`], and errors of storage, state and keys.
     pub fn add_lock(&mut self, lock: &Lock) -> Result<SlotId, RepoError> {
+        self.refresh()?;
         self.check_heads()?;
         let writer = self.writer()?;
         let added = write_slot(&self.around, &self.keyring.signing, lock, &self.keyring.payload)?;
@@ -88,22 +96,25 @@ impl Vault {
     /// # Errors
     /// [`RepoError::RolledBack`], and errors of storage, state and keys.
     pub fn change_lock(&mut self, lock: &Lock) -> Result<(), RepoError> {
+        self.refresh()?;
         self.check_heads()?;
         let writer = self.writer()?;
         let id = SlotId::from_hex(self.slot.stem.id()).expect("a slot is named by its id");
-        let generation = self.slot.stem.generation() + 1;
+        let generation = self.slot.stem.generation().checked_add(1).ok_or(RepoError::NoSuchKey { id })?;
         let (signing, payload) = (&self.keyring.signing, &self.keyring.payload);
         let added = write_slot_as(&self.around, signing, lock, payload, id, generation)?;
         let newest = added.first().and_then(|slot| ParsedName::parse(&slot.name)).expect("written just now");
-        let mut change = Change { operation: "change-slot", added, ..Change::default() };
+        self.append(&writer, RunId::new([0; 8]), Change { operation: "change-slot", added, ..Change::default() })?;
         if self.is_administrator() {
-            let is_older = |parsed: ParsedName| parsed.stem.family() == newest.stem.family();
-            let names = self.view.live.iter().map(|(name, _)| name);
-            let older = names.filter(|name| ParsedName::parse(name).is_some_and(is_older)).map(str::to_owned);
-            change.removed = self.sizes(older.collect());
+            let family = newest.stem.family();
+            let is_older = |name: &String| {
+                let parsed = ParsedName::parse(name);
+                parsed.is_some_and(|parsed| parsed.stem.family() == family && parsed.stem.generation() < generation)
+            };
+            let older = self.slots_of(self.user())?.into_iter().filter(is_older).collect();
+            self.take_away(&writer, "change-slot", older)?;
         }
-        self.remove_entered(&writer, change)?;
-        self.slot = newest;
+        (self.slot, self.opened_by) = (newest, lock.method());
         Ok(())
     }
 
@@ -113,6 +124,7 @@ impl Vault {
     /// [`RepoError::NoRootKey`], [`RepoError::LastSlot`] if it is the last of its user, [`RepoError::NoSuchKey`],
     /// [`RepoError::RolledBack`], and errors of storage and state.
     pub fn remove_slot(&mut self, id: SlotId) -> Result<(), RepoError> {
+        self.refresh()?;
         self.check_heads()?;
         self.root_pair()?;
         let slots = self.view.slots();
@@ -122,45 +134,40 @@ impl Vault {
         }
         let writer = self.writer()?;
         let prefix = format!("{FOLDER}{id}.");
-        let names = self.view.live.iter().map(|(name, _)| name);
-        let its = names.filter(|name| name.strip_prefix(TWIN).unwrap_or(name).starts_with(&prefix));
-        let removed = self.sizes(its.map(str::to_owned).collect());
-        self.remove_entered(&writer, Change { operation: "remove-slot", removed, ..Change::default() })
+        let its = self.slots_of(slot.user)?.into_iter().filter(|name| name.starts_with(&prefix)).collect();
+        self.take_away(&writer, "remove-slot", its)
     }
 
-    /// The objects, and their twins, that are slots of this user.
-    pub(super) fn slots_of(&self, user: UserId) -> Vec<String> {
-        let slots = with_twins(&self.view.listing, FOLDER).into_iter().filter_map(|name| self.view.slot(name));
-        let ids: BTreeSet<String> =
-            slots.filter(|(slot, _)| slot.user == user).map(|(slot, _)| slot.id.to_string()).collect();
-        let names = self.view.live.iter().map(|(name, _)| name);
-        let is_theirs = |name: &&str| {
-            let rest = name.strip_prefix(TWIN).unwrap_or(name).strip_prefix(FOLDER);
-            rest.and_then(|rest| rest.split_once('.')).is_some_and(|(id, _)| ids.contains(id))
-        };
-        names.filter(is_theirs).map(str::to_owned).collect()
-    }
-
-    /// Enters a change, and deletes what it removes.
-    fn remove_entered(&mut self, writer: &sb_crypto::SigningKey, change: Change) -> Result<(), RepoError> {
-        let gone: Vec<String> = change.removed.iter().map(|(name, _)| name.clone()).collect();
-        self.append(writer, RunId::new([0; 8]), change)?;
-        for name in gone {
-            // Removed by the journal already; what stays for whatever reason is reported by verify.
-            let _ = self.around.storage.remove(&ObjectName::new(name)?);
+    /// The objects that are slots of this user, of whatever key of theirs. Fails if it can't be told of some object whose it is.
+    pub(super) fn slots_of(&self, user: UserId) -> Result<Vec<String>, RepoError> {
+        let names: BTreeSet<&str> =
+            self.view.live.iter().map(|(name, _)| name.strip_prefix(TWIN).unwrap_or(name)).collect();
+        let mut theirs = Vec::new();
+        for name in names.into_iter().filter(|name| name.starts_with(FOLDER)) {
+            let copies = [name.to_owned(), format!("{TWIN}{name}")];
+            let is_theirs = |copy: &String| {
+                let bytes = read(&*self.view.storage, copy)?;
+                let parsed = ParsedName::parse(name).ok_or(Flaw::Surplus)?;
+                let frame = self.view.trust.check(&parsed, &bytes)?;
+                let slot = Slot::decode(frame.body)?;
+                Ok(slot.user == user && self.view.trust.gives_slots_to(user, frame.trailer.signer))
+            };
+            match copies.iter().map(is_theirs).reduce(Result::or).expect("two copies") {
+                Ok(true) => theirs.push(name.to_owned()),
+                Ok(false) | Err(Flaw::UnknownSigner) => {}
+                Err(flaw) => return Err(RepoError::Damaged { name: name.to_owned(), flaw }),
+            }
         }
-        Ok(())
+        Ok(theirs)
     }
 
     /// True if the vault was opened by something that takes two things together: a passphrase and a key file.
     pub fn is_opened_by_two(&self) -> bool {
-        let slots = self.view.slots();
-        let slot = slots.iter().find(|slot| slot.id.to_string() == self.slot.stem.id());
-        slot.is_some_and(|slot| matches!(slot.method, SlotMethod::PassphraseAndKeyFile { .. }))
+        matches!(self.opened_by, SlotMethod::PassphraseAndKeyFile { .. })
     }
 
     /// The key id of the user's signing key.
-    pub fn user_key(&self) -> crate::ids::KeyId {
+    pub fn user_key(&self) -> KeyId {
         key_id(&self.keyring.signing.public())
     }
 }

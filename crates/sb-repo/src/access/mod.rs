@@ -5,6 +5,7 @@
 //! roles. What roles permit beyond what keys decide is not this crate's business: it keeps the roll and the firm's policies, and whoever
 //! composes it asks them.
 
+mod change;
 mod grants;
 mod keys;
 mod locks;

@@ -3,18 +3,19 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use sb_crypto::Digest;
+use sb_crypto::{Digest, PublicKey};
 
 use super::KeySet;
 use crate::error::{Flaw, RepoError};
-use crate::ids::UserId;
+use crate::ids::{KeyId, UserId};
 use crate::live::{names_in, read};
 use crate::name::{ParsedName, TWIN};
+use crate::trust::key_id;
 use crate::view::View;
 
 const FOLDER: &str = "roles/";
 /// Who made a vault that has no roll yet has this role.
-const OWNER: &str = "owner";
+pub(super) const OWNER: &str = "owner";
 
 /// Who has which roles, signed by the root key. Each names the one before. It holds no names of people or clients: what ids stand for is in
 /// the directory of [names](crate::Vault::names). Names of custom roles and the firm's policies stand in the clear.
@@ -57,13 +58,21 @@ pub struct Member {
     pub access_until: Option<DateTime<Utc>>,
     /// Their login, sealed under a key of who has the root key: whoever manages users may have no key that reads the directory of names.
     pub(crate) login: Option<Vec<u8>>,
+    /// Their signing key; another that was theirs before gives no slots any more.
+    pub(crate) key: Option<KeyId>,
+    /// What they are granted keys by.
+    pub(crate) recipient: Option<PublicKey>,
+    /// The one grant that counts.
+    pub(crate) grant: Option<String>,
 }
 
 impl Member {
     /// Somebody active with these roles and keys, and nothing else.
     pub fn new(user: UserId, roles: Vec<String>, keys: KeySet) -> Self {
         let (clients, walled_off) = (Vec::new(), Vec::new());
-        Self { user, roles, keys, active: true, clients, walled_off, access_until: None, login: None }
+        let (access_until, login, key, recipient, grant) = (None, None, None, None, None);
+        let active = true;
+        Self { user, roles, keys, active, clients, walled_off, access_until, login, key, recipient, grant }
     }
 }
 
@@ -99,13 +108,29 @@ impl View {
         // The smaller hash wins: everybody has to come to the same.
         names.sort_by(|(a, _), (b, _)| (b.stem.generation(), &a.hash).cmp(&(a.stem.generation(), &b.hash)));
         names.dedup();
-        let Some((newest, name)) = names.first() else { return Ok(None) };
-        let rival = names.get(1).filter(|(other, _)| other.stem == newest.stem).map(|(_, name)| (*name).to_owned());
-        let copies = [(*name).to_owned(), format!("{TWIN}{name}")];
-        let read = copies.iter().map(|copy| self.read_roll(newest, copy)).reduce(Result::or).expect("two copies");
-        match read {
-            Ok(roll) => Ok(Some((roll, (*name).to_owned(), rival))),
-            Err(flaw) => Err(RepoError::Damaged { name: (*name).to_owned(), flaw }),
+        // Names alone are anybody's word; but that there is a roll, and none can be read, nobody may pass over.
+        let mut trouble = None;
+        let mut found: Option<(Roll, String)> = None;
+        for (parsed, name) in &names {
+            let copies = [(*name).to_owned(), format!("{TWIN}{name}")];
+            match copies.iter().map(|copy| self.read_roll(parsed, copy)).reduce(Result::or).expect("two copies") {
+                Ok(roll) => match &found {
+                    Some((newest, first)) if newest.generation == roll.generation => {
+                        return Ok(Some((newest.clone(), first.clone(), Some((*name).to_owned()))));
+                    }
+                    Some((newest, first)) => return Ok(Some((newest.clone(), first.clone(), None))),
+                    None => found = Some((roll, (*name).to_owned())),
+                },
+                Err(flaw) => trouble = trouble.or(Some(RepoError::Damaged { name: (*name).to_owned(), flaw })),
+            }
+        }
+        match (found, trouble) {
+            (Some((roll, name)), _) => Ok(Some((roll, name, None))),
+            (None, Some(error)) => Err(error),
+            (None, None) if self.live.has_removed(FOLDER) => {
+                Err(RepoError::Damaged { name: FOLDER.to_owned(), flaw: Flaw::Missing })
+            }
+            (None, None) => Ok(None),
         }
     }
 
@@ -113,6 +138,12 @@ impl View {
         let bytes = read(&*self.storage, copy)?;
         let roll = Roll::decode(self.trust.check(parsed, &bytes)?.body)?;
         if roll.generation == parsed.stem.generation() { Ok(roll) } else { Err(Flaw::Foreign) }
+    }
+
+    /// True if a slot of this user counts that this key has signed: the one that the roll says is theirs now, or root's.
+    pub(crate) fn slots_count(&self, user: UserId, signer: KeyId) -> bool {
+        let now = self.roll().ok().flatten().and_then(|roll| roll.member(user)?.key);
+        now.is_none_or(|key| key == signer || signer == key_id(&self.trust.root))
     }
 
     /// Whoever was certified first: who made the vault.

@@ -3,20 +3,14 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use sb_crypto::{Digest, HashAlgorithm, Key, Lock, PrivateKey, PublicKey, Sealer, SigningKey, derive, sha256};
+use sb_crypto::{HashAlgorithm, Lock, Sealer, SigningKey, derive};
 
-use super::{KeySet, Member, Roll, write_grant};
-use crate::create::write_slot;
+use super::change::RollChange;
+use super::{KeySet, Member, Roll};
 use crate::error::RepoError;
 use crate::ids::{RunId, UserId};
-use crate::live::read;
-use crate::name::{ObjectKind, Stem, TWIN};
-use crate::sessions::write_twice;
-use crate::vault::{Change, Vault};
-use crate::wire::certificate::UserCertificate;
-use crate::wire::frame::{Author, Header};
-use crate::wire::journal::Added;
-use crate::wire::slot::{KeyBundle, SlotPayload};
+use crate::vault::Vault;
+use crate::wire::slot::KeyBundle;
 
 /// How logs, and the directory of names, call a user.
 const USER: &str = "user:";
@@ -91,7 +85,7 @@ impl Vault {
     }
 
     /// What seals logins for those who have the root key.
-    fn logins(&self) -> Option<Sealer> {
+    pub(super) fn logins(&self) -> Option<Sealer> {
         let root = self.keyring.keys.root_seed.as_ref()?;
         Some(Sealer::new(HashAlgorithm::HmacSha256, &derive(root, "logins", &[]), "login"))
     }
@@ -124,30 +118,22 @@ impl Vault {
     /// [`RepoError::InvalidLogin`], [`RepoError::NoLock`], [`RepoError::RollChanged`] if somebody else changed the roll meanwhile,
     /// [`RepoError::RolledBack`], and errors of storage, state and keys.
     pub fn add_user(&mut self, new: &NewUser) -> Result<UserId, RepoError> {
-        self.refresh()?;
-        self.check_heads()?;
-        let root = self.root_pair()?;
-        let (keys, seen) = (self.held(new.keys)?, self.current_roll()?);
-        if !is_login(&new.login) {
-            return Err(RepoError::InvalidLogin { login: new.login.clone() });
-        }
-        if new.locks.is_empty() {
-            return Err(RepoError::NoLock);
-        }
-        let writer = self.writer()?;
+        let (root, seen) = self.begin()?;
+        let keys = self.held(new.keys)?;
+        check_entrance(&new.login, &new.locks)?;
         let payload = self.new_identity(UserId::random(&*self.around.random), &new.login)?;
         let user = payload.user;
-        let mut change = Change { operation: "add-user", ..Change::default() };
-        change.added = self.write_identity(&root, &payload, &new.locks, &keys)?;
-        change.added.extend(self.write_name(&format!("{USER}{user}"), &new.login, RunId::new([0; 8]))?);
+        let mut roll = seen.clone();
         let mut member = Member::new(user, new.roles.clone(), new.keys);
         member.clients.clone_from(&new.clients);
         member.access_until = new.access_until;
-        member.login =
-            self.logins().map(|sealer| sealer.seal(user.as_bytes(), self.id().as_bytes(), new.login.as_bytes()));
-        let mut roll = seen.clone();
         roll.members.push(member);
-        self.enter_roll(&writer, &root, change, &seen, roll)?;
+        let change = RollChange { operation: "add-user", root, seen, roll, gone: Vec::new() };
+        self.enter_roll(change, |vault, root, roll| {
+            let mut added = vault.write_identity(root, &payload, &new.locks, &keys, member_of(roll, user)?)?;
+            added.extend(vault.write_name(&format!("{USER}{user}"), &new.login, RunId::new([0; 8]))?);
+            Ok(added)
+        })?;
         Ok(user)
     }
 
@@ -157,28 +143,28 @@ impl Vault {
     /// [`RepoError::NoSuchUser`], [`RepoError::LastOwner`] if nobody would be left who has all keys, [`RepoError::NoGrant`] if
     /// nothing can be granted to the user's slots, and those of [`add_user`](Self::add_user).
     pub fn change_user(&mut self, user: UserId, change: impl FnOnce(&mut Member)) -> Result<(), RepoError> {
-        self.refresh()?;
-        self.check_heads()?;
-        let root = self.root_pair()?;
-        let seen = self.current_roll()?;
+        let (root, seen) = self.begin()?;
         let mut roll = seen.clone();
-        let member = roll.members.iter_mut().find(|member| member.user == user);
-        let member = member.ok_or(RepoError::NoSuchUser { user })?;
+        let member = member_of(&mut roll, user)?;
         let before = member.keys;
         change(member);
         member.user = user;
         let after = member.keys;
-        let writer = self.writer()?;
-        let mut entry = Change { operation: "change-user", ..Change::default() };
+        let (keys, mut gone) = (self.held(after)?, Vec::new());
         if after != before {
-            let keys = self.held(after)?;
-            let recipient = self.view.recipient_of(user).ok_or(RepoError::NoGrant { user })?;
-            entry.removed = self.sizes(self.view.grants_to(&recipient));
-            if !keys.is_empty() {
-                entry.added = write_grant(&self.around, self.id(), &root, &recipient, &keys)?;
-            }
+            let granted = self.member_with_keys(&seen, user)?;
+            gone.extend(granted.grant.clone());
+            granted.recipient.ok_or(RepoError::NoGrant { user })?;
         }
-        self.enter_roll(&writer, &root, entry, &seen, roll)
+        let change = RollChange { operation: "change-user", root, seen, roll, gone };
+        self.enter_roll(change, |vault, root, roll| {
+            if after == before {
+                return Ok(Vec::new());
+            }
+            let member = member_of(roll, user)?;
+            let recipient = member.recipient.clone().ok_or(RepoError::NoGrant { user })?;
+            vault.grant(root, &recipient, &keys, member)
+        })
     }
 
     /// Removes a user: their slots open nothing any more, and they are granted nothing. What they have copied, of keys and of the vault,
@@ -187,20 +173,12 @@ impl Vault {
     /// # Errors
     /// Those of [`change_user`](Self::change_user).
     pub fn remove_user(&mut self, user: UserId) -> Result<(), RepoError> {
-        self.refresh()?;
-        self.check_heads()?;
-        let root = self.root_pair()?;
-        let seen = self.current_roll()?;
-        seen.member(user).ok_or(RepoError::NoSuchUser { user })?;
-        let writer = self.writer()?;
-        let mut gone = self.slots_of(user);
-        if let Some(recipient) = self.view.recipient_of(user) {
-            gone.extend(self.view.grants_to(&recipient));
-        }
-        let change = Change { operation: "remove-user", removed: self.sizes(gone), ..Change::default() };
+        let (root, seen) = self.begin()?;
+        let mut gone = self.slots_of(user)?;
+        gone.extend(self.member_with_keys(&seen, user)?.grant);
         let mut roll = seen.clone();
         roll.members.retain(|member| member.user != user);
-        self.enter_roll(&writer, &root, change, &seen, roll)
+        self.enter_roll(RollChange { operation: "remove-user", root, seen, roll, gone }, |_, _, _| Ok(Vec::new()))
     }
 
     /// Gives a user who has lost what opens the vault new keys of their own and a new lock. The old slots open nothing any more.
@@ -208,28 +186,17 @@ impl Vault {
     /// # Errors
     /// Those of [`change_user`](Self::change_user).
     pub fn reset_user(&mut self, user: UserId, login: &str, locks: &[Lock]) -> Result<(), RepoError> {
-        self.refresh()?;
-        self.check_heads()?;
-        let root = self.root_pair()?;
-        let seen = self.current_roll()?;
-        let member = seen.member(user).ok_or(RepoError::NoSuchUser { user })?;
-        let keys = self.held(member.keys)?;
-        if !is_login(login) {
-            return Err(RepoError::InvalidLogin { login: login.to_owned() });
-        }
-        if locks.is_empty() {
-            return Err(RepoError::NoLock);
-        }
-        let writer = self.writer()?;
-        let mut gone = self.slots_of(user);
-        if let Some(recipient) = self.view.recipient_of(user) {
-            gone.extend(self.view.grants_to(&recipient));
-        }
-        let removed = self.sizes(gone);
+        let (root, seen) = self.begin()?;
+        let granted = self.member_with_keys(&seen, user)?;
+        let keys = self.held(granted.keys)?;
+        check_entrance(login, locks)?;
+        let mut gone = self.slots_of(user)?;
+        gone.extend(granted.grant);
         let payload = self.new_identity(user, login)?;
-        let added = self.write_identity(&root, &payload, locks, &keys)?;
-        let change = Change { operation: "reset-user", added, removed, ..Change::default() };
-        self.enter_roll(&writer, &root, change, &seen, seen.clone())
+        let change = RollChange { operation: "reset-user", root, roll: seen.clone(), seen, gone };
+        self.enter_roll(change, |vault, root, roll| {
+            vault.write_identity(root, &payload, locks, &keys, member_of(roll, user)?)
+        })
     }
 
     /// Sets the firm's own roles and policies.
@@ -237,17 +204,13 @@ impl Vault {
     /// # Errors
     /// Those of [`change_user`](Self::change_user).
     pub fn change_roll(&mut self, change: impl FnOnce(&mut Roll)) -> Result<(), RepoError> {
-        self.refresh()?;
-        self.check_heads()?;
-        let root = self.root_pair()?;
-        let writer = self.writer()?;
-        let entry = Change { operation: "change-roll", ..Change::default() };
-        let seen = self.current_roll()?;
+        let (root, seen) = self.begin()?;
         let mut roll = seen.clone();
         change(&mut roll);
         // Members need keys, too.
         roll.members.clone_from(&seen.members);
-        self.enter_roll(&writer, &root, entry, &seen, roll)
+        let change = RollChange { operation: "change-roll", root, seen, roll, gone: Vec::new() };
+        self.enter_roll(change, |_, _, _| Ok(Vec::new()))
     }
 
     /// The roll as it is, also where nobody has written one.
@@ -261,89 +224,11 @@ impl Vault {
         Ok(Roll::of_owner(self.view.founder().unwrap_or(self.user())))
     }
 
-    /// Writes the next roll beside what has been written, and enters all of it, if the one that was seen is still the newest.
-    fn enter_roll(
-        &mut self,
-        writer: &SigningKey,
-        root: &SigningKey,
-        mut entry: Change,
-        seen: &Roll,
-        mut roll: Roll,
-    ) -> Result<(), RepoError> {
+    /// Looks anew at what is to be changed: the root key, and the roll.
+    fn begin(&mut self) -> Result<(SigningKey, Roll), RepoError> {
         self.refresh()?;
-        if self.current_roll()? != *seen {
-            return Err(RepoError::RollChanged);
-        }
-        let is_owner = |member: &Member| member.active && member.keys == KeySet::ALL;
-        if !roll.members.iter().any(is_owner) {
-            return Err(RepoError::LastOwner);
-        }
-        if let Some((before, name, _)) = self.view.newest_roll()? {
-            roll.generation = before.generation + 1;
-            roll.previous = Some(self.hash_of(&name)?);
-            entry.removed.extend(self.sizes(vec![format!("{TWIN}{name}"), name]));
-        }
-        (roll.time, roll.by) = (self.around.clock.now(), self.user());
-        let (header, stem) = (Header::clear(ObjectKind::Roll, self.id()), Stem::roll(roll.generation));
-        let added = write_twice(&*self.around.storage, &Author::outside(root), header, &roll.encode(), &stem)?;
-        let mine = added[0].name.clone();
-        entry.added.extend(added);
-        let gone: Vec<String> = entry.removed.iter().map(|(name, _)| name.clone()).collect();
-        self.append(writer, RunId::new([0; 8]), entry)?;
-        for name in gone {
-            // Removed by the journal already; what stays for whatever reason is reported by verify.
-            let _ = self.around.storage.remove(&sb_store::ObjectName::new(name)?);
-        }
-        self.refresh()?;
-        match self.view.newest_roll()? {
-            Some((_, name, None)) if name == mine => Ok(()),
-            _ => Err(RepoError::RollChanged),
-        }
-    }
-
-    fn hash_of(&self, name: &str) -> Result<Digest, RepoError> {
-        let bytes = read(&*self.view.storage, name).or_else(|_| read(&*self.view.storage, &format!("{TWIN}{name}")));
-        let damaged = |flaw| RepoError::Damaged { name: name.to_owned(), flaw };
-        bytes.map(|bytes| sha256(&bytes)).map_err(damaged)
-    }
-
-    /// A new signing key and a new key to seal to.
-    fn new_identity(&self, user: UserId, login: &str) -> Result<SlotPayload, RepoError> {
-        let random = &*self.around.random;
-        Ok(SlotPayload {
-            vault: self.id(),
-            root: *self.keyring.root.as_bytes(),
-            user,
-            signing_seed: Key::random(random),
-            keys: KeyBundle::default(),
-            private: Some(PrivateKey::generate(self.view.config.recipient, random)?),
-            login: Some(login.to_owned()),
-        })
-    }
-
-    /// Certificate, slots and grant.
-    fn write_identity(
-        &self,
-        root: &SigningKey,
-        payload: &SlotPayload,
-        locks: &[Lock],
-        keys: &KeyBundle,
-    ) -> Result<Vec<Added>, RepoError> {
-        let signing = SigningKey::from_seed(payload.signing_seed.as_bytes());
-        let recipient: PublicKey = payload.private.as_ref().expect("made with one").public().clone();
-        let created = self.around.clock.now();
-        let certificate = UserCertificate { user: payload.user, key: signing.public(), created };
-        let (header, stem) = (Header::clear(ObjectKind::User, self.id()), Stem::immutable(ObjectKind::User));
-        let author = Author::outside(root);
-        // First, as it vouches for the slots.
-        let mut added = write_twice(&*self.around.storage, &author, header, &certificate.encode(), &stem)?;
-        for lock in locks {
-            added.extend(write_slot(&self.around, &signing, lock, payload)?);
-        }
-        if !keys.is_empty() {
-            added.extend(write_grant(&self.around, self.id(), root, &recipient, keys)?);
-        }
-        Ok(added)
+        self.check_heads()?;
+        Ok((self.root_pair()?, self.current_roll()?))
     }
 
     /// The keys of this set, if the user has them.
@@ -355,9 +240,15 @@ impl Vault {
     pub(crate) fn root_pair(&self) -> Result<SigningKey, RepoError> {
         self.keyring.root_signing.clone().ok_or(RepoError::NoRootKey)
     }
+}
 
-    /// As a journal names what it removes.
-    pub(super) fn sizes(&self, names: Vec<String>) -> Vec<(String, u64)> {
-        names.into_iter().filter_map(|name| self.view.live.get(&name).map(|live| (name, live.size))).collect()
+pub(super) fn member_of(roll: &mut Roll, user: UserId) -> Result<&mut Member, RepoError> {
+    roll.members.iter_mut().find(|member| member.user == user).ok_or(RepoError::NoSuchUser { user })
+}
+
+fn check_entrance(login: &str, locks: &[Lock]) -> Result<(), RepoError> {
+    if !is_login(login) {
+        return Err(RepoError::InvalidLogin { login: login.to_owned() });
     }
+    if locks.is_empty() { Err(RepoError::NoLock) } else { Ok(()) }
 }

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use sb_crypto::Digest;
 
 use super::cbor::{Fields, Malformed, Value, array};
+use super::slot::{read_public, write_public};
 use super::{read_time, time};
 use crate::access::{KeySet, Member, Roll};
-use crate::ids::UserId;
+use crate::ids::{KeyId, UserId};
 
 impl Roll {
     pub(crate) fn encode(&self) -> Vec<u8> {
@@ -22,6 +23,9 @@ impl Roll {
                 .with(6, texts(&member.walled_off))
                 .with_some(7, member.access_until.map(time))
                 .with_some(8, member.login.as_deref())
+                .with_some(9, member.key)
+                .with_some(10, member.recipient.as_ref().map(write_public))
+                .with_some(11, member.grant.as_deref())
         };
         let role = |(name, includes): (&String, &Vec<String>)| vec![Value::from(name.as_str()), texts(includes)];
         Fields::new()
@@ -69,6 +73,9 @@ fn read_member(value: Value) -> Result<Member, Malformed> {
         walled_off: fields.need(6)?.list(Value::text)?,
         access_until: fields.take(7).map(read_time).transpose()?,
         login: fields.take(8).map(Value::bytes).transpose()?,
+        key: fields.take(9).map(|value| value.array_of().map(KeyId::new)).transpose()?,
+        recipient: fields.take(10).map(read_public).transpose()?,
+        grant: fields.take(11).map(Value::text).transpose()?,
     })
 }
 

@@ -365,10 +365,13 @@ proptest! {
         members in vec((id(), vec(".*", 0..3), 0u64..16, any::<bool>(), vec(".*", 0..3), vec(".*", 0..3), option::of(time())), 0..4),
         (roles, policies) in (btree_map(".*", vec(".*", 0..3), 0..3), option::of(".*")),
     ) {
+        let recipient = PrivateKey::generate(RecipientAlgorithm::HpkeX25519, &SeededRandom::new(1)).unwrap().public().clone();
         let members = members.into_iter().map(|(user, roles, bits, active, clients, walled_off, access_until)| {
             let keys = KeySet::from_bits(bits).unwrap_or(KeySet::ALL);
-            let login = access_until.map(|_| vec![1, 2, 3]);
-            Member { user, roles, keys, active, clients, walled_off, access_until, login }
+            let known = access_until.is_some();
+            let (login, key) = (known.then(|| vec![1, 2, 3]), known.then(|| KeyId::new([9; 16])));
+            let (recipient, grant) = (known.then(|| recipient.clone()), known.then(|| "grants/a".to_owned()));
+            Member { user, roles, keys, active, clients, walled_off, access_until, login, key, recipient, grant }
         });
         let members = members.collect();
         let previous = previous.map(Digest::from_bytes);

@@ -33,8 +33,7 @@ impl Slot {
             SlotMethod::Rsa { key_id } => fields.with(3, 4u64).with(6, self.sealed.wrapped.as_slice()).with(7, key_id),
             SlotMethod::Recovery => fields.with(3, 5u64),
         };
-        let recipient = self.recipient.as_ref();
-        let recipient = recipient.map(|key| vec![Value::from(key.algorithm() as u64), key.as_bytes().into()]);
+        let recipient = self.recipient.as_ref().map(write_public);
         fields
             .with(8, self.sealed.payload.as_slice())
             .with_some(10, recipient)
@@ -201,7 +200,11 @@ fn read_algorithm(value: Value) -> Result<RecipientAlgorithm, Malformed> {
     algorithm.ok_or(Malformed("an unknown algorithm"))
 }
 
-fn read_public(value: Value) -> Result<PublicKey, Malformed> {
+pub(super) fn write_public(key: &PublicKey) -> Vec<Value> {
+    vec![Value::from(key.algorithm() as u64), key.as_bytes().into()]
+}
+
+pub(super) fn read_public(value: Value) -> Result<PublicKey, Malformed> {
     let [algorithm, bytes] = value.tuple()?;
     let key = PublicKey::from_bytes(read_algorithm(algorithm)?, &bytes.bytes()?);
     key.map_err(|_| Malformed("not a public key of this algorithm"))
