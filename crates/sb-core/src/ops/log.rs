@@ -8,7 +8,7 @@ use sb_repo::{KeyId, LogEntry, LogFinding, Progress};
 
 use crate::access::deed;
 use crate::error::CoreError;
-use crate::record::{Told, vault_id};
+use crate::record::{Told, user_id, vault_id};
 use crate::session::Session;
 
 /// All audit logs of a vault.
@@ -75,6 +75,14 @@ impl Session {
         self.change(deed, id, progress, set, |()| Told::default())
     }
 
+    /// What ids stand for, with the logins of users.
+    fn known_names(&self) -> BTreeMap<String, String> {
+        let logins = self.vault.user_logins().into_iter().map(|(user, login)| (user_id(user), login));
+        let mut names: BTreeMap<String, String> = logins.collect();
+        names.extend(self.vault.names().names);
+        names
+    }
+
     fn logs(&self, progress: Progress<'_>) -> Result<LogReport, CoreError> {
         let logs = self.vault.logs(progress)?;
         let mut open: BTreeMap<KeyId, Vec<u64>> = BTreeMap::new();
@@ -94,7 +102,7 @@ impl Session {
             entries: entries.collect(),
             findings: logs.findings,
             sizes: logs.heads.into_iter().map(|(writer, head)| (writer, head.size)).collect(),
-            names: self.vault.names().names,
+            names: self.known_names(),
         })
     }
 }
