@@ -1,5 +1,7 @@
 //! Opening: from a credential to keys and a view of the vault.
 
+use std::collections::{BTreeSet, HashSet};
+
 use sb_crypto::{Credential, CryptoError, Digest, SlotMethod, open_slot};
 
 use crate::error::{Flaw, RepoError};
@@ -52,7 +54,7 @@ impl Door<'_> {
         let mut fitting: Vec<&Candidate> = slots.iter().filter(|slot| is_for(self.credential, slot)).collect();
         // A credential may open another vault, too, whose config and slots somebody has put here.
         fitting.sort_by_key(|slot| !self.around.state.knows(slot.vault));
-        let (mine, others): (Vec<&Candidate>, Vec<_>) = fitting.iter().partition(|slot| self.is_named(slot));
+        let mine: Vec<&Candidate> = fitting.iter().copied().filter(|slot| self.is_named(slot)).collect();
         for candidate in &mine {
             match self.try_slot(candidate) {
                 Ok((keyring, view)) => {
@@ -64,17 +66,30 @@ impl Door<'_> {
             }
         }
         if self.login.is_some() && !fitting.is_empty() {
-            let of = |user| fitting.iter().filter(|slot| slot.slot.user == user).count();
-            let most = fitting.iter().map(|slot| of(slot.slot.user)).max().unwrap_or(0);
-            for other in others.iter().cycle().take(if others.is_empty() { 0 } else { most.saturating_sub(mine.len()) })
-            {
-                let _ = self.unwrap(other);
-            }
+            self.pad(&fitting, &mine);
             if telling(&trouble) == 0 {
                 trouble = RepoError::WrongCredential;
             }
         }
         Err(trouble)
+    }
+
+    /// Hashes as often, and with the same parameters, as it takes for whoever of all users it takes most, beyond what was done already.
+    fn pad(&self, fitting: &[&Candidate], done: &[&Candidate]) {
+        let hints: BTreeSet<_> = fitting.iter().map(|slot| slot.slot.hint).collect();
+        let methods: HashSet<SlotMethod> = fitting.iter().map(|slot| slot.slot.sealed.method).collect();
+        for method in methods {
+            let alike: Vec<&Candidate> =
+                fitting.iter().copied().filter(|slot| slot.slot.sealed.method == method).collect();
+            let of = |hint: &Option<[u8; 2]>| {
+                alike.iter().filter(|slot| slot.slot.hint.is_none() || slot.slot.hint == *hint).count()
+            };
+            let most = hints.iter().map(of).max().unwrap_or(0);
+            let already = done.iter().filter(|slot| slot.slot.sealed.method == method).count();
+            for slot in alike.iter().cycle().take(most.saturating_sub(already)) {
+                let _ = self.unwrap(slot);
+            }
+        }
     }
 
     /// Why nothing opens if no slot is even tried.
