@@ -113,7 +113,7 @@ fn repo(error: &RepoError) -> Option<&'static str> {
             "Close other programs, or open the vault with a key file"
         }
         RepoError::WrongCredential => {
-            "Try again, with --user where several are let in; if it is lost, the recovery key opens the vault: `sb --recovery-key …`"
+            "Try again; if it is lost, the recovery key opens the vault: `sb --recovery-key …`"
         }
         RepoError::NoSuchSlot { .. } => {
             "Give what the vault was made with: a passphrase, --key-file, both of them, --rsa-key or --recovery-key"
