@@ -9,7 +9,6 @@ use crate::error::{Flaw, RepoError};
 use crate::ids::{KeyId, RunId, SlotId, UserId};
 use crate::live::read;
 use crate::name::{ParsedName, TWIN};
-use crate::trust::key_id;
 use crate::vault::{Change, Vault};
 use crate::view::{View, with_twins};
 use crate::wire::frame::Frame;
@@ -164,10 +163,5 @@ impl Vault {
     /// True if the vault was opened by something that takes two things together: a passphrase and a key file.
     pub fn is_opened_by_two(&self) -> bool {
         matches!(self.opened_by, SlotMethod::PassphraseAndKeyFile { .. })
-    }
-
-    /// The key id of the user's signing key.
-    pub fn user_key(&self) -> KeyId {
-        key_id(&self.keyring.signing.public())
     }
 }

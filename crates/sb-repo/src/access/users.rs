@@ -66,8 +66,8 @@ impl Vault {
         self.keyring.payload.login.as_deref()
     }
 
-    /// What users say to be let in, as far as the user who opened the vault may know: of those who manage users all but whoever made the
-    /// vault, of those who read names all, of others their own.
+    /// What users say to be let in, as far as the user who opened the vault may know: who manages users, or reads names, may know
+    /// all, others their own.
     pub fn user_logins(&self) -> BTreeMap<UserId, String> {
         let names = self.names().names.into_iter();
         let named = names.filter_map(|(id, name)| Some((UserId::from_hex(id.strip_prefix(USER)?)?, name)));
