@@ -281,6 +281,11 @@ impl Session {
             "certify" => "Vault.Verify",
             "anchor" => "Log.Anchor",
             "sign" => "Certificate.Sign",
+            "propose" => "Request.Propose",
+            "approve" => "Request.Approve",
+            "reject" => "Request.Reject",
+            "renew-recovery" => "Key.Export",
+            "remove-user" => "User.Remove",
             "enrol" => "Machine.Enrol",
             "init" => "Vault.Create",
             _ => "Vault.Change",
@@ -342,6 +347,7 @@ fn reason(error: &CoreError) -> &'static str {
     match error {
         CoreError::NoVault { .. } => "no-vault",
         CoreError::Denied { .. } => "role",
+        CoreError::NeedsApproval { .. } => "approval",
         CoreError::LockedOut { .. } => "locked-out",
         CoreError::NoSnapshotThen { .. }
         | CoreError::Repo(
