@@ -108,7 +108,10 @@ impl From<CoreError> for Failure {
             CoreError::Repo(RepoError::State { source, .. }) if source.kind() == io::ErrorKind::InvalidData => {
                 Exit::Damaged
             }
-            CoreError::NoSuchRequest { .. } | CoreError::Policies(_) => Exit::Usage,
+            CoreError::NoSuchRequest { .. } | CoreError::AmbiguousRequest { .. } | CoreError::InvalidId { .. } => {
+                Exit::Usage
+            }
+            CoreError::Policies(_) | CoreError::Ungovernable => Exit::Usage,
             CoreError::NoSuchUser { .. } | CoreError::NoSuchRole { .. } | CoreError::NoRole | CoreError::Role(_) => {
                 Exit::Usage
             }

@@ -41,6 +41,10 @@ pub(crate) fn hint(error: &CoreError) -> Option<String> {
             return Some(format!("It would be allowed with {first}"));
         }
         CoreError::OwnClients => "Somebody else who manages users can",
+        CoreError::AmbiguousRequest { .. } => "Write more digits",
+        CoreError::InvalidId { .. } => "Write the id and not the name: printable ASCII without spaces and quotes",
+        CoreError::Ungovernable => "Leave to an owner what puts policies into force, and to somebody to agree to that",
+        CoreError::RoleNamed { .. } => "Define another role",
         CoreError::NoSuchRequest { .. } | CoreError::RequestClosed { .. } => {
             "`sb request list --all` shows which there are"
         }

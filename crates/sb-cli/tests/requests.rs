@@ -69,7 +69,7 @@ fn a_user_is_removed_by_two_and_by_the_same_command() {
         assert!(shown.contains(part), "{part}: {shown}");
     }
     let approved = office.done(&PARTNER, &["request", "approve", &id]);
-    assert_eq!(approved.trim_end(), format!("agreed to request {id}: to remove nina"));
+    assert!(approved.starts_with(&format!("agreed to request {id}: to remove nina (")), "{approved}");
     assert!(office.done(&OWNER, &["request", "list"]).contains("can be carried out"));
     office.done(&OWNER, &remove);
     assert!(!office.done(&OWNER, &["user", "list"]).contains("nina"));
@@ -130,9 +130,8 @@ fn nobody_gives_roles_to_himself_alone() {
     let change = ["user", "change", "owner", "--role", "owner,restorer"];
     assert_eq!(office.run(&OWNER, &change).code, 5);
     let id = office.open_request();
-    assert!(
-        office.done(&OWNER, &["request", "list"]).contains("to give oneself roles: owner {\"owner\", \"restorer\"}")
-    );
+    let list = office.done(&OWNER, &["request", "list"]);
+    assert!(list.contains("to give oneself roles: owner (") && list.contains("{\"owner\", \"restorer\"}"), "{list}");
     office.done(&PARTNER, &["request", "reject", &id]);
     assert_eq!(office.run(&OWNER, &change).code, 5);
     let id = office.open_request();

@@ -12,7 +12,7 @@ use thiserror::Error;
 
 use crate::config::ConfigError;
 use crate::location::{Location, LocationError};
-use crate::requests::{Act, RequestState};
+use crate::requests::{Act, JudgedRequest, RequestState};
 
 /// Why an operation was not done. What merely degrades one is in its report.
 #[derive(Debug, Error)]
@@ -68,7 +68,7 @@ pub enum CoreError {
         /// What.
         act: Box<Act>,
         /// The request that asks for it already, and how far it has got.
-        pending: Option<(RequestId, RequestState)>,
+        pending: Option<Box<JudgedRequest>>,
         /// True if nobody else could agree.
         is_alone: bool,
     },
@@ -80,6 +80,31 @@ pub enum CoreError {
     NoSuchRequest {
         /// As given.
         id: String,
+    },
+    /// Several change requests have ids that begin like this.
+    #[error("several change requests begin with `{id}`: {}", ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))]
+    AmbiguousRequest {
+        /// As given.
+        id: String,
+        /// Those that do.
+        ids: Vec<RequestId>,
+    },
+    /// What can't be an id: it would stand in the audit log, where no name may.
+    #[error("`{id}` cannot be an id")]
+    InvalidId {
+        /// As given.
+        id: String,
+    },
+    /// Nobody could put other policies into force under these.
+    #[error("under these policies nobody could put others into force")]
+    Ungovernable,
+    /// The role is named by a request that is open, or by the firm's policies.
+    #[error("the role `{name}` is named by {by}, so it cannot be changed or removed")]
+    RoleNamed {
+        /// Which.
+        name: String,
+        /// By what.
+        by: &'static str,
     },
     /// Nothing can become of a change request any more.
     #[error("change request {id} is {}", state.name())]

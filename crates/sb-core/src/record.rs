@@ -348,6 +348,7 @@ fn reason(error: &CoreError) -> &'static str {
         CoreError::NoVault { .. } => "no-vault",
         CoreError::Denied { .. } => "role",
         CoreError::NeedsApproval { .. } => "approval",
+        CoreError::OwnClients => "oneself",
         CoreError::LockedOut { .. } => "locked-out",
         CoreError::NoSnapshotThen { .. }
         | CoreError::Repo(

@@ -1,12 +1,14 @@
 //! Change requests: what one person alone may not do, what became of it, and whether it may be done now.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use sb_crypto::sha256;
 use sb_rbac::{
     Action, Change, ChangeRequest, Context, Decision, Document, Principal, Request, RequestKind, Resource,
     RetentionMode, RoleName,
 };
-use sb_repo::{FiledRequest, RequestId, Requests, SignedBy, UserId};
+use sb_repo::{FiledRequest, Proposal, RequestId, Requests, SignedBy, UserId};
 
 use crate::access::CLIENT;
 use crate::error::CoreError;
@@ -18,6 +20,9 @@ pub const COOLING_OFF: TimeDelta = TimeDelta::days(7);
 /// How long a request can be carried out: what was agreed to must not be kept for an opportunity.
 pub const LAPSES_AFTER: TimeDelta = TimeDelta::days(30);
 
+/// Clocks of two machines may differ by so much.
+const CLOCKS_DIFFER: TimeDelta = TimeDelta::hours(1);
+
 /// Something that one person alone may not do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -27,7 +32,7 @@ pub enum Act {
     /// To remove a user.
     RemoveUser(UserId),
     /// To have these roles, and no others, oneself.
-    Roles(UserId, Vec<String>),
+    Roles(UserId, BTreeSet<String>),
     /// To put the firm's policies into force, or with an empty text out of force.
     ActivatePolicies(String),
     /// To dispose of a document.
@@ -50,6 +55,40 @@ impl Act {
             Self::ReleaseHold(_) => RequestKind::ReleaseHold,
             Self::ShortenRetention(_) => RequestKind::Shorten,
         }
+    }
+
+    /// What a proposal asks for. `None` unless it is one thing, and everything that the proposal says is about that.
+    pub(crate) fn of(proposal: &Proposal) -> Option<Self> {
+        let kind = RequestKind::ALL.into_iter().find(|kind| kind.name() == proposal.kind)?;
+        let target = proposal.targets.first()?;
+        let (what, id) = target.split_once(':')?;
+        let act = match (kind, what) {
+            (RequestKind::ExportKey, "key") => {
+                Self::ExportRecoveryKey(UserId::from_hex(id.strip_prefix("recovery:")?)?)
+            }
+            (RequestKind::RemoveUser, "user") => Self::RemoveUser(UserId::from_hex(id)?),
+            (RequestKind::Grant, "user") => {
+                let (id, roles) = id.split_once("={")?;
+                let roles = roles.strip_suffix('}')?.split(", ").map(|role| role.trim_matches('"').to_owned());
+                Self::Roles(UserId::from_hex(id)?, roles.collect())
+            }
+            (RequestKind::ActivatePolicies, "policies") => Self::ActivatePolicies(proposal.text.clone()?),
+            (RequestKind::Dispose, "document") => Self::Dispose(id.to_owned()),
+            (RequestKind::ReleaseHold, "hold") => Self::ReleaseHold(id.to_owned()),
+            (RequestKind::Shorten, "retention") => Self::ShortenRetention(id.to_owned()),
+            _ => return None,
+        };
+        let asked = act.proposal();
+        (asked.targets == proposal.targets && asked.text == proposal.text).then_some(act)
+    }
+
+    /// What is proposed, without a reason.
+    pub(crate) fn proposal(&self) -> Proposal {
+        let mut proposal = Proposal::new(self.kind().name(), self.resource().to_string());
+        if let Self::ActivatePolicies(text) = self {
+            proposal.text = Some(text.clone());
+        }
+        proposal
     }
 
     pub(crate) fn asks(&self) -> Action {
@@ -138,8 +177,10 @@ impl RequestState {
 pub struct JudgedRequest {
     /// What was said of it.
     pub filed: FiledRequest,
-    /// What is asked for, if this version knows it.
+    /// Of which kind it is, if this version knows it.
     pub kind: Option<RequestKind>,
+    /// What is asked for, if it is one thing that this version knows.
+    pub act: Option<Act>,
     /// How far it has got.
     pub state: RequestState,
     /// Who has agreed and may agree: the others do not count.
@@ -172,13 +213,27 @@ impl Session {
         if !self.needs_only_a_request(act) {
             return Err(denied);
         }
-        let pending = pending.first().map(|request| (request.filed.id, request.state));
-        Err(CoreError::NeedsApproval { act: Box::new(act.clone()), pending, is_alone: self.is_alone() })
+        let pending = (!pending.is_empty()).then(|| Box::new(pending.swap_remove(0)));
+        let is_alone = self.is_alone(self.vault.user(), act.kind());
+        Err(CoreError::NeedsApproval { act: Box::new(act.clone()), pending, is_alone })
     }
 
-    /// True if nobody else could agree, so that time stands in for it.
-    fn is_alone(&self) -> bool {
-        self.access.authorizer.approvers(&self.access.directory) < 2
+    /// True if nobody could agree to what this user asks for, so that time stands in for it.
+    fn is_alone(&self, user: UserId, kind: RequestKind) -> bool {
+        let (directory, now) = (&self.access.directory, self.place.clock.now());
+        let asked = ChangeRequest::new("any", kind, "any", user.to_string());
+        let could = |id: UserId| self.could(&id.to_string(), Action::ApproveChange, Resource::Request(asked.clone()));
+        let members = self.vault.current_roll().map_or(Vec::new(), |roll| roll.members);
+        let is_other = members.iter().any(|member| member.user != user && could(member.user));
+        self.access.authorizer.approvers(directory, now) < 2 && !is_other
+    }
+
+    /// True if this user may do that who has come in with two factors.
+    fn could(&self, user: &str, asks: Action, resource: Resource) -> bool {
+        let mut context = Context::new(self.place.clock.now());
+        context.mfa = true;
+        let request = Request::new(Principal::user(user), asks, resource, context);
+        self.access.authorizer.authorize(&self.access.directory, &request).is_allowed
     }
 
     /// True if an approved request is all that is missing.
@@ -197,33 +252,55 @@ impl Session {
     fn judge(&self, filed: FiledRequest) -> JudgedRequest {
         let now = self.place.clock.now();
         let kind = RequestKind::ALL.into_iter().find(|kind| kind.name() == filed.proposal.kind);
-        let lapses = filed.proposed.time + LAPSES_AFTER;
-        let mut request = JudgedRequest { filed, kind, state: RequestState::Ready, counted: Vec::new(), lapses };
+        let lapses = filed.proposed.time.checked_add_signed(LAPSES_AFTER).unwrap_or(DateTime::<Utc>::MAX_UTC);
+        let act = Act::of(&filed.proposal);
+        let (state, counted) = (RequestState::Void, Vec::new());
+        let mut request = JudgedRequest { filed, kind, act, state, counted, lapses };
         request.counted = self.counted(&request);
         let filed = &request.filed;
-        let asks =
-            if kind == Some(RequestKind::ActivatePolicies) { Action::ProposePolicies } else { Action::ProposeChange };
-        let cool = filed.proposed.time.max(self.changed()) + COOLING_OFF;
+        let from = filed.proposed.time.max(self.changed());
+        let cool = from.checked_add_signed(COOLING_OFF).unwrap_or(DateTime::<Utc>::MAX_UTC);
         request.state = if !filed.carried_out.is_empty() {
             RequestState::CarriedOut
-        } else if !filed.rejections.is_empty() {
-            RequestState::Rejected
         } else if filed.flaw.is_some() {
             RequestState::Damaged
+        } else if self.is_refused(&request) {
+            RequestState::Rejected
         } else if lapses <= now {
             RequestState::Lapsed
-        } else if kind.is_none() || !self.might(filed.proposed, asks, Resource::Vault) {
+        } else if !self.is_askable(&request, now) {
             RequestState::Void
         } else if !request.counted.is_empty() {
             RequestState::Ready
-        } else if !self.is_alone() {
+        } else if !kind.is_some_and(|kind| self.is_alone(filed.proposed.user, kind)) {
             RequestState::Waiting { approvals: 1 }
-        } else if now < cool {
-            RequestState::CoolingOff { until: cool }
+        } else if now < cool || self.set_back.is_some() {
+            RequestState::CoolingOff { until: cool.max(now) }
         } else {
             RequestState::Ready
         };
         request
+    }
+
+    /// True if it asks for one thing that this version knows, by who may ask for that, and not in the future.
+    fn is_askable(&self, request: &JudgedRequest, now: DateTime<Utc>) -> bool {
+        let by = request.filed.proposed;
+        let asks = match &request.act {
+            None => return false,
+            // Who is to get a key or a role asks for it, so that others agree to that.
+            Some(Act::ExportRecoveryKey(user) | Act::Roles(user, _)) if *user != by.user => return false,
+            Some(Act::ActivatePolicies(_)) => Action::ProposePolicies,
+            Some(_) => Action::ProposeChange,
+        };
+        by.time <= now + CLOCKS_DIFFER && self.might(by, asks, Resource::Vault)
+    }
+
+    /// True if who asks has withdrawn it, or somebody has refused it who may.
+    fn is_refused(&self, request: &JudgedRequest) -> bool {
+        let Some(bare) = self.bare(request) else { return false };
+        let proposer = request.filed.proposed.user;
+        let may = |by: &SignedBy| self.might(*by, Action::RejectChange, Resource::Request(bare.clone()));
+        request.filed.rejections.iter().any(|by| by.user == proposer && by.is_current || may(by))
     }
 
     /// When users and roles last changed.
@@ -235,7 +312,9 @@ impl Session {
     fn counted(&self, request: &JudgedRequest) -> Vec<UserId> {
         let Some(nobody_yet) = self.bare(request) else { return Vec::new() };
         let counts = |by: &&SignedBy| {
+            // Who was given the key after it was asked for was made for it.
             by.user != request.filed.proposed.user
+                && by.key_since <= request.filed.proposed.time
                 && self.might(**by, Action::ApproveChange, Resource::Request(nobody_yet.clone()))
         };
         let mut counted: Vec<UserId> = request.filed.approvals.iter().filter(counts).map(|by| by.user).collect();
@@ -247,10 +326,7 @@ impl Session {
     /// True if who has signed this might have: is on the roll with this key, and allowed to. With which factors they came in is not known
     /// any more, and was asked then.
     fn might(&self, by: SignedBy, asks: Action, resource: Resource) -> bool {
-        let mut context = Context::new(self.place.clock.now());
-        context.mfa = true;
-        let request = Request::new(Principal::user(by.user.to_string()), asks, resource, context);
-        by.is_current && self.access.authorizer.authorize(&self.access.directory, &request).is_allowed
+        by.is_current && self.could(&by.user.to_string(), asks, resource)
     }
 
     /// The request as policies see it, without approvals.
@@ -265,12 +341,11 @@ impl Session {
     pub(crate) fn change_request(&self, request: &JudgedRequest) -> Option<ChangeRequest> {
         let mut change = self.bare(request)?;
         change.approvals = request.counted.iter().map(|user| user.to_string().as_str().into()).collect();
-        change.is_cooled_off = request.state == RequestState::Ready;
+        change.is_cooled_off = request.state == RequestState::Ready && request.counted.is_empty();
         Some(change)
     }
 }
 
 fn is_about(request: &JudgedRequest, act: &Act) -> bool {
-    let targets = &request.filed.proposal.targets;
-    request.kind == Some(act.kind()) && targets.contains(&act.resource().to_string())
+    request.act.as_ref() == Some(act)
 }

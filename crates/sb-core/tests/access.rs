@@ -173,7 +173,7 @@ fn managing() -> Vec<Operation> {
         }),
         ("approve", Action::ApproveChange, |w, s| s.approve(&asked(w), Progress::none()).map(drop)),
         ("reject", Action::RejectChange, |w, s| s.reject(&asked(w), Progress::none()).map(drop)),
-        ("export_recovery_key", Action::ExportKey, |_, s| s.export_recovery_key(Progress::none()).map(drop)),
+        ("export_recovery_key", Action::ExportKey, |_, s| s.export_recovery_key(&mut |_| Ok(()), Progress::none())),
         ("remove_user", Action::RemoveUser, |_, s| s.remove_user(spare(s), Progress::none())),
         ("activate_policies", Action::ActivatePolicies, |_, s| s.activate_policies("", Progress::none())),
         ("forget", Action::ForgetSnapshot, |_, s| s.forget(&[], Progress::none()).map(drop)),

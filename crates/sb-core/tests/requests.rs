@@ -7,12 +7,12 @@ mod world;
 
 use proptest::prelude::*;
 use sb_core::chrono::TimeDelta;
-use sb_core::crypto::Credential;
-use sb_core::repo::UserId;
+use sb_core::crypto::{Credential, KeyFile, Lock, RecoveryKey, SystemRandom, sha256};
+use sb_core::repo::{Proposal, UserId};
 use sb_core::{
     Act, COOLING_OFF, ChangeUserOptions, CoreError, LAPSES_AFTER, Progress, RepoError, RequestState, Session,
 };
-use world::World;
+use world::{CHEAP, World, passphrase};
 
 /// A vault with an owner, and others with these roles, whose sessions are open.
 struct Firm {
@@ -53,6 +53,17 @@ impl Firm {
     }
 }
 
+/// Gets a new recovery key, and keeps it.
+fn export(session: &mut Session) -> Result<RecoveryKey, CoreError> {
+    let mut kept = None;
+    let mut keep = |key: &RecoveryKey| {
+        kept = Some(key.clone());
+        Ok(())
+    };
+    session.export_recovery_key(&mut keep, Progress::none())?;
+    Ok(kept.unwrap())
+}
+
 /// Whether it was refused because others have to agree first.
 fn needs_approval<T>(outcome: Result<T, CoreError>) -> bool {
     matches!(outcome, Err(CoreError::NeedsApproval { .. }))
@@ -67,7 +78,7 @@ fn own_roles(user: UserId) -> (ChangeUserOptions, Act) {
     let roles = vec!["owner".to_owned(), "restorer".to_owned()];
     let mut options = ChangeUserOptions::default();
     options.roles = Some(roles.clone());
-    (options, Act::Roles(user, roles))
+    (options, Act::Roles(user, roles.into_iter().collect()))
 }
 
 #[test]
@@ -77,7 +88,7 @@ fn two_people_export_a_key_remove_a_user_give_themselves_roles_and_set_policies_
     let (options, roles) = own_roles(own);
     let acts = [Act::ExportRecoveryKey(own), roles, Act::ActivatePolicies(policy()), Act::RemoveUser(verifier)];
     let carry_out = |session: &mut Session, act: &Act| match act {
-        Act::ExportRecoveryKey(_) => session.export_recovery_key(Progress::none()).map(drop),
+        Act::ExportRecoveryKey(_) => export(session).map(drop),
         Act::RemoveUser(user) => session.remove_user(*user, Progress::none()),
         Act::Roles(user, _) => session.change_user(*user, &options, Progress::none()),
         Act::ActivatePolicies(text) => session.activate_policies(text, Progress::none()),
@@ -88,7 +99,7 @@ fn two_people_export_a_key_remove_a_user_give_themselves_roles_and_set_policies_
         let id = propose(&mut firm.owner, act);
         assert!(matches!(
             carry_out(&mut firm.owner, act),
-            Err(CoreError::NeedsApproval { pending: Some((_, RequestState::Waiting { approvals: 1 })), .. })
+            Err(CoreError::NeedsApproval { pending: Some(pending), .. }) if pending.state == (RequestState::Waiting { approvals: 1 })
         ));
         // Who asks does not agree for himself.
         assert!(matches!(firm.owner.approve(&id, Progress::none()), Err(CoreError::Denied { .. })));
@@ -123,18 +134,18 @@ fn alone_time_stands_in_and_begins_anew_when_users_change() {
     let own = firm.owner.vault().user();
     let id = propose(&mut firm.owner, &Act::ExportRecoveryKey(own));
     let waits = |outcome| matches!(outcome, Err(CoreError::NeedsApproval { is_alone: true, .. }));
-    assert!(waits(firm.owner.export_recovery_key(Progress::none())));
+    assert!(waits(export(&mut firm.owner)));
     assert!(matches!(firm.state(&id), RequestState::CoolingOff { .. }));
     firm.world.clock.put_forward(COOLING_OFF - TimeDelta::hours(1));
-    assert!(waits(firm.owner.export_recovery_key(Progress::none())));
+    assert!(waits(export(&mut firm.owner)));
     // Who could be sent away to be alone could have been asked.
     firm.world.add("newcomer", &["verifier"]);
     firm.world.clock.put_forward(TimeDelta::hours(2));
-    assert!(waits(firm.owner.export_recovery_key(Progress::none())));
+    assert!(waits(export(&mut firm.owner)));
     firm.world.clock.put_forward(COOLING_OFF);
-    let recovery = firm.owner.export_recovery_key(Progress::none()).unwrap();
+    let recovery = export(&mut firm.owner).unwrap();
     assert!(firm.world.vault().open(&Credential::Recovery(recovery), None).is_ok());
-    assert!(waits(firm.owner.export_recovery_key(Progress::none())));
+    assert!(waits(export(&mut firm.owner)));
 }
 
 #[test]
@@ -143,11 +154,11 @@ fn where_somebody_could_be_asked_time_does_not_stand_in() {
     let own = firm.owner.vault().user();
     let id = propose(&mut firm.owner, &Act::ExportRecoveryKey(own));
     firm.world.clock.put_forward(COOLING_OFF * 2);
-    assert!(needs_approval(firm.owner.export_recovery_key(Progress::none())));
+    assert!(needs_approval(export(&mut firm.owner)));
     assert_eq!(firm.state(&id), RequestState::Waiting { approvals: 1 });
     firm.session(0).approve(&id, Progress::none()).unwrap();
     firm.world.clock.put_forward(LAPSES_AFTER);
-    assert!(needs_approval(firm.owner.export_recovery_key(Progress::none())));
+    assert!(needs_approval(export(&mut firm.owner)));
     assert_eq!(firm.state(&id), RequestState::Lapsed);
 }
 
@@ -161,7 +172,7 @@ fn an_approval_for_one_thing_does_nothing_for_another() {
         firm.session(0).approve(&id, Progress::none()).unwrap();
     }
     assert!(needs_approval(firm.owner.remove_user(ann, Progress::none())));
-    assert!(needs_approval(firm.owner.export_recovery_key(Progress::none())));
+    assert!(needs_approval(export(&mut firm.owner)));
     assert!(needs_approval(firm.owner.activate_policies(&(policy() + " "), Progress::none())));
     options.roles = Some(vec!["owner".to_owned(), "operator".to_owned()]);
     assert!(needs_approval(firm.owner.change_user(own, &options, Progress::none())));
@@ -184,9 +195,9 @@ fn only_who_may_agree_agrees_and_only_who_may_do_it_does_it() {
         assert!(matches!(firm.session(n).approve(&id, Progress::none()), Err(CoreError::Denied { .. })), "{n}");
     }
     // Whatever another program says with their keys.
-    let filed = firm.world.open().vault().view().requests().filed[0].id;
+    let filed = firm.world.open().vault().view().requests().filed.remove(0);
     let mut operator = firm.others.remove(1);
-    forged_approval(&firm.world, &operator.1, filed);
+    forged(&firm.world, &operator.1, |vault| vault.decide(&filed, true).unwrap());
     let bob = firm.user(2);
     assert!(needs_approval(firm.session(1).remove_user(bob, Progress::none())));
     assert_eq!(firm.state(&id), RequestState::Waiting { approvals: 1 });
@@ -194,7 +205,7 @@ fn only_who_may_agree_agrees_and_only_who_may_do_it_does_it() {
     firm.session(0).approve(&id, Progress::none()).unwrap();
     let officer = firm.user(0);
     firm.owner.lock_user(officer, true, Progress::none()).unwrap();
-    assert!(matches!(firm.state(&id), RequestState::CoolingOff { .. }));
+    assert_eq!(firm.state(&id), RequestState::Waiting { approvals: 1 });
     firm.owner.lock_user(officer, false, Progress::none()).unwrap();
     // Asked for by one and agreed to by another, it may be done by a third who may do such things.
     assert!(matches!(operator.2.remove_user(firm.user(2), Progress::none()), Err(CoreError::Denied { .. })));
@@ -202,16 +213,97 @@ fn only_who_may_agree_agrees_and_only_who_may_do_it_does_it() {
 }
 
 /// What the program would not do, done with the same keys.
-fn forged_approval(world: &World, credential: &Credential, request: sb_core::repo::RequestId) {
+fn forged(world: &World, credential: &Credential, act: impl FnOnce(&mut sb_core::repo::Vault)) {
     use sb_core::repo::{State, Surroundings, Vault};
     let storage = sb_core::store::LocalStorage::open(world.root.join("vault")).unwrap();
     let around = Surroundings {
         storage: std::sync::Arc::new(storage),
         state: State::in_memory(),
         clock: world.clock.clone(),
-        random: std::sync::Arc::new(sb_core::crypto::SystemRandom),
+        random: std::sync::Arc::new(SystemRandom),
     };
-    Vault::open(around, credential, None).unwrap().decide(request, true).unwrap();
+    act(&mut Vault::open(around, credential, None).unwrap());
+}
+
+/// Whoever could only disturb does not: what they say counts for nothing.
+#[test]
+fn who_may_not_refuse_refuses_nothing_and_what_is_not_what_it_says_is_void() {
+    let mut firm = Firm::new(&["complianceOfficer", "operator", "administrator"]);
+    let operator = firm.user(1);
+    let id = propose(&mut firm.owner, &Act::RemoveUser(operator));
+    let filed = firm.world.open().vault().view().requests().filed.remove(0);
+    forged(&firm.world, &firm.others[1].1, |vault| vault.decide(&filed, false).unwrap());
+    assert_eq!(firm.state(&id), RequestState::Waiting { approvals: 1 });
+    firm.session(0).approve(&id, Progress::none()).unwrap();
+
+    let mut evil = Proposal::new(
+        "activatePolicies",
+        format!("policies:{}", sha256(b"@id(\"x\") forbid (principal, action, resource);")),
+    );
+    evil.text = Some(policy());
+    let mut several = Proposal::new("removeUser", format!("user:{operator}"));
+    several.targets.insert(format!("user:{}", firm.user(0)));
+    let others = Proposal::new("exportKey", format!("key:recovery:{}", firm.user(2)));
+    for proposal in [evil, several, others] {
+        forged(&firm.world, &firm.others[0].1, |vault| assert!(vault.propose(&proposal).is_ok()));
+        let newest = firm.world.open().requests(false).unwrap().requests.pop().unwrap();
+        assert_eq!(newest.state, RequestState::Void, "{:?}", newest.filed.proposal);
+    }
+    firm.owner.remove_user(operator, Progress::none()).unwrap();
+}
+
+#[test]
+fn who_was_made_to_agree_does_not_count_and_nor_does_who_got_another_key() {
+    let mut firm = Firm::new(&["complianceOfficer", "verifier"]);
+    let bob = firm.user(1);
+    let id = propose(&mut firm.owner, &Act::RemoveUser(bob));
+    let (_, credential) = firm.world.add("puppet", &["complianceOfficer"]);
+    let mut puppet = firm.world.open_as("puppet", &credential).unwrap();
+    assert_eq!(puppet.approve(&id, Progress::none()).unwrap().state, RequestState::Waiting { approvals: 1 });
+    let officer = firm.user(0);
+    let mine = KeyFile::generate(&SystemRandom);
+    let lock = Lock::PassphraseAndKeyFile(passphrase(), mine.clone(), CHEAP);
+    firm.owner.reset_user(officer, lock, Progress::none()).unwrap();
+    let credential = Credential::PassphraseAndKeyFile(passphrase(), mine);
+    let mut officer = firm.world.open_as("user-0", &credential).unwrap();
+    officer.approve(&id, Progress::none()).unwrap();
+    assert!(needs_approval(firm.owner.remove_user(bob, Progress::none())));
+}
+
+#[test]
+fn where_one_could_agree_to_what_the_other_asks_for_time_does_not_stand_in() {
+    let mut firm = Firm::new(&["administrator", "verifier"]);
+    let act = Act::RemoveUser(firm.user(1));
+    let id = propose(firm.session(0), &act);
+    firm.world.clock.put_forward(COOLING_OFF * 2);
+    assert_eq!(firm.state(&id), RequestState::Waiting { approvals: 1 });
+    let bob = firm.user(1);
+    assert!(needs_approval(firm.session(0).remove_user(bob, Progress::none())));
+    firm.owner.approve(&id, Progress::none()).unwrap();
+    firm.session(0).remove_user(bob, Progress::none()).unwrap();
+}
+
+#[test]
+fn roles_and_policies_mean_what_they_meant_when_they_were_agreed_to() {
+    let mut firm = Firm::new(&["owner", "verifier"]);
+    let own = firm.owner.vault().user();
+    for role in ["helper", "clerk"] {
+        firm.owner.define_role(role, Some(&["verifier".to_owned()]), Progress::none()).unwrap();
+    }
+    propose(&mut firm.owner, &Act::Roles(own, ["owner".to_owned(), "helper".to_owned()].into()));
+    let text = "@id(\"clerks\") forbid (principal in SB::Role::\"clerk\", action, resource);".to_owned();
+    let id = propose(&mut firm.owner, &Act::ActivatePolicies(text.clone()));
+    firm.session(0).approve(&id, Progress::none()).unwrap();
+    firm.owner.activate_policies(&text, Progress::none()).unwrap();
+    for (role, includes) in [("helper", Some(["owner".to_owned()])), ("clerk", None)] {
+        let changed = firm.owner.define_role(role, includes.as_ref().map(|roles| &roles[..]), Progress::none());
+        assert!(matches!(changed, Err(CoreError::RoleNamed { .. })), "{changed:?}");
+    }
+    let shut = "@id(\"x\") forbid (principal, action, resource);".to_owned();
+    let outcome = firm.owner.propose(&Act::ActivatePolicies(shut), None, Progress::none());
+    assert!(matches!(outcome, Err(CoreError::Ungovernable)), "{outcome:?}");
+    let name = firm.owner.propose(&Act::Dispose("Miller, divorce.pdf".to_owned()), None, Progress::none());
+    assert!(matches!(name, Err(CoreError::InvalidId { .. })), "{name:?}");
 }
 
 #[test]
@@ -240,7 +332,8 @@ fn what_is_refused_or_withdrawn_is_not_done_and_who_is_gone_asks_for_nothing() {
 fn nobody_is_asked_for_what_would_be_denied_whoever_agreed() {
     let mut firm = Firm::new(&["complianceOfficer"]);
     let own = firm.owner.vault().user();
-    let denied = firm.owner.propose(&Act::Roles(own, vec!["owner".into(), "auditor".into()]), None, Progress::none());
+    let denied =
+        firm.owner.propose(&Act::Roles(own, ["owner".into(), "auditor".into()].into()), None, Progress::none());
     assert!(matches!(denied, Err(CoreError::Denied { .. })), "{denied:?}");
     let officer = firm.user(0);
     let denied = firm.session(0).propose(&Act::RemoveUser(officer), None, Progress::none());

@@ -1,9 +1,10 @@
 //! Decides.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use cedar_policy::{Authorizer as Cedar, Effect, EntityUid, PolicySet};
+use chrono::{DateTime, Utc};
 
 use crate::action::{Action, Group};
 use crate::decision::{Decision, Determinant, PolicyFault, PolicyKind, Refusal};
@@ -58,6 +59,9 @@ pub enum GrantError {
     Taken(String),
 }
 
+/// Of each user whom a policy lets approve, when their access ends.
+type Approving = Arc<[Option<DateTime<Utc>>]>;
+
 /// Decides requests by the guard rails, what the built-in roles may do, the firm's policies, and grants.
 ///
 /// It can be shared between threads; only granting and revoking change it.
@@ -67,8 +71,8 @@ pub struct Authorizer {
     kinds: HashMap<String, PolicyKind>,
     /// Whose principals may approve; `None`: everybody's.
     approving: Vec<Option<EntityUid>>,
-    /// How many users of the directory with this stamp may approve.
-    counted: Mutex<Option<(u64, usize)>>,
+    /// Who of the directory with this stamp may approve.
+    counted: Mutex<Option<(u64, Approving)>>,
     firm: Policies,
 }
 
@@ -135,13 +139,13 @@ impl Authorizer {
     /// the firm's forbid it. Of what an inviolable guard rail forbids there are none; see [`Policies::check`].
     pub fn permitted_by_firm_alone(&self, directory: &Directory, request: &Request) -> Vec<String> {
         let alone = PolicySet::from_policies(self.firm.policies().iter().cloned()).expect("ids are unique");
-        let asked = ask(directory, request, || self.counts(directory, request.action));
+        let asked = ask(directory, request, || self.counts(directory, request));
         let verdict = asked.ok().map(|asked| is_authorized(&asked, &alone)).filter(|verdict| verdict.is_allowed);
         verdict.map_or_else(Vec::new, |verdict| verdict.reasons)
     }
 
     fn decide(&self, directory: &Directory, request: &Request, evaluate: impl FnOnce(&Asked) -> Verdict) -> Decision {
-        let asked = match ask(directory, request, || self.counts(directory, request.action)) {
+        let asked = match ask(directory, request, || self.counts(directory, request)) {
             Ok(asked) => asked,
             Err(refusal) => return Decision::refused(refusal),
         };
@@ -183,19 +187,24 @@ impl Authorizer {
     }
 
     /// How many users there are, and how many a policy lets approve. Only what needs two people has to know the latter.
-    fn counts(&self, directory: &Directory, action: Action) -> Counts {
-        let approvers = if action.takes_request() { self.approvers(directory) } else { 0 };
+    fn counts(&self, directory: &Directory, request: &Request) -> Counts {
+        let approvers = if request.action.takes_request() { self.approvers(directory, request.context.now) } else { 0 };
         Counts { users: directory.user_count(), approvers }
     }
 
     /// How many users could approve what others propose, because any policy lets them, whatever its conditions. Fewer than two: a
-    /// cooling-off period stands in for approvals.
-    pub fn approvers(&self, directory: &Directory) -> usize {
+    /// cooling-off period stands in for approvals. Who is locked or whose access has ended is none.
+    pub fn approvers(&self, directory: &Directory, now: DateTime<Utc>) -> usize {
+        let may_come = |until: &Option<DateTime<Utc>>| until.is_none_or(|until| now < until);
+        self.approving_until(directory).iter().filter(|until| may_come(until)).count()
+    }
+
+    fn approving_until(&self, directory: &Directory) -> Approving {
         let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((stamp, approvers)) = *counted
-            && stamp == directory.stamp()
+        if let Some((stamp, approving)) = &*counted
+            && *stamp == directory.stamp()
         {
-            return approvers;
+            return approving.clone();
         }
         let is_named =
             |uid: EntityUid| self.approving.iter().any(|named| named.as_ref().is_none_or(|named| *named == uid));
@@ -208,9 +217,9 @@ impl Authorizer {
             user.is_active
                 && (user.roles.iter().any(|role| roles.contains(role)) || is_named(uid(Kind::User, id.as_str())))
         };
-        let approvers = directory.users().filter(may_approve).count();
-        *counted = Some((directory.stamp(), approvers));
-        approvers
+        let approving: Arc<[_]> = directory.users().filter(may_approve).map(|(_, user)| user.access_until).collect();
+        *counted = Some((directory.stamp(), approving.clone()));
+        approving
     }
 }
 

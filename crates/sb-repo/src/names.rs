@@ -8,10 +8,11 @@ use sb_crypto::{open_with, seal_to};
 use sb_store::ObjectName;
 
 use crate::error::{Flaw, RepoError};
-use crate::ids::{Id, RunId};
+use crate::ids::{Id, RunId, UserId};
 use crate::live::read;
 use crate::name::{ObjectKind, ParsedName, Stem, TWIN};
 use crate::sessions::write_twice;
+use crate::trust::key_id;
 use crate::vault::{Change, Vault};
 use crate::wire::cbor::Malformed;
 use crate::wire::frame::{Author, Header};
@@ -26,6 +27,11 @@ pub struct Names {
     pub names: BTreeMap<String, String>,
     /// Objects that should be names and can't be read.
     pub flawed: Vec<(String, Flaw)>,
+}
+
+/// The user whom this id is of.
+fn user_in(id: &str) -> Option<UserId> {
+    UserId::from_hex(id.strip_prefix("user:")?)
 }
 
 impl Vault {
@@ -50,17 +56,25 @@ impl Vault {
     }
 
     /// Says what an id stands for from now on, or with `None` that nobody is to know any more: every copy of what was said of it
-    /// before is removed. It is durable, and entered, when this returns. What keeps copies of the vault keeps those names.
+    /// before is removed. It is durable, and entered, when this returns. What keeps copies of the vault keeps those names. What another
+    /// user is called is for who has the root key to say, for that is whom people agree to let in or remove.
     ///
     /// # Errors
-    /// [`RepoError::RolledBack`], [`RepoError::NoReadingKey`] if the user may not read what was said before, and errors of storage
+    /// [`RepoError::NoRootKey`], [`RepoError::RolledBack`], [`RepoError::NoReadingKey`] if the user may not read what was said before, and errors of storage
     /// and state.
     pub fn name(&mut self, id: &str, name: Option<&str>) -> Result<(), RepoError> {
         self.check_heads()?;
+        if name.is_some() && user_in(id).is_some_and(|user| user != self.user()) {
+            self.root_pair()?;
+        }
         let writer = self.writer()?;
         let run = RunId::random(&*self.around.random);
         let mut change = Change { operation: "name", ..Change::default() };
         for (object, read) in self.named() {
+            // What somebody has said who may not is no name of anybody.
+            if matches!(&read, Err(RepoError::Damaged { flaw: Flaw::NotEntitled, .. })) {
+                continue;
+            }
             if read?.id == id {
                 let copies = [format!("{TWIN}{object}"), object];
                 let live =
@@ -89,8 +103,9 @@ impl Vault {
         let recipient = &self.epoch().meta;
         let header = Header { kind: ObjectKind::Name, vault: self.id(), key: recipient.key_id() };
         let sealed = seal_to(recipient, INFO, &header.to_bytes(), &named.encode(), &*self.around.random)?;
-        // What somebody is called is a user's word, not a machine's.
-        let author = Author { key: &self.keyring.signing, run };
+        // What somebody is called is a user's word, not a machine's; of users that of who manages them.
+        let root = self.keyring.root_signing.as_ref().filter(|_| user_in(id).is_some());
+        let author = Author { key: root.unwrap_or(&self.keyring.signing), run };
         let stem = Stem::mutable(ObjectKind::Name, Id::<(), 8>::random(&*self.around.random), 0);
         write_twice(&*self.around.storage, &author, header, &sealed, &stem)
     }
@@ -116,6 +131,10 @@ impl Vault {
         let private = self.keys()?.private(ObjectKind::Name, frame.header.key, name)?;
         let plain = open_with(private, INFO, &frame.header.to_bytes(), frame.body)
             .map_err(|_| damaged(Malformed("does not open with the compartment's key").into()))?;
-        Named::decode(plain.as_bytes()).map_err(|flaw| damaged(flaw.into()))
+        let named = Named::decode(plain.as_bytes()).map_err(|flaw| damaged(flaw.into()))?;
+        let signer = frame.trailer.signer;
+        let is_own = |user| self.view.trust.users.get(&signer).is_some_and(|known| known.user == user);
+        let counts = user_in(&named.id).is_none_or(|user| is_own(user) || signer == key_id(&self.view.trust.root));
+        if counts { Ok(named) } else { Err(damaged(Flaw::NotEntitled)) }
     }
 }

@@ -113,8 +113,10 @@ impl Trust {
         let user = self.users.get(&signer).map(|user| user.key);
         match kind {
             ObjectKind::Config | ObjectKind::User | ObjectKind::Grant | ObjectKind::Roll => root,
-            ObjectKind::Slot | ObjectKind::Redaction | ObjectKind::Label | ObjectKind::Name => user.or(root),
-            ObjectKind::Writer | ObjectKind::Request => user,
+            ObjectKind::Slot | ObjectKind::Redaction | ObjectKind::Label | ObjectKind::Name | ObjectKind::Request => {
+                user.or(root)
+            }
+            ObjectKind::Writer => user,
             kind if kind.is_numbered() && name.stem.writer() != Some(signer) => None,
             _ => self.writers.get(&signer).map(|writer| writer.key),
         }

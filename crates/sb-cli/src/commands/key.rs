@@ -1,10 +1,12 @@
 //! `sb key`.
 
+use std::io;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use sb_core::ListedKey;
-use sb_core::crypto::{Kdf, SlotMethod};
+use sb_core::crypto::{Kdf, RecoveryKey, SlotMethod};
+use sb_core::repo::RepoError;
+use sb_core::{CoreError, ListedKey};
 use serde_json::json;
 
 use super::request::{Why, or_asked};
@@ -170,30 +172,42 @@ fn remove(args: &RemoveArgs, context: &Context) -> Result<Exit, Failure> {
 
 fn export(args: &ExportArgs, context: &Context) -> Result<Exit, Failure> {
     let mut session = context.open()?;
-    // Made first: a key that was changed and cannot be written would be lost.
-    let file = args.recovery_key_out.as_deref().map(NewSecretFile::create).transpose()?;
-    let exported = context.hear(|progress| session.export_recovery_key(progress));
-    let recovery = or_asked(exported, &mut session, &args.why, context)?.to_string();
     let output = &context.output;
-    let mut written = None;
-    if let (Some(mut file), Some(path)) = (file, &args.recovery_key_out) {
-        match file.write(&recovery) {
-            Ok(()) => {
-                file.keep();
-                written = Some(path.display().to_string());
+    let mut file = args.recovery_key_out.as_deref().map(NewSecretFile::create).transpose()?;
+    let mut trouble = None;
+    // The key before stays good until this one is where it can be found.
+    let mut keep = |recovery: &RecoveryKey| {
+        let text = recovery.to_string();
+        let kept = match &mut file {
+            Some(file) => file.write(&text),
+            None => {
+                let shown =
+                    output.result(&format!("Recovery key, shown this once and stored nowhere:\n\n    {text}\n"));
+                shown.and_then(|()| Ok(output.event("recovery_key", json!({ "recovery_key": text }))?))
             }
-            Err(failure) => output.failure(&failure),
+        };
+        kept.map_err(|failure| {
+            trouble = Some(failure);
+            io::ErrorKind::BrokenPipe.into()
+        })
+    };
+    let exported = context.hear(|progress| session.export_recovery_key(&mut keep, progress));
+    match (trouble, &exported) {
+        (Some(failure @ Failure::Told { .. }), Err(_)) => {
+            return Err(failure.also("The recovery key before stays good"));
         }
+        (Some(_), Err(CoreError::Repo(RepoError::Output(_)))) => {
+            return Err(Failure::new("the new recovery key could not be shown, so the one before stays good"));
+        }
+        _ => {}
     }
-    let mut summary = json!({ "recovery_key_file": written });
-    match &written {
-        Some(path) => output.result(&format!("Recovery key: written to `{path}`. Print it, then delete the file."))?,
-        None => {
-            output.result(&format!("Recovery key, shown this once and stored nowhere:\n\n    {recovery}\n"))?;
-            summary["recovery_key"] = recovery.into();
-        }
+    or_asked(exported, &mut session, &args.why, context)?;
+    file.into_iter().for_each(NewSecretFile::keep);
+    let path = args.recovery_key_out.as_ref().map(|path| path.display().to_string());
+    if let Some(path) = &path {
+        output.result(&format!("Recovery key: written to `{path}`. Print it, then delete the file."))?;
     }
     output.say("The one before opens nothing any more: destroy the sheet.")?;
-    output.event("summary", summary)?;
+    output.event("summary", json!({ "recovery_key_file": path }))?;
     Ok(Exit::Done)
 }

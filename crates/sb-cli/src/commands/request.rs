@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use clap::{Args, Subcommand, ValueEnum};
-use sb_core::chrono::{DateTime, Utc};
 use sb_core::rbac::RequestKind;
 use sb_core::repo::UserId;
 use sb_core::{Act, CoreError, JudgedRequest, RequestState, Session};
@@ -129,28 +128,27 @@ pub(crate) fn or_asked<T>(
         Err(CoreError::NeedsApproval { act, pending, is_alone }) => (act, pending, is_alone),
         done => return Ok(done?),
     };
-    let refusal = CoreError::NeedsApproval { act: act.clone(), pending, is_alone };
-    let failure = Failure::from(refusal);
-    if let Some((id, state)) = pending {
-        let id = &id.to_string()[..8];
-        return Err(failure.hint(format!("Request {id} asks for it already: {}", what_next(id, state, None))));
+    let failure = Failure::from(CoreError::NeedsApproval { act: act.clone(), pending: None, is_alone });
+    if let Some(request) = pending {
+        let (id, names) = (&request.filed.id.to_string()[..8], session.vault().user_logins());
+        let by = called(request.filed.proposed.user, &names);
+        return Err(failure.hint(format!("Request {id} of {by} asks for it already: {}", what_next(id, &request))));
     }
     let asked = context.listen(|progress| session.propose(&act, why.reason.clone(), progress))?;
     context.output.event("request", fields(&asked, &session.vault().user_logins()))?;
     let id = &asked.filed.id.to_string()[..8];
-    Err(failure
-        .hint(format!("It is asked for now, as request {id}: {}", what_next(id, asked.state, Some(asked.lapses)))))
+    Err(failure.hint(format!("It is asked for now, as request {id}: {}", what_next(id, &asked))))
 }
 
 /// What has to happen before it is done.
-fn what_next(id: &str, state: RequestState, lapses: Option<DateTime<Utc>>) -> String {
-    let before = lapses.map_or_else(String::new, |lapses| format!(" before {}", local(lapses)));
-    match state {
+fn what_next(id: &str, request: &JudgedRequest) -> String {
+    let before = local(request.lapses);
+    match request.state {
         RequestState::Waiting { .. } => {
-            format!("somebody else who may agree runs `sb request approve {id}`, then run this again{before}")
+            format!("somebody else who may agree runs `sb request approve {id}`, then run this again before {before}")
         }
         RequestState::CoolingOff { until } => {
-            format!("run this again after {}{}", local(until), before.replacen(" before", " and before", 1))
+            format!("run this again after {}, and before {before}", local(until))
         }
         _ => "run this again".to_owned(),
     }
@@ -180,7 +178,7 @@ fn list(args: &ListArgs, context: &Context) -> Result<Exit, Failure> {
     } else {
         output.say(if args.all { "nothing was asked for" } else { "nothing is asked for" })?;
     }
-    output.event("summary", json!({ "requests": shown }))?;
+    output.event("summary", json!({ "requests": shown, "damaged": report.flawed.len() }))?;
     Ok(Exit::Done)
 }
 
@@ -199,12 +197,17 @@ fn show(id: &str, context: &Context) -> Result<Exit, Failure> {
         None if filed.has_reason => lines.push("reason    given, and you may not read it".to_owned()),
         None => {}
     }
-    for (word, said) in [("agreed", &filed.approvals), ("refused", &filed.rejections), ("done", &filed.carried_out)] {
-        for by in said {
-            let counts = word != "agreed" || request.counted.contains(&by.user);
-            let note = if counts { "" } else { ", which does not count" };
-            lines.push(format!("{word:<9} by {} at {}{note}", called(by.user, &names), local(by.time)));
-        }
+    for by in &filed.approvals {
+        let note = if request.counted.contains(&by.user) { "" } else { ", which does not count" };
+        lines.push(format!("agreed    by {} at {}{note}", called(by.user, &names), local(by.time)));
+    }
+    let refused = filed.rejections.iter().map(|by| ("refused", by.user, by.time));
+    let done = filed.carried_out.iter().map(|(user, time)| ("done", *user, *time));
+    for (word, user, time) in refused.chain(done) {
+        lines.push(format!("{word:<9} by {} at {}", called(user, &names), local(time)));
+    }
+    if let Some((object, flaw)) = &filed.flaw {
+        lines.push(format!("damaged   {object}: {flaw}"));
     }
     lines.push(format!("state     {}", in_words(request.state)));
     if request.state.is_open() {
@@ -214,7 +217,8 @@ fn show(id: &str, context: &Context) -> Result<Exit, Failure> {
         let may = if explained.decision.is_allowed { "yes" } else { "no" };
         lines.push(format!("you may   {may}: {}", explained.because.join("; ")));
     }
-    if let Some(text) = &filed.proposal.text {
+    // What is not what it says to be is not shown: somebody might agree to it.
+    if let (Some(text), true) = (&filed.proposal.text, request.act.is_some()) {
         lines.push(format!("\n{}", crate::text::harmless(text)));
     }
     output.result(&lines.join("\n"))?;
@@ -255,7 +259,7 @@ fn propose(args: &ProposeArgs, context: &Context) -> Result<Exit, Failure> {
 }
 
 fn called(user: UserId, names: &BTreeMap<UserId, String>) -> String {
-    names.get(&user).cloned().unwrap_or_else(|| user.to_string()[..8].to_owned())
+    names.get(&user).map_or_else(|| user.to_string()[..8].to_owned(), |name| harmless_line(name))
 }
 
 fn in_words(state: RequestState) -> String {
@@ -293,7 +297,11 @@ fn named(target: &str, names: &BTreeMap<UserId, String>) -> String {
     let rest = target.strip_prefix("user:").or_else(|| target.strip_prefix("key:recovery:"));
     let Some(rest) = rest else { return target.to_owned() };
     let (id, after) = rest.split_once('=').map_or((rest, None), |(id, after)| (id, Some(after)));
-    let user = UserId::from_hex(id).map_or_else(|| id.to_owned(), |user| called(user, names));
+    // Who agrees has to know whom it is about, whatever they are called.
+    let user = match UserId::from_hex(id) {
+        Some(user) if names.contains_key(&user) => format!("{} ({})", called(user, names), &id[..8]),
+        _ => id.to_owned(),
+    };
     after.map_or_else(|| user.clone(), |after| format!("{user} {after}"))
 }
 
@@ -317,7 +325,12 @@ fn fields(request: &JudgedRequest, names: &BTreeMap<UserId, String>) -> Value {
         "approvals": by(&filed.approvals),
         "counted": request.counted.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "rejections": by(&filed.rejections),
-        "carried_out": by(&filed.carried_out),
+        "carried_out": filed
+            .carried_out
+            .iter()
+            .map(|(user, time)| json!({ "user_id": user.to_string(), "login": names.get(user), "time": time.to_rfc3339() }))
+            .collect::<Vec<_>>(),
+        "damaged_object": filed.flaw.as_ref().map(|(object, _)| object),
         "cools_off_until": until,
         "lapses": request.lapses.to_rfc3339(),
     })

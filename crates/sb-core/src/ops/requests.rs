@@ -1,8 +1,11 @@
 //! Asking for what one person alone may not do, agreeing to it, and refusing it.
 
-use sb_audit::Json;
-use sb_rbac::{Action, Explanation, RequestKind, Resource};
-use sb_repo::{Progress, Proposal, RequestId};
+use std::io;
+
+use sb_audit::{Json, OpaqueId};
+use sb_crypto::RecoveryKey;
+use sb_rbac::{Action, Authorizer, ChangeRequest, Explanation, Policies, RequestKind, Resource};
+use sb_repo::{Progress, RequestId, UserId};
 
 use crate::access::{deed, directory};
 use crate::error::CoreError;
@@ -54,7 +57,7 @@ impl Session {
     pub fn show_request(&self, id: &str) -> Result<ShownRequest, CoreError> {
         let show = |session: &Self| {
             let request = session.found_request(id)?;
-            let decision = act_of(&request).filter(|_| request.state.is_open()).map(|act| {
+            let decision = request.act.clone().filter(|_| request.state.is_open()).map(|act| {
                 let change = session.change_request(&request);
                 let question = session.request(session.vault.user(), act.asks(), act.resource(), change);
                 session.access.authorizer.explain(&session.access.directory, &question)
@@ -78,21 +81,19 @@ impl Session {
     ) -> Result<JudgedRequest, CoreError> {
         self.renew()?;
         self.check_act(act)?;
-        let (mut proposal, resource) = (Proposal::new(act.kind().name(), act.resource().to_string()), Resource::Vault);
+        let mut proposal = act.proposal();
         proposal.reason = reason;
         let asks = match act {
-            Act::ActivatePolicies(text) => {
-                proposal.text = Some(text.clone());
-                Action::ProposePolicies
-            }
+            Act::ActivatePolicies(_) => Action::ProposePolicies,
             _ => Action::ProposeChange,
         };
         // What nobody's agreement would make possible is not asked for; of documents not everything is known yet.
         let is_known = !matches!(act, Act::Dispose(_) | Act::ReleaseHold(_) | Act::ShortenRetention(_));
-        let asked = self.ask(asks, resource).and_then(|decision| match is_known && !self.needs_only_a_request(act) {
-            true => self.ask(act.asks(), act.resource()).map(|_| decision),
-            false => Ok(decision),
-        });
+        let asked =
+            self.ask(asks, Resource::Vault).and_then(|decision| match is_known && !self.needs_only_a_request(act) {
+                true => self.ask(act.asks(), act.resource()).map(|_| decision),
+                false => Ok(decision),
+            });
         let vault = crate::record::vault_id(self.id());
         let propose = |session: &mut Self| Ok(session.vault.propose(&proposal)?);
         let id = self.change_asked(asked, "Request.Propose", &vault, progress, propose, |id| Told {
@@ -108,8 +109,8 @@ impl Session {
     /// as long as that user may agree.
     ///
     /// # Errors
-    /// [`CoreError::Denied`], [`CoreError::NoSuchRequest`]; in [`CoreError::Repo`] a request that is closed, a vault that was rolled
-    /// back, and failures of storage, state and keys.
+    /// [`CoreError::Denied`], [`CoreError::NoSuchRequest`], [`CoreError::AmbiguousRequest`], [`CoreError::RequestClosed`]; in
+    /// [`CoreError::Repo`] a vault that was rolled back, and failures of storage, state and keys.
     pub fn approve(&mut self, id: &str, progress: Progress<'_>) -> Result<JudgedRequest, CoreError> {
         self.renew()?;
         let request = self.found_request(id)?;
@@ -141,31 +142,34 @@ impl Session {
             None => Err(CoreError::RequestClosed { id, state }),
         };
         let logged = if approve { "Request.Approve" } else { "Request.Reject" };
-        let decide = |session: &mut Self| Ok(session.vault.decide(id, approve)?);
+        let decide = |session: &mut Self| Ok(session.vault.decide(&request.filed, approve)?);
         self.change_asked(asked, logged, &request_id(id), progress, decide, |()| Told::default())?;
         self.renew()?;
         self.found_request(&id.to_string())
     }
 
-    /// Gives the user who opened the vault a new recovery key, to be kept on paper; the one before opens nothing any more. It is shown
-    /// once and stored nowhere.
+    /// Gives the user who opened the vault a new recovery key, to be kept on paper; once `keep` has it, the one before opens nothing any
+    /// more. It is stored nowhere.
     ///
     /// # Errors
-    /// [`CoreError::NeedsApproval`], [`CoreError::Denied`]; in [`CoreError::Repo`] keys that the user does not have, and failures of
-    /// storage, state and keys.
-    pub fn export_recovery_key(&mut self, progress: Progress<'_>) -> Result<sb_crypto::RecoveryKey, CoreError> {
+    /// [`CoreError::NeedsApproval`], [`CoreError::Denied`]; in [`CoreError::Repo`] failures of `keep`, after which everything is as it
+    /// was, keys that the user does not have, and failures of storage, state and keys.
+    pub fn export_recovery_key(
+        &mut self,
+        keep: &mut dyn FnMut(&RecoveryKey) -> io::Result<()>,
+        progress: Progress<'_>,
+    ) -> Result<(), CoreError> {
         self.renew()?;
         let act = Act::ExportRecoveryKey(self.vault.user());
         let sanction = self.sanction(&act);
         let request = sanction.as_ref().ok().and_then(|sanction| sanction.request);
         let export = |session: &mut Self| {
-            let request =
-                request.ok_or(CoreError::NeedsApproval { act: Box::new(act), pending: None, is_alone: false })?;
-            Ok(session.vault.renew_recovery(request)?)
+            let needed = CoreError::NeedsApproval { act: Box::new(act), pending: None, is_alone: false };
+            Ok(session.vault.renew_recovery(request.ok_or(needed)?, keep)?)
         };
         let asked = sanction.map(|sanction| sanction.decision);
         let user = user_id(self.vault.user());
-        self.change_asked(asked, "Key.Export", &user, progress, export, |_| by_request(request))
+        self.change_asked(asked, "Key.Export", &user, progress, export, |()| by_request(request))
     }
 
     /// Removes a user: what let them in opens nothing any more. What they have copied, of keys and of the vault, they keep, and the
@@ -174,7 +178,7 @@ impl Session {
     /// # Errors
     /// [`CoreError::NeedsApproval`], [`CoreError::Denied`], [`CoreError::NoSuchUser`]; in [`CoreError::Repo`] the last owner, and failures of
     /// storage, state and keys.
-    pub fn remove_user(&mut self, user: sb_repo::UserId, progress: Progress<'_>) -> Result<(), CoreError> {
+    pub fn remove_user(&mut self, user: UserId, progress: Progress<'_>) -> Result<(), CoreError> {
         self.renew()?;
         let act = Act::RemoveUser(user);
         self.check_act(&act)?;
@@ -188,50 +192,65 @@ impl Session {
 
     /// The change request whose id begins like this.
     fn found_request(&self, id: &str) -> Result<JudgedRequest, CoreError> {
-        let requests = self.judged(self.vault.requests());
-        let mut fitting =
-            requests.into_iter().filter(|request| id.len() >= 4 && request.filed.id.to_string().starts_with(id));
-        match (fitting.next(), fitting.next()) {
-            (Some(found), None) => Ok(found),
-            _ => Err(CoreError::NoSuchRequest { id: id.to_owned() }),
+        let mut fitting = self.judged(self.vault.requests());
+        fitting.retain(|request| id.len() >= 4 && request.filed.id.to_string().starts_with(id));
+        match (fitting.len(), fitting.pop()) {
+            (1, Some(found)) => Ok(found),
+            (0, _) | (_, None) => Err(CoreError::NoSuchRequest { id: id.to_owned() }),
+            (_, Some(last)) => {
+                let ids = fitting.iter().chain([&last]).map(|request| request.filed.id).collect();
+                Err(CoreError::AmbiguousRequest { id: id.to_owned(), ids })
+            }
         }
     }
 
     /// That what is to be done can be done at all.
     pub(crate) fn check_act(&self, act: &Act) -> Result<(), CoreError> {
         let roll = self.vault.current_roll()?;
-        let no_such_user = |user: sb_repo::UserId| CoreError::NoSuchUser { name: user.to_string() };
+        let is_there = |user: &UserId| {
+            let member = roll.member(*user).map(drop);
+            member.ok_or_else(|| CoreError::NoSuchUser { name: user.to_string() })
+        };
         match act {
-            Act::RemoveUser(user) => roll.member(*user).map(drop).ok_or_else(|| no_such_user(*user)),
+            Act::ExportRecoveryKey(user) | Act::RemoveUser(user) => is_there(user),
             Act::Roles(user, roles) => {
-                roll.member(*user).ok_or_else(|| no_such_user(*user))?;
-                self.check_roles(roles, &directory(&roll)?)
+                is_there(user)?;
+                self.check_roles(&roles.iter().cloned().collect::<Vec<_>>(), &directory(&roll)?)?;
+                // Names that can't be told apart where they stand together.
+                if Act::of(&act.proposal()).is_some() { Ok(()) } else { Err(CoreError::NoRole) }
             }
-            Act::ActivatePolicies(text) => Ok(sb_rbac::Policies::check(text, &directory(&roll)?).map(drop)?),
-            _ => Ok(()),
+            Act::ActivatePolicies(text) => self.check_governable(Policies::check(text, &directory(&roll)?)?),
+            Act::Dispose(id) | Act::ReleaseHold(id) | Act::ShortenRetention(id) => match id.parse::<OpaqueId>() {
+                Ok(_) => Ok(()),
+                Err(_) => Err(CoreError::InvalidId { id: id.clone() }),
+            },
         }
     }
-}
 
-/// What a request asks for, out of what it says.
-fn act_of(request: &JudgedRequest) -> Option<Act> {
-    let target = request.filed.proposal.targets.first()?;
-    let (what, id) = target.split_once(':')?;
-    let user = |id: &str| sb_repo::UserId::from_hex(id);
-    Some(match (request.kind?, what) {
-        (RequestKind::ExportKey, "key") => Act::ExportRecoveryKey(user(id.strip_prefix("recovery:")?)?),
-        (RequestKind::RemoveUser, "user") => Act::RemoveUser(user(id)?),
-        (RequestKind::Grant, "user") => {
-            let (id, roles) = id.split_once('=')?;
-            let roles = roles.trim_matches(['{', '}']).split(", ").map(|role| role.trim_matches('"').to_owned());
-            Act::Roles(user(id)?, roles.collect())
-        }
-        (RequestKind::ActivatePolicies, "policies") => Act::ActivatePolicies(request.filed.proposal.text.clone()?),
-        (RequestKind::Dispose, "document") => Act::Dispose(id.to_owned()),
-        (RequestKind::ReleaseHold, "hold") => Act::ReleaseHold(id.to_owned()),
-        (RequestKind::Shorten, "retention") => Act::ShortenRetention(id.to_owned()),
-        _ => return None,
-    })
+    /// That under these policies somebody could still put others into force.
+    fn check_governable(&self, policies: Policies) -> Result<(), CoreError> {
+        let after = Authorizer::new(policies);
+        let roll = self.vault.current_roll()?;
+        let users: Vec<String> = roll.members.iter().filter(|m| m.active).map(|m| m.user.to_string()).collect();
+        let may = |user: &String, asks, resource, change| {
+            let mut request = self.request(self.vault.user(), asks, resource, change);
+            request.principal = sb_rbac::Principal::user(user.as_str());
+            request.context.mfa = true;
+            after.authorize(&self.access.directory, &request).is_allowed
+        };
+        let could_govern = |user: &String| {
+            let target = Resource::Policies("any".to_owned());
+            let mut change =
+                ChangeRequest::new("any", RequestKind::ActivatePolicies, target.to_string(), user.as_str());
+            let agrees = |other: &&String| may(other, Action::ApproveChange, Resource::Request(change.clone()), None);
+            let agreeing = users.iter().filter(|other| *other != user).find(agrees);
+            change.is_cooled_off = true;
+            change.approvals = agreeing.iter().map(|user| user.as_str().into()).collect();
+            may(user, Action::ProposePolicies, Resource::Vault, None)
+                && may(user, Action::ActivatePolicies, target, Some(change.clone()))
+        };
+        if users.iter().any(could_govern) { Ok(()) } else { Err(CoreError::Ungovernable) }
+    }
 }
 
 /// What is asked for, as the log says it: ids, and names of roles.

@@ -6,13 +6,13 @@ use chrono::{DateTime, Utc};
 use sb_audit::Json;
 use sb_crypto::Lock;
 use sb_rbac::{Action, Directory, Resource, Role, RoleName};
-use sb_repo::{KeySet, Member, NewUser, Progress, UserId};
+use sb_repo::{KeySet, Member, NewUser, Progress, Roll, UserId};
 
 use crate::access::{CLIENT, deed, directory, keys_of};
 use crate::error::CoreError;
 use crate::ops::requests::by_request;
 use crate::record::{Told, user_id};
-use crate::requests::Act;
+use crate::requests::{Act, JudgedRequest};
 use crate::session::Session;
 
 /// The users of a vault.
@@ -172,11 +172,12 @@ impl Session {
         let among = directory(&roll)?;
         self.check_roles(&roles, &among)?;
         let keys = keys_of(&roles, &roll);
-        let sanction = self.sanction(&Act::Roles(user, roles.clone())).and_then(|sanction| match sanction.request {
-            // Others have agreed to roles, and to nothing else.
-            Some(_) if options.is_more_than_roles() => Err(CoreError::OwnClients),
-            _ => Ok(sanction),
-        });
+        // Others agree to roles, and to nothing else that somebody does to themselves.
+        let sanction = if user == self.vault.user() && options.is_more_than_roles() {
+            Err(CoreError::OwnClients)
+        } else {
+            self.sanction(&Act::Roles(user, roles.iter().cloned().collect()))
+        };
         let request = sanction.as_ref().ok().and_then(|sanction| sanction.request);
         let asked = sanction.map(|sanction| sanction.decision);
         let change = |session: &mut Self| {
@@ -266,6 +267,7 @@ impl Session {
             }
             None => {}
         }
+        self.check_unnamed(name, &roll, includes)?;
         let change = |session: &mut Self| {
             session.vault.change_roll(None, |roll| match includes {
                 Some(includes) => drop(roll.roles.insert(name.to_owned(), includes.to_vec())),
@@ -279,6 +281,25 @@ impl Session {
             ..Told::default()
         })?;
         self.look_anew()
+    }
+
+    /// That nothing which others have agreed to comes to mean something else.
+    fn check_unnamed(&self, name: &str, roll: &Roll, includes: Option<&[String]>) -> Result<(), CoreError> {
+        let known = roll.roles.get(name);
+        if known.is_none() || known.map(Vec::as_slice) == includes {
+            return Ok(());
+        }
+        let names_it = |request: &JudgedRequest| {
+            request.state.is_open() && matches!(&request.act, Some(Act::Roles(_, roles)) if roles.contains(name))
+        };
+        if self.judged(self.vault.requests()).iter().any(names_it) {
+            return Err(CoreError::RoleNamed { name: name.to_owned(), by: "a request that is open" });
+        }
+        let quoted = format!("\"{name}\"");
+        if roll.policies.as_ref().is_some_and(|policies| policies.contains(&quoted)) {
+            return Err(CoreError::RoleNamed { name: name.to_owned(), by: "the firm's policies" });
+        }
+        Ok(())
     }
 
     pub(crate) fn check_roles(&self, roles: &[String], among: &Directory) -> Result<(), CoreError> {

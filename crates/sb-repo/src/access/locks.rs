@@ -1,6 +1,7 @@
 //! What opens the vault: listing slots, and changing one's own.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 
 use sb_crypto::{Lock, PublicKey, RecoveryKey, SlotMethod};
 
@@ -117,36 +118,44 @@ impl Vault {
         Ok(())
     }
 
-    /// Lets the user who opened the vault in by a new recovery key, and by none from before, and carries out the change request that
-    /// asks for it.
+    /// Lets the user who opened the vault in by a new recovery key, and once `keep` has it, by none from before; carries out the change
+    /// request that asks for it. If it can't be kept, everything is as it was.
     ///
     /// # Errors
     /// [`RepoError::NoRootKey`], [`RepoError::NoSuchRequest`], [`RepoError::RequestClosed`], also if somebody else has just carried it
-    /// out, [`RepoError::RolledBack`], and errors of storage, state and keys.
-    pub fn renew_recovery(&mut self, request: RequestId) -> Result<RecoveryKey, RepoError> {
+    /// out, [`RepoError::Output`] of `keep`, [`RepoError::Damaged`] if it can't be told whose some slot is, [`RepoError::RolledBack`],
+    /// and errors of storage, state and keys.
+    pub fn renew_recovery(
+        &mut self,
+        request: RequestId,
+        keep: &mut dyn FnMut(&RecoveryKey) -> io::Result<()>,
+    ) -> Result<(), RepoError> {
         self.refresh()?;
         self.check_heads()?;
         self.root_pair()?;
         let user = self.user();
         let is_own = |slot: &SlotInfo| slot.user == user && slot.method == SlotMethod::Recovery;
         let before: Vec<SlotId> = self.view.slots().into_iter().filter(is_own).map(|slot| slot.id).collect();
+        let is_older = |name: &String| before.iter().any(|id| name.starts_with(&format!("{FOLDER}{id}.")));
+        let older: Vec<String> = self.slots_of(user)?.into_iter().filter(is_older).collect();
         let writer = self.writer()?;
         let recovery = RecoveryKey::generate(&*self.around.random);
         let lock = Lock::Recovery(recovery.clone());
         let mut added = self.write_outcome(Some(request))?;
-        let mine = added[0].name.clone();
         added.extend(write_slot(&self.around, &self.keyring.signing, &lock, &self.keyring.payload)?);
         let names = added.iter().map(|object| object.name.clone()).collect();
         self.append(&writer, RunId::new([0; 8]), Change { operation: "renew-recovery", added, ..Change::default() })?;
         self.refresh()?;
-        if self.has_rival(request, &mine) {
+        if self.has_rival(request) {
             self.take_away(&writer, "undo", names)?;
             return Err(RepoError::RequestClosed { id: request });
         }
-        let is_older = |name: &String| before.iter().any(|id| name.starts_with(&format!("{FOLDER}{id}.")));
-        let older = self.slots_of(user)?.into_iter().filter(is_older).collect();
-        self.take_away(&writer, "renew-recovery", older)?;
-        Ok(recovery)
+        // Before it is known to be kept, the one before is worth more.
+        if let Err(error) = keep(&recovery) {
+            self.take_away(&writer, "undo", names)?;
+            return Err(RepoError::Output(error));
+        }
+        self.take_away(&writer, "renew-recovery", older)
     }
 
     /// Removes a slot. What opened it opens nothing any more.

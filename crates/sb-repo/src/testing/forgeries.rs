@@ -7,7 +7,7 @@ use sb_store::ObjectName;
 
 use crate::create::write_slot_as;
 use crate::error::RepoError;
-use crate::ids::{RequestId, RunId, SlotId};
+use crate::ids::{RequestId, RunId, SlotId, UserId};
 use crate::name::{ObjectKind, ParsedName, Stem};
 use crate::sessions::write_twice;
 use crate::vault::{Change, Vault};
@@ -33,6 +33,10 @@ pub enum Forgery {
 pub enum ForgedStatement {
     /// An approval filed with this request that is of the other.
     ApprovalOf(RequestId),
+    /// That it was carried out, which is root's to say.
+    CarriedOut,
+    /// What a user is called, said by another.
+    Name(UserId),
     /// A second proposal under the same id.
     SecondProposal,
     /// That all that was said of it but the proposal is removed.
@@ -50,7 +54,11 @@ pub fn forge_statement(vault: &mut Vault, about: RequestId, forgery: ForgedState
     let writer = vault.writer()?;
     let mut change = Change { operation: "forged", ..Change::default() };
     match forgery {
-        ForgedStatement::ApprovalOf(other) => change.added = vault.forged_approval(about, other)?,
+        ForgedStatement::ApprovalOf(other) => change.added = vault.forged(about, other, false)?,
+        ForgedStatement::Name(user) => {
+            change.added = vault.write_name(&format!("user:{user}"), "partner", RunId::new([0; 8]))?;
+        }
+        ForgedStatement::CarriedOut => change.added = vault.forged(about, about, true)?,
         ForgedStatement::SecondProposal => change.added = vault.forged_proposal(about)?,
         ForgedStatement::Forgotten => {
             let said = |name: &str| name.contains(&format!("requests/{about}.")) && !name.contains(".0.");

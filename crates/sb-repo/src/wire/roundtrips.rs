@@ -24,7 +24,7 @@ use super::node::{Child, Node, Part, Reference};
 use super::pack::{Codec, PackFooter, SEGMENT_MAX, SEGMENTS_MAX, SegmentContent, SegmentPlace};
 use super::proof::{SignatureBody, StampBody};
 use super::redaction::Redaction;
-use super::request::{Says, Statement, Verdict, decode_reason, encode_reason};
+use super::request::{Says, Statement, decode_reason, encode_reason};
 use super::session::{KEYS_MAX, SessionTable};
 use super::slot::{CompartmentSecrets, KeyBundle, Slot, SlotPayload};
 use super::snapshot::{Counts, SnapshotBody, SnapshotType};
@@ -329,9 +329,9 @@ proptest! {
     ) {
         let says = match says {
             0 => Says::Proposed { kind: kind.clone(), targets, text, reason },
-            1 => Says::Of(of, Verdict::Approved),
-            2 => Says::Of(of, Verdict::Rejected),
-            _ => Says::Of(of, Verdict::CarriedOut),
+            1 => Says::Approved(of),
+            2 => Says::Rejected(of),
+            _ => Says::CarriedOut(of, crate::ids::UserId::new([9; 16])),
         };
         let statement = Statement { time, says };
         check(&statement, &statement.encode(), Statement::decode)?;
