@@ -158,10 +158,12 @@ impl Vault {
         }
         let change = RollChange { operation: "change-user", root, seen, roll, gone };
         self.enter_roll(change, |vault, root, roll| {
-            if after == before {
+            let member = member_of(roll, user)?;
+            // Who had no access when keys were rotated was given none.
+            let lacks = member.grant.is_none() && after != KeySet::NONE && member.has_access(vault.around.clock.now());
+            if after == before && !lacks {
                 return Ok(Vec::new());
             }
-            let member = member_of(roll, user)?;
             let recipient = member.recipient.clone().ok_or(RepoError::NoGrant { user })?;
             vault.grant(root, &recipient, &keys, member)
         })
