@@ -281,6 +281,7 @@ impl Session {
             "certify" => "Vault.Verify",
             "anchor" => "Log.Anchor",
             "sign" => "Certificate.Sign",
+            "rotate" => "Key.Rotate",
             "enrol" => "Machine.Enrol",
             "init" => "Vault.Create",
             _ => "Vault.Change",

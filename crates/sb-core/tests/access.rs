@@ -215,6 +215,7 @@ fn managing() -> Vec<Operation> {
             let name = format!("role-{}", &s.vault().user().to_string()[..8]);
             s.define_role(&name, Some(&["verifier".to_owned()]), Progress::none())
         }),
+        ("rotate_keys", Action::RotateKeys, |_, s| s.rotate_keys(false, Progress::none()).map(drop)),
         ("add_key", Action::AddOwnSlot, |_, s| {
             s.add_key(&Lock::KeyFile(KeyFile::generate(&SystemRandom)), Progress::none()).map(drop)
         }),
@@ -228,10 +229,11 @@ fn spare(session: &Session) -> UserId {
 }
 
 /// What shows or does nothing: about the session itself, or tried below by the operations that use it.
-const ASIDE: [&str; 13] = [
+const ASIDE: [&str; 14] = [
     "clock_set_back_from",
     "id",
     "root_fingerprint",
+    "key_age",
     "vault",
     "as_of",
     "unlogged",

@@ -81,6 +81,11 @@ impl View {
         let number = self.config.compartments.first().and_then(|c| c.epochs.last()).map_or(0, |epoch| epoch.number);
         KeyEpoch { number, began: self.config.began.unwrap_or(self.config.created) }
     }
+
+    /// True if a rotation was begun and has not ended, as far as anybody can see.
+    pub fn is_rotating(&self) -> bool {
+        self.config.compartments.iter().any(|compartment| compartment.epochs.len() > 1)
+    }
 }
 
 impl Vault {
@@ -153,12 +158,10 @@ impl Vault {
     /// True if a rotation was begun and has not ended: private keys for contents of an earlier epoch are there, or ones of an epoch
     /// that the config does not name yet. Of who has no such keys the config alone says it.
     pub fn is_rotating(&self) -> bool {
-        let config = &self.view.config;
         let newest = self.epoch().number;
         let is_other = |(number, _): &(u64, _)| *number != newest;
         let mut granted = self.keyring.keys.compartments.iter();
-        config.compartments.iter().any(|compartment| compartment.epochs.len() > 1)
-            || granted.any(|secrets| secrets.content.iter().any(is_other))
+        self.view.is_rotating() || granted.any(|secrets| secrets.content.iter().any(is_other))
     }
 }
 
