@@ -239,10 +239,10 @@ def padme(n: int) -> int:
 class Type(IntEnum):
     CONFIG, USER, WRITER, SLOT, SESSIONS, CONTENT, META, LOCATOR, SNAPSHOT, REDACTION = range(1, 11)
     JOURNAL, LEASE, FENCE, CONDEMNED, RESERVE, LABEL, LOG = range(11, 18)
-    CERTIFICATE, SIGNATURE, CHECKPOINT, STAMP, NAME, GRANT, ROLL = range(18, 25)
+    CERTIFICATE, SIGNATURE, CHECKPOINT, STAMP, NAME, GRANT, ROLL, REQUEST = range(18, 26)
 
 
-TWINS = (Type.CONFIG, Type.USER, Type.WRITER, Type.SLOT, Type.SESSIONS, Type.LABEL, Type.NAME, Type.GRANT, Type.ROLL)
+TWINS = (Type.CONFIG, Type.USER, Type.WRITER, Type.SLOT, Type.SESSIONS, Type.LABEL, Type.NAME, Type.GRANT, Type.ROLL, Type.REQUEST)
 _NO_KEY_ID = (Type.CONFIG, Type.USER, Type.WRITER, *range(Type.JOURNAL, Type.RESERVE + 1), *range(Type.LOG, Type.STAMP + 1), Type.ROLL)
 _PARTS = {  # as §3 calls them
     "x": "(?P<hash>[0-9a-f]{16})",
@@ -278,6 +278,7 @@ _NAMES = {
     Type.NAME: "(?P<stem>names/{IG}){x}",
     Type.GRANT: "(?P<stem>grants/{IG}){x}",
     Type.ROLL: "(?P<stem>roles/vault[.]{G}){x}",
+    Type.REQUEST: "(?P<stem>requests/{IG}){x}",
 }
 
 
@@ -619,7 +620,7 @@ class Vault:
         user = self.users.get(signer, {})
         if kind in (Type.CONFIG, Type.USER, Type.GRANT, Type.ROLL):
             public = root
-        elif kind == Type.WRITER:
+        elif kind in (Type.WRITER, Type.REQUEST):
             public = user.get(2)
         elif kind in (Type.REDACTION, Type.LABEL, Type.NAME):
             public = root or user.get(2)
@@ -727,7 +728,7 @@ class Vault:
         if entry.get(10):
             lists += sha256(cbor2.dumps(entry[10], canonical=True))
         text = b"sbv1/authority\0" + self.vault_id + bytes.fromhex(name.owner) + entry[1].to_bytes(8, "big") + lists
-        folders = ("config/", "users/", "writers/", "keys/", "grants/", "roles/")
+        folders = ("config/", "users/", "writers/", "keys/", "grants/", "roles/", "requests/")
         roots_own = folders + tuple(f"twin/{folder}" for folder in folders)
         try:
             require(public, "signed by nobody who may")

@@ -182,7 +182,7 @@ class Damage(unittest.TestCase):
     def test_a_flipped_byte_is_noticed(self) -> None:
         for golden in VAULTS:
             names = self.names(golden)
-            kinds = {Type.META, Type.LEASE, Type.FENCE, Type.CONDEMNED, Type.RESERVE, Type.LABEL, Type.CHECKPOINT, Type.STAMP}
+            kinds = {Type.META, Type.LEASE, Type.FENCE, Type.CONDEMNED, Type.RESERVE, Type.LABEL, Type.CHECKPOINT, Type.STAMP, Type.REQUEST}
             if golden.name != "staffed":
                 kinds |= {Type.LOG, Type.CERTIFICATE, Type.SIGNATURE, Type.NAME}
             if golden.name not in ("staffed", "rotated"):

@@ -169,6 +169,12 @@ pub(crate) enum Command {
     /// Keys: what lets users in
     #[command(subcommand)]
     Key(commands::key::KeyCommand),
+    /// What one person alone may not do: asking for it, and agreeing
+    #[command(subcommand)]
+    Request(commands::request::RequestCommand),
+    /// The firm's own policies: who may do what, beyond roles
+    #[command(subcommand)]
+    Policy(commands::policy::PolicyCommand),
     /// Who may do what, and why
     #[command(subcommand)]
     Access(commands::access::AccessCommand),

@@ -141,9 +141,14 @@ impl Context {
         Ok(progress::watch(&self.output, verb, self.stop, run)?)
     }
 
+    /// The same for who wants to know why it was not done.
+    pub(crate) fn hear<T>(&self, run: impl FnOnce(Progress<'_>) -> Result<T, CoreError>) -> Result<T, CoreError> {
+        run(Progress { monitor: &progress::Warnings(&self.output), stop: self.stop })
+    }
+
     /// Runs an operation whose output itself shows how it goes.
     pub(crate) fn listen<T>(&self, run: impl FnOnce(Progress<'_>) -> Result<T, CoreError>) -> Result<T, Failure> {
-        Ok(run(Progress { monitor: &progress::Warnings(&self.output), stop: self.stop })?)
+        Ok(self.hear(run)?)
     }
 }
 

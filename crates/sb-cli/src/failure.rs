@@ -108,6 +108,7 @@ impl From<CoreError> for Failure {
             CoreError::Repo(RepoError::State { source, .. }) if source.kind() == io::ErrorKind::InvalidData => {
                 Exit::Damaged
             }
+            CoreError::NoSuchRequest { .. } | CoreError::Policies(_) => Exit::Usage,
             CoreError::NoSuchUser { .. } | CoreError::NoSuchRole { .. } | CoreError::NoRole | CoreError::Role(_) => {
                 Exit::Usage
             }

@@ -40,6 +40,11 @@ pub(crate) fn hint(error: &CoreError) -> Option<String> {
             let first = remedies.first()?;
             return Some(format!("It would be allowed with {first}"));
         }
+        CoreError::OwnClients => "Somebody else who manages users can",
+        CoreError::NoSuchRequest { .. } | CoreError::RequestClosed { .. } => {
+            "`sb request list --all` shows which there are"
+        }
+        CoreError::Policies(_) => "`sb policy check FILE` tries them out",
         CoreError::LockedOut { .. } => "Ask whoever manages the users of this vault",
         CoreError::NoSuchUser { .. } => "`sb user list` shows who there is",
         CoreError::NoSuchRole { known, .. } => return Some(format!("Roles: {}", known.join(", "))),
@@ -162,6 +167,9 @@ fn repo(error: &RepoError) -> Option<&'static str> {
         RepoError::LastSlot => "Add another key first with `sb key add`",
         RepoError::NoSuchUser { .. } => "`sb user list` shows who there is",
         RepoError::NoSuchKey { .. } => "`sb key list` shows which there are",
+        RepoError::NoSuchRequest { .. } | RepoError::RequestClosed { .. } => {
+            "`sb request list --all` shows which there are"
+        }
         RepoError::NoGrant { .. } => "`sb user reset` gives them new keys",
         RepoError::RollChanged => "`sb user list` shows what counts now; then do it again",
         RepoError::State { source, .. } if source.kind() == std::io::ErrorKind::InvalidData => {

@@ -294,8 +294,40 @@ fn people(all: &mut Gathering) {
     let keys = json(&all.world.ok(&both(&["key", "list", "--json"])));
     let spare = keys.iter().find(|key| key["method"] == "passphrase").unwrap()["key_id"].as_str().unwrap().to_owned();
     assert_eq!(all.run(&["key", "remove", &spare, "--passphrase-file", "pf"]), 0);
+    requests(all);
     assert_eq!(all.run(&["user", "lock", "nobody", "--passphrase-file", "pf"]), 2);
 }
+
+/// What takes two people, and the firm's policies.
+fn requests(all: &mut Gathering) {
+    fs::write(all.world.path("firm.cedar"), POLICY).unwrap();
+    let owner = ["--passphrase-file", "pf"];
+    let partner = ["--user", "partner", "--key-file", "p.key", "--passphrase-file", "nf"];
+    let add = ["user", "add", "partner", "--role", "owner", "--new-key-file", "p.key", "--new-passphrase-file", "nf"];
+    assert_eq!(all.run(&[&add[..], &owner].concat()), 0);
+    for words in [
+        &["policy", "activate", "firm.cedar"][..],
+        &["user", "remove", "nina", "--reason", "has left"],
+        &["key", "export-recovery"],
+    ] {
+        assert_eq!(all.run(&[words, &owner].concat()), 5, "{words:?}");
+        let list = json(&all.world.ok(&[&["request", "list", "--json"][..], &owner].concat()));
+        let id = list[0]["request_id"].as_str().unwrap().to_owned();
+        assert_eq!(all.run(&[&["request", "list"][..], &owner].concat()), 0);
+        assert_eq!(all.run(&[&["request", "show", &id][..], &owner].concat()), 0);
+        assert_eq!(all.run(&[&["request", "approve", &id][..], &partner].concat()), 0);
+        assert_eq!(all.run(&[words, &owner].concat()), 0, "{words:?}");
+    }
+    assert_eq!(all.run(&[&["policy", "show"][..], &owner].concat()), 0);
+    assert_eq!(all.run(&[&["policy", "check", "firm.cedar"][..], &owner].concat()), 0);
+    assert_eq!(all.run(&[&["request", "propose", "release-hold", "h_1"][..], &owner].concat()), 0);
+    let list = json(&all.world.ok(&[&["request", "list", "--json"][..], &owner].concat()));
+    let id = list[0]["request_id"].as_str().unwrap().to_owned();
+    assert_eq!(all.run(&[&["request", "reject", &id][..], &owner].concat()), 0);
+}
+
+const POLICY: &str = "@id(\"officers-look\")
+permit (principal in SB::Role::\"complianceOfficer\", action in SB::Action::\"look\", resource);";
 
 /// The commands of a witness, which one of them serves until it is told to stop.
 fn witness(all: &mut Gathering) {

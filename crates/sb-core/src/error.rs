@@ -5,13 +5,14 @@ use std::path::PathBuf;
 use chrono::{DateTime, Utc};
 use sb_crypto::Digest;
 use sb_rbac::{Action, PoliciesError, RoleError};
-use sb_repo::RepoError;
+use sb_repo::{RepoError, RequestId};
 use sb_source::{SelectionError, TargetError};
 use sb_store::StoreError;
 use thiserror::Error;
 
 use crate::config::ConfigError;
 use crate::location::{Location, LocationError};
+use crate::requests::{Act, RequestState};
 
 /// Why an operation was not done. What merely degrades one is in its report.
 #[derive(Debug, Error)]
@@ -60,6 +61,33 @@ pub enum CoreError {
         remedies: Vec<String>,
         /// The policies that say so.
         policies: Vec<String>,
+    },
+    /// One person alone may not do that.
+    #[error("{} takes {}", words(act), if *is_alone { "a week of waiting, for there is nobody else who could agree" } else { "two people" })]
+    NeedsApproval {
+        /// What.
+        act: Box<Act>,
+        /// The request that asks for it already, and how far it has got.
+        pending: Option<(RequestId, RequestState)>,
+        /// True if nobody else could agree.
+        is_alone: bool,
+    },
+    /// Others agree to roles, and to nothing else that somebody does to themselves.
+    #[error("nobody changes their own clients, conflict walls or end of access")]
+    OwnClients,
+    /// No change request has an id that begins like this, or several do.
+    #[error("there is no change request `{id}`")]
+    NoSuchRequest {
+        /// As given.
+        id: String,
+    },
+    /// Nothing can become of a change request any more.
+    #[error("change request {id} is {}", state.name())]
+    RequestClosed {
+        /// Which.
+        id: RequestId,
+        /// What became of it.
+        state: RequestState,
     },
     /// The user has keys, and is not let in.
     #[error("you are not let in: {because}")]
@@ -227,6 +255,18 @@ pub enum CoreError {
     Config(#[from] ConfigError),
 }
 
+fn words(act: &Act) -> &'static str {
+    match act {
+        Act::ExportRecoveryKey(_) => "to get a new recovery key",
+        Act::RemoveUser(_) => "to remove a user",
+        Act::Roles(..) => "to have other roles oneself",
+        Act::ActivatePolicies(_) => "to put policies into force",
+        Act::Dispose(_) => "to dispose of a document",
+        Act::ReleaseHold(_) => "to release a legal hold",
+        Act::ShortenRetention(_) => "to shorten a retention",
+    }
+}
+
 impl From<RepoError> for CoreError {
     fn from(error: RepoError) -> Self {
         Self::Repo(error)
@@ -251,6 +291,8 @@ impl CoreError {
         matches!(
             self,
             Self::Denied { .. }
+                | Self::NeedsApproval { .. }
+                | Self::OwnClients
                 | Self::LockedOut { .. }
                 | Self::Repo(
                     RepoError::NoReadingKey { .. }

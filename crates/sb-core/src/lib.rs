@@ -14,6 +14,7 @@ mod config;
 mod access;
 mod archive;
 mod record;
+mod requests;
 mod session;
 mod terms;
 mod vault;
@@ -31,6 +32,7 @@ pub use state_root::{Variables, state_root};
 
 pub use config::{BackupSection, Config, ConfigError, KeysSection, SAMPLE_CONFIG};
 
+pub use requests::{Act, COOLING_OFF, JudgedRequest, LAPSES_AFTER, RequestState};
 pub use session::Session;
 pub use vault::Vault;
 
@@ -38,9 +40,9 @@ pub use ops::{
     AddUserOptions, AnchorOptions, AnchorReport, ArchiveReport, BackupOptions, CatReport, ChangeUserOptions,
     Compression, DiffOptions, DiffSummary, DueSummary, EachFound, EvidenceOptions, EvidenceReport, FindOptions,
     ForgetOptions, ForgetPlan, InfoReport, InitOptions, InitReport, KeyAge, ListedKey, ListedUser, LogReport,
-    LoggedEntry, LsOptions, LsReport, Opened, PublicReport, RebuildOptions, RestoreOptions, Selection,
-    ShownCertificate, SnapshotsOptions, StatsOptions, StatsReport, TagOptions, TagReport, Tagged, Usage, UsersReport,
-    Verified, VerifyOptions,
+    LoggedEntry, LsOptions, LsReport, Opened, PublicReport, RebuildOptions, RequestsReport, RestoreOptions, Selection,
+    ShownCertificate, ShownRequest, SnapshotsOptions, StatsOptions, StatsReport, TagOptions, TagReport, Tagged, Usage,
+    UsersReport, Verified, VerifyOptions,
 };
 pub use sb_repo::{
     BackupReport, Change, Choice, ChunkStats, Clock, CollectOptions, CollectReport, ContentStats, Counter, Deed,

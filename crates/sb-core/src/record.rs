@@ -282,6 +282,11 @@ impl Session {
             "anchor" => "Log.Anchor",
             "sign" => "Certificate.Sign",
             "rotate" => "Key.Rotate",
+            "propose" => "Request.Propose",
+            "approve" => "Request.Approve",
+            "reject" => "Request.Reject",
+            "renew-recovery" => "Key.Export",
+            "remove-user" => "User.Remove",
             "enrol" => "Machine.Enrol",
             "init" => "Vault.Create",
             _ => "Vault.Change",
@@ -343,6 +348,7 @@ fn reason(error: &CoreError) -> &'static str {
     match error {
         CoreError::NoVault { .. } => "no-vault",
         CoreError::Denied { .. } => "role",
+        CoreError::NeedsApproval { .. } => "approval",
         CoreError::LockedOut { .. } => "locked-out",
         CoreError::NoSnapshotThen { .. }
         | CoreError::Repo(

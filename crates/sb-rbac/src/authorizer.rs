@@ -188,7 +188,9 @@ impl Authorizer {
         Counts { users: directory.user_count(), approvers }
     }
 
-    fn approvers(&self, directory: &Directory) -> usize {
+    /// How many users could approve what others propose, because any policy lets them, whatever its conditions. Fewer than two: a
+    /// cooling-off period stands in for approvals.
+    pub fn approvers(&self, directory: &Directory) -> usize {
         let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((stamp, approvers)) = *counted
             && stamp == directory.stamp()

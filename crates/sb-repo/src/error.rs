@@ -5,7 +5,7 @@ use sb_source::TargetError;
 use sb_store::{ObjectName, StoreError};
 
 use crate::access::KeySet;
-use crate::ids::{ChunkId, KeyId, SlotId, UserId};
+use crate::ids::{ChunkId, KeyId, RequestId, SlotId, UserId};
 use crate::wire::cbor::Malformed;
 
 /// An error of the vault. Errors of what is backed up are another type ([`sb_source::SourceError`]) and never become one of these.
@@ -112,6 +112,18 @@ pub enum RepoError {
     NoGrant {
         /// Who.
         user: UserId,
+    },
+    /// There is no such change request.
+    #[error("there is no change request {id}")]
+    NoSuchRequest {
+        /// Which.
+        id: RequestId,
+    },
+    /// The change request was refused, withdrawn or carried out.
+    #[error("change request {id} is closed: it was refused, withdrawn or carried out")]
+    RequestClosed {
+        /// Which.
+        id: RequestId,
     },
     /// There is no such slot.
     #[error("there is no key {id}")]

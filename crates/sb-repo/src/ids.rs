@@ -101,6 +101,8 @@ impl<T, const N: usize> fmt::Debug for Id<T, N> {
 pub mod tag {
     /// A vault.
     pub enum Vault {}
+    /// A change request.
+    pub enum Request {}
     /// A compartment: one client, or the default.
     pub enum Compartment {}
     /// A group of documents that will expire together.
@@ -137,6 +139,8 @@ pub type UserId = Id<tag::User, 16>;
 pub type KeyId = Id<tag::Key, 16>;
 /// A slot's random id.
 pub type SlotId = Id<tag::Slot, 8>;
+/// A change request's random id.
+pub type RequestId = Id<tag::Request, 8>;
 /// A session table's random id.
 pub type TableId = Id<tag::Table, 8>;
 /// A run's random id, which is its lease's too.

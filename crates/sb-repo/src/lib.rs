@@ -40,6 +40,7 @@ mod logs;
 mod proof;
 mod reader;
 mod rebuild;
+mod requests;
 mod restore;
 mod rotate;
 mod snapshots;
@@ -64,8 +65,8 @@ pub use find::{EachMatch, EntryKind, FindReport, Query};
 pub use forget::{Candidate, Choice, ForgetReport, GroupBy, KeepRules, Kept, Reason, Span, SpanError, choose};
 pub use glob::{Pattern, PatternError};
 pub use ids::{
-    BucketId, ChunkId, CompartmentId, DocumentId, Id, KeyId, PackId, RunId, SlotId, SnapshotId, TableId, UserId,
-    VaultId, tag,
+    BucketId, ChunkId, CompartmentId, DocumentId, Id, KeyId, PackId, RequestId, RunId, SlotId, SnapshotId, TableId,
+    UserId, VaultId, tag,
 };
 pub use logs::{FiledCheckpoint, FiledCheckpoints, LogEntry, LogFinding, LogPosition, Logs, Unlogged, log_unopened};
 pub use name::ObjectKind;
@@ -73,6 +74,7 @@ pub use names::Names;
 pub use proof::DocumentEvidence;
 pub use reader::{EachEntry, Reader};
 pub use rebuild::RebuildReport;
+pub use requests::{FiledRequest, Proposal, Requests, SignedBy};
 pub use restore::{Overwrite, RestoreOptions, RestoreProblem, RestoreReport};
 pub use rotate::{KeyEpoch, RotateOptions, RotateReport};
 pub use snapshots::{Snapshot, Snapshots};

@@ -316,8 +316,9 @@ const UNTRUSTED_MAX: u64 = 1 << 20;
 pub(crate) fn read(storage: &dyn Storage, name: &str) -> Result<Vec<u8>, Flaw> {
     let unreadable = |error: &dyn std::fmt::Display| Flaw::Unreadable(error.to_string());
     let object = name.strip_prefix(TWIN).unwrap_or(name);
-    let is_untrusted =
-        ["config/", "users/", "writers/", "keys/", "grants/", "roles/"].iter().any(|folder| object.starts_with(folder));
+    let is_untrusted = ["config/", "users/", "writers/", "keys/", "grants/", "roles/", "requests/"]
+        .iter()
+        .any(|folder| object.starts_with(folder));
     let name = ObjectName::new(name).map_err(|error| unreadable(&error))?;
     let size = storage.size(&name).map_err(|error| unreadable(&error))?;
     if size > if is_untrusted { UNTRUSTED_MAX } else { WHOLE_MAX } {

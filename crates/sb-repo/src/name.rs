@@ -57,11 +57,13 @@ pub enum ObjectKind {
     Grant = 23,
     /// Who has which roles.
     Roll = 24,
+    /// What is asked for, who agrees, and what was carried out.
+    Request = 25,
 }
 
 impl ObjectKind {
     /// Every kind, ascending by number.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::Config,
         Self::User,
         Self::Writer,
@@ -86,6 +88,7 @@ impl ObjectKind {
         Self::Name,
         Self::Grant,
         Self::Roll,
+        Self::Request,
     ];
 
     /// The kind with this number.
@@ -119,6 +122,7 @@ impl ObjectKind {
             Self::Name => "names",
             Self::Grant => "grants",
             Self::Roll => "roles",
+            Self::Request => "requests",
         }
     }
 
@@ -135,6 +139,7 @@ impl ObjectKind {
                 | Self::Name
                 | Self::Grant
                 | Self::Roll
+                | Self::Request
         )
     }
 
@@ -161,6 +166,7 @@ impl ObjectKind {
                 | Self::Name
                 | Self::Grant
                 | Self::Roll
+                | Self::Request
         )
     }
 
@@ -335,7 +341,8 @@ impl ParsedName {
             | ObjectKind::Condemned
             | ObjectKind::Label
             | ObjectKind::Name
-            | ObjectKind::Grant => {
+            | ObjectKind::Grant
+            | ObjectKind::Request => {
                 let (stem, hash) = mutable(directory, file)?;
                 (directory == folder).then_some(())?;
                 Id::<(), 8>::from_hex(stem.id()).map(|_| (stem, hash))?
@@ -391,8 +398,8 @@ mod tests {
             (ObjectKind::Log, Stem::log(KeyId::new([2; 16]), 9_999_999_999)),
         ];
         let with_ids = ObjectKind::ALL.into_iter().filter(|kind| {
-            use ObjectKind::{Condemned, Fence, Label, Lease, Name, Slot};
-            matches!(kind, Slot | Lease | Fence | Condemned | Label | Name)
+            use ObjectKind::{Condemned, Fence, Label, Lease, Name, Request, Slot};
+            matches!(kind, Slot | Lease | Fence | Condemned | Label | Name | Request)
         });
         for kind in with_ids {
             stems.push((kind, Stem::mutable(kind, id, 1)));

@@ -4,7 +4,7 @@ mod forgeries;
 pub mod locators;
 mod opened;
 
-pub use forgeries::{Forgery, forge};
+pub use forgeries::{ForgedStatement, Forgery, forge, forge_statement};
 pub use opened::{Opened, opened, opened_in};
 
 use sb_crypto::{Key, open_with, seal_to};
@@ -191,6 +191,7 @@ pub fn specimens(vault: &Vault) -> Result<Vec<(&'static str, Vec<u8>)>, RepoErro
             }
             ObjectKind::Label => found.push(("label", opened(ObjectKind::MetaPack, label::INFO)?)),
             ObjectKind::Roll => found.push(("roll", frame.body.to_vec())),
+            ObjectKind::Request => found.push(("request", frame.body.to_vec())),
             ObjectKind::Grant => found.push(("grant", vault.keyring.keys.encode().as_bytes().to_vec())),
             ObjectKind::Name => found.push(("named", opened(ObjectKind::MetaPack, named::INFO)?)),
             ObjectKind::Signature => found.push(("signature", frame.body.to_vec())),
@@ -373,7 +374,7 @@ pub fn parse(parser: &str, bytes: &[u8]) {
 pub type Parser = (&'static str, fn(&[u8]));
 
 /// Every parser of bytes that come out of a vault.
-pub const PARSERS: [Parser; 24] = [
+pub const PARSERS: [Parser; 25] = [
     ("name", |bytes| drop(std::str::from_utf8(bytes).map(ParsedName::parse))),
     ("frame", |bytes| {
         let _ = Frame::parse(bytes);
@@ -410,6 +411,7 @@ pub const PARSERS: [Parser; 24] = [
     ("named", |bytes| drop(named::Named::decode(bytes))),
     ("grant", |bytes| drop(crate::wire::slot::KeyBundle::decode(&bytes.to_vec().into()))),
     ("roll", |bytes| drop(crate::access::Roll::decode(bytes))),
+    ("request", |bytes| drop(crate::wire::request::Statement::decode(bytes))),
     ("signature", |bytes| drop(crate::wire::proof::SignatureBody::decode(bytes))),
     ("stamp", |bytes| drop(crate::wire::proof::StampBody::decode(bytes))),
     ("journal", |bytes| drop(crate::wire::journal::JournalEntry::decode(bytes))),

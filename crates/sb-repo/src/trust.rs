@@ -16,11 +16,11 @@ pub(crate) fn key_id(key: &VerifyingKey) -> KeyId {
     KeyId::new(key.key_id())
 }
 
-/// True for the name of what the root key alone may remove: keys, who has them, and the config.
+/// True for the name of what the root key alone may remove: keys, who has them, the config, and what was asked for and decided.
 pub(crate) fn is_roots_own(name: &str) -> bool {
-    use ObjectKind::{Config, Grant, Roll, Slot, User, Writer};
+    use ObjectKind::{Config, Grant, Request, Roll, Slot, User, Writer};
     let kind = ParsedName::parse(name).map(|parsed| parsed.kind);
-    matches!(kind, Some(Config | User | Writer | Slot | Grant | Roll))
+    matches!(kind, Some(Config | User | Writer | Slot | Grant | Roll | Request))
 }
 
 /// The keys that count, from the root key down.
@@ -114,7 +114,7 @@ impl Trust {
         match kind {
             ObjectKind::Config | ObjectKind::User | ObjectKind::Grant | ObjectKind::Roll => root,
             ObjectKind::Slot | ObjectKind::Redaction | ObjectKind::Label | ObjectKind::Name => user.or(root),
-            ObjectKind::Writer => user,
+            ObjectKind::Writer | ObjectKind::Request => user,
             kind if kind.is_numbered() && name.stem.writer() != Some(signer) => None,
             _ => self.writers.get(&signer).map(|writer| writer.key),
         }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use common::{Machine, event, new_vault, noise, options};
 use sb_crypto::sha256;
 use sb_repo::testing::{PARSERS, condemn, parse, redact, specimens};
-use sb_repo::{CertificateTerms, Progress};
+use sb_repo::{CertificateTerms, Progress, Proposal};
 use sb_source::{Fault, MemorySource};
 use sb_store::MemoryStorage;
 
@@ -35,7 +35,8 @@ fn small() -> BTreeMap<&'static str, BTreeSet<(usize, Vec<u8>)>> {
     let batch = vault.view().newest_batch(vault.own_writer().unwrap().unwrap()).unwrap();
     vault.file_checkpoint(batch.checkpoint(), &[b"the answer of an authority".to_vec()]).unwrap();
     vault.name("u_7", Some("Ann")).unwrap();
-    vault.change_roll(|roll| drop(roll.roles.insert("tax".to_owned(), vec!["restorer".to_owned()]))).unwrap();
+    vault.change_roll(None, |roll| drop(roll.roles.insert("tax".to_owned(), vec!["restorer".to_owned()]))).unwrap();
+    vault.propose(&Proposal::new("removeUser", "user:u_7")).unwrap();
     let snapshot = vault.find_snapshot("latest").unwrap();
     redact(&mut vault, &snapshot, b"/d", b"b").unwrap();
     vault.set_tags(vec![(snapshot.id, vec!["audited".to_owned()])]).unwrap();

@@ -134,7 +134,7 @@ fn who_was_removed_opens_nothing_that_comes_after_and_no_copy_of_a_grant_does() 
     let hers = machine.open(storage.clone(), &file(1)).unwrap();
     let copied = storage.objects();
     assert!(opened(&hers).unwrap().contains_key(&ObjectKind::SessionTable));
-    owner.remove_user(nina).unwrap();
+    owner.remove_user(nina, None).unwrap();
     rotate(&mut owner);
     let mut later = firm();
     later.file("/firm/later", &noise(9, 20_000));
@@ -172,11 +172,11 @@ fn who_was_removed_opens_nothing_that_comes_after_and_no_copy_of_a_grant_does() 
 fn who_is_locked_out_is_granted_nothing_until_let_in_again() {
     let (storage, machine, mut owner, (backup, firm)) = vault();
     let nina = owner.add_user(&someone("nina", 1, KeySet::READ)).unwrap();
-    owner.change_user(nina, |member| member.active = false).unwrap();
+    owner.change_user(nina, None, |member| member.active = false).unwrap();
     rotate(&mut owner);
     let hers = machine.open(storage.clone(), &file(1)).unwrap();
     assert_eq!(hers.key_set(), KeySet::NONE);
-    owner.change_user(nina, |member| member.active = true).unwrap();
+    owner.change_user(nina, None, |member| member.active = true).unwrap();
     let hers = machine.open(storage, &file(1)).unwrap();
     assert_eq!(hers.key_set(), KeySet::READ);
     assert_holds(&hers, &backup.snapshot.to_string(), &expected(&firm));
@@ -509,7 +509,7 @@ fn rotating_and_removing_a_user_read_and_write_key_objects_only() {
     let watched = Arc::new(Watched::new(&storage));
     let mut owner = machine.open(watched.clone(), &key()).unwrap();
     watched.counts.0.lock().unwrap().clear();
-    owner.remove_user(nina).unwrap();
+    owner.remove_user(nina, None).unwrap();
     let removing = std::mem::take(&mut *watched.counts.0.lock().unwrap());
     let report = rotate(&mut owner);
     assert!(report.is_finished);
@@ -561,7 +561,7 @@ fn cut_rotations(runs: u64) {
             let mut owner = machine.open(Arc::new(disk.storage()), &key()).unwrap();
             if alone {
                 let nina = owner.current_roll().unwrap().members.last().unwrap().user;
-                owner.remove_user(nina).unwrap();
+                owner.remove_user(nina, None).unwrap();
             }
             (disk, machine, owner)
         };

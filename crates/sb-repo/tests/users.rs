@@ -174,9 +174,9 @@ fn who_has_no_keys_verifies_objects_and_can_do_nothing_else() {
     let no_root = |outcome: Result<(), RepoError>| matches!(outcome, Err(RepoError::NoRootKey));
     let user = auditor.user();
     assert!(no_root(auditor.add_user(&someone("friend", 2, KeySet::NONE)).map(drop)));
-    assert!(no_root(auditor.change_user(user, |member| member.keys = KeySet::ALL)));
-    assert!(no_root(auditor.remove_user(user)));
-    assert!(no_root(auditor.change_roll(|_| {})));
+    assert!(no_root(auditor.change_user(user, None, |member| member.keys = KeySet::ALL)));
+    assert!(no_root(auditor.remove_user(user, None)));
+    assert!(no_root(auditor.change_roll(None, |_| {})));
     assert!(no_root(auditor.reset_user(user, "auditor", &[Lock::KeyFile(file(9))])));
 }
 
@@ -188,7 +188,7 @@ fn nobody_gives_keys_that_he_has_not() {
     let refused = admin.add_user(&someone("friend", 2, KeySet::READ)).map(drop);
     assert!(matches!(refused, Err(RepoError::KeysNotHeld { wanted: KeySet::READ })), "{refused:?}");
     let own = admin.user();
-    let refused = admin.change_user(own, |member| member.keys = KeySet::ALL);
+    let refused = admin.change_user(own, None, |member| member.keys = KeySet::ALL);
     assert!(matches!(refused, Err(RepoError::KeysNotHeld { .. })), "{refused:?}");
     admin.add_user(&someone("auditor", 3, KeySet::NONE)).unwrap();
     assert_eq!(open(&storage, &machine, &file(3)).key_set(), KeySet::NONE);
@@ -206,12 +206,12 @@ fn the_roll_says_who_there_is_and_a_vault_of_one_has_none() {
     new.clients = vec!["client:7".to_owned()];
     let nina = owner.add_user(&new).unwrap();
     owner
-        .change_user(nina, |member| {
+        .change_user(nina, None, |member| {
             member.active = false;
             member.walled_off = vec!["client:8".to_owned()];
         })
         .unwrap();
-    owner.change_roll(|roll| drop(roll.roles.insert("tax".to_owned(), roles("restorer")))).unwrap();
+    owner.change_roll(None, |roll| drop(roll.roles.insert("tax".to_owned(), roles("restorer")))).unwrap();
     // Anybody can read it who believes the root key.
     let view = View::open(storage.clone(), &State::in_memory(), None).unwrap();
     let roll = view.roll().unwrap().unwrap();
@@ -234,7 +234,7 @@ fn keys_come_and_go_with_roles_without_anybodys_passphrase() {
     let nina = owner.add_user(&someone("nina", 1, KeySet::ADD)).unwrap();
     let set = |owner: &mut Vault, keys: KeySet| {
         let role = if keys == KeySet::ALL { "owner" } else { "some" };
-        owner.change_user(nina, |member| (member.keys, member.roles) = (keys, roles(role))).unwrap();
+        owner.change_user(nina, None, |member| (member.keys, member.roles) = (keys, roles(role))).unwrap();
         open(&storage, &machine, &file(1)).key_set()
     };
     for keys in [KeySet::READ, KeySet::NONE, KeySet::READ_NAMES, KeySet::ALL, KeySet::MANAGE] {
@@ -243,7 +243,7 @@ fn keys_come_and_go_with_roles_without_anybodys_passphrase() {
     // Whoever made the vault is a user like any other.
     set(&mut owner, KeySet::ALL);
     let mut nina = open(&storage, &machine, &file(1));
-    nina.change_user(owner.user(), |member| member.keys = KeySet::NONE).unwrap();
+    nina.change_user(owner.user(), None, |member| member.keys = KeySet::NONE).unwrap();
     assert_eq!(open(&storage, &machine, &key()).key_set(), KeySet::NONE);
     assert!(nina.verify(VerifyLevel::Objects, Progress::none()).unwrap().is_good());
 }
@@ -253,13 +253,13 @@ fn somebody_always_has_all_keys() {
     let (storage, machine, mut owner) = vault();
     let own = owner.user();
     let is_last = |outcome: Result<(), RepoError>| matches!(outcome, Err(RepoError::LastOwner));
-    assert!(is_last(owner.remove_user(own)));
-    assert!(is_last(owner.change_user(own, |member| member.keys = KeySet::READ)));
-    assert!(is_last(owner.change_user(own, |member| member.active = false)));
-    assert!(is_last(owner.change_user(own, |member| member.roles = roles("restorer"))));
-    assert!(is_last(owner.change_user(own, |member| member.access_until = Some(DateTime::UNIX_EPOCH))));
+    assert!(is_last(owner.remove_user(own, None)));
+    assert!(is_last(owner.change_user(own, None, |member| member.keys = KeySet::READ)));
+    assert!(is_last(owner.change_user(own, None, |member| member.active = false)));
+    assert!(is_last(owner.change_user(own, None, |member| member.roles = roles("restorer"))));
+    assert!(is_last(owner.change_user(own, None, |member| member.access_until = Some(DateTime::UNIX_EPOCH))));
     owner.add_user(&someone("partner", 1, KeySet::ALL)).unwrap();
-    owner.remove_user(own).unwrap();
+    owner.remove_user(own, None).unwrap();
     assert!(matches!(machine.open(storage.clone(), &key()).map(drop), Err(RepoError::WrongCredential)));
     let partner = open(&storage, &machine, &file(1));
     assert_holds(&partner, "latest", &expected(&firm()));
@@ -276,14 +276,14 @@ fn who_was_removed_is_not_let_in_though_slot_and_grant_are_put_back() {
         .map(|listed| ObjectName::new(listed.name).unwrap())
         .map(|name| (name.clone(), storage.read(&name).unwrap()))
         .collect();
-    owner.remove_user(nina).unwrap();
+    owner.remove_user(nina, None).unwrap();
     let refused = || matches!(machine.open(storage.clone(), &file(1)).map(drop), Err(RepoError::WrongCredential));
     assert!(refused());
     for (name, bytes) in before {
         let _ = sb_store::create(&*storage, &name, &bytes);
     }
     assert!(refused());
-    assert!(matches!(owner.remove_user(nina), Err(RepoError::NoSuchUser { user }) if user == nina));
+    assert!(matches!(owner.remove_user(nina, None), Err(RepoError::NoSuchUser { user }) if user == nina));
     assert!(!open(&storage, &machine, &key()).verify(VerifyLevel::Objects, Progress::none()).unwrap().is_good());
 }
 
@@ -300,7 +300,7 @@ fn who_forgot_the_passphrase_is_let_in_anew_by_an_owner() {
     assert!(matches!(refused, Err(RepoError::NoSuchUser { .. })));
     assert!(matches!(owner.reset_user(nina, "nina", &[]), Err(RepoError::NoLock)));
     assert!(matches!(owner.reset_user(nina, "N!", &[Lock::KeyFile(file(2))]), Err(RepoError::InvalidLogin { .. })));
-    assert!(matches!(owner.change_user(ghost, |_| {}), Err(RepoError::NoSuchUser { .. })));
+    assert!(matches!(owner.change_user(ghost, None, |_| {}), Err(RepoError::NoSuchUser { .. })));
 }
 
 #[test]
@@ -313,7 +313,7 @@ fn who_has_the_old_keys_of_a_user_who_was_given_new_ones_gets_nothing_by_them() 
     // The thief makes slots of his own for her, and waits for what she is granted.
     let slot = stolen.add_lock(&Lock::KeyFile(file(6))).unwrap();
     assert!(matches!(machine.open(storage.clone(), &file(6)).map(drop), Err(RepoError::WrongCredential)));
-    owner.change_user(nina, |member| member.keys = KeySet::READ).unwrap();
+    owner.change_user(nina, None, |member| member.keys = KeySet::READ).unwrap();
     assert!(matches!(machine.open(storage.clone(), &file(6)).map(drop), Err(RepoError::WrongCredential)));
     assert_eq!(open(&storage, &machine, &file(2)).key_set(), KeySet::READ);
     assert!(!owner.view().slots().iter().any(|listed| listed.id == slot));
@@ -333,9 +333,9 @@ fn slots_and_names_that_a_user_makes_up_take_nothing_from_others() {
         }
         let owners = |vault: &Vault| vault.view().slots().iter().filter(|slot| slot.user == vault.user()).count();
         let before = owners(&owner);
-        owner.change_user(bob, |member| member.keys = KeySet::NONE).unwrap();
+        owner.change_user(bob, None, |member| member.keys = KeySet::NONE).unwrap();
         assert_eq!(open(&storage, &machine, &file(1)).key_set(), KeySet::NONE, "{forgery:?}");
-        owner.remove_user(bob).unwrap();
+        owner.remove_user(bob, None).unwrap();
         let again = open(&storage, &machine, &key());
         assert_eq!((again.key_set(), again.is_administrator()), (KeySet::ALL, true), "{forgery:?}");
         assert_eq!(owners(&again), before, "{forgery:?}");
@@ -483,7 +483,7 @@ fn two_who_change_the_roll_at_once_are_told() {
     owner.add_user(&someone("partner", 1, KeySet::ALL)).unwrap();
     let mut partner = Machine::new(2).open(storage.clone(), &file(1)).unwrap();
     let nina = owner.add_user(&someone("nina", 2, KeySet::NONE)).unwrap();
-    let outcome = partner.change_user(nina, |member| {
+    let outcome = partner.change_user(nina, None, |member| {
         owner.add_user(&someone("omar", 3, KeySet::NONE)).unwrap();
         member.active = false;
     });
@@ -491,7 +491,7 @@ fn two_who_change_the_roll_at_once_are_told() {
     // Everybody comes to the same, and goes on from there.
     let mut vault = open(&storage, &machine, &key());
     let before = vault.view().roll().unwrap().unwrap();
-    vault.change_roll(|_| {}).unwrap();
+    vault.change_roll(None, |_| {}).unwrap();
     let after = vault.view().roll().unwrap().unwrap();
     assert_eq!((before.generation, after.generation, &after.members), (2, 3, &before.members));
 }
@@ -505,7 +505,7 @@ fn of_two_rolls_written_at_once_one_counts_for_everybody() {
     let around = Machine::new(2).around(storage.clone());
     let act = move || {
         let mut owner: Vault = opened.recv().unwrap();
-        let _ = owner.change_user(nina, |member| member.roles = roles("other"));
+        let _ = owner.change_user(nina, None, |member| member.roles = roles("other"));
     };
     let clock = Arc::new(Distracting(Mutex::new(None)));
     let around = Surroundings { clock: clock.clone(), ..around };
@@ -513,7 +513,7 @@ fn of_two_rolls_written_at_once_one_counts_for_everybody() {
     partner.log(&[common::event(1)]).unwrap();
     *clock.0.lock().unwrap() = Some(Box::new(act));
     locked.send(owner).unwrap();
-    let outcome = partner.change_user(nina, |member| member.active = false);
+    let outcome = partner.change_user(nina, None, |member| member.active = false);
     assert!(matches!(outcome, Err(RepoError::RollChanged)), "{outcome:?}");
     let seen: Vec<_> = [1, 5].map(|n| Machine::new(n).open(storage.clone(), &key()).unwrap()).into();
     let rolls: Vec<_> = seen.iter().map(|vault| vault.current_roll().unwrap()).collect();
@@ -522,7 +522,7 @@ fn of_two_rolls_written_at_once_one_counts_for_everybody() {
     assert!(nina.active != (nina.roles == roles("some")), "one of the two, and not both: {nina:?}");
     // The next change goes on from it.
     let mut owner = open(&storage, &machine, &key());
-    owner.change_roll(|_| {}).unwrap();
+    owner.change_roll(None, |_| {}).unwrap();
     assert!(owner.verify(VerifyLevel::Objects, Progress::none()).unwrap().is_good());
 }
 
@@ -557,8 +557,8 @@ fn a_damaged_grant_or_roll_is_mended_by_its_twin_and_named() {
 fn acts(owner: &mut Vault, omar: UserId) -> Vec<bool> {
     let acts: [Act; 3] = [
         |vault, _| vault.add_user(&someone("nina", 1, KeySet::READ)).map(drop),
-        |vault, omar| vault.change_user(omar, |member| member.keys = KeySet::READ),
-        |vault, omar| vault.remove_user(omar),
+        |vault, omar| vault.change_user(omar, None, |member| member.keys = KeySet::READ),
+        |vault, omar| vault.remove_user(omar, None),
     ];
     let mut done = Vec::new();
     for act in acts {

@@ -1,14 +1,18 @@
 //! `sb key`.
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand};
 use sb_core::crypto::{Kdf, SlotMethod};
 use sb_core::{ListedKey, RotateReport};
 use serde_json::json;
 
+use super::request::{Why, or_asked};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::locks::{self, NewLock};
+use crate::secrets::NewSecretFile;
 use crate::text::{count, local, table};
 
 /// The commands below `key`.
@@ -19,6 +23,7 @@ pub(crate) enum KeyCommand {
     Passwd(PasswdArgs),
     Remove(RemoveArgs),
     Rotate(RotateArgs),
+    ExportRecovery(ExportArgs),
 }
 
 /// List what lets you in, or everybody
@@ -91,6 +96,22 @@ pub(crate) struct RotateArgs {
     new_epoch: bool,
 }
 
+/// Get a new recovery key to keep on paper, instead of the one before; takes two people
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  sb key export-recovery --reason 'the sheet is lost'  asks for it; once somebody else has agreed, the same again does it
+  sb key export-recovery --recovery-key-out sheet.txt
+
+Where there is nobody else who could agree, it waits for a week. The recovery key before opens nothing any more; the new one opens what you can open.")]
+pub(crate) struct ExportArgs {
+    /// Write the recovery key to this new file instead of showing it
+    #[arg(long, value_name = "FILE")]
+    recovery_key_out: Option<PathBuf>,
+    #[command(flatten)]
+    why: Why,
+}
+
 pub(crate) fn run(command: &KeyCommand, context: &Context) -> Result<Exit, Failure> {
     match command {
         KeyCommand::List(args) => list(args, context),
@@ -98,6 +119,7 @@ pub(crate) fn run(command: &KeyCommand, context: &Context) -> Result<Exit, Failu
         KeyCommand::Passwd(args) => passwd(args, context),
         KeyCommand::Remove(args) => remove(args, context),
         KeyCommand::Rotate(args) => rotate(args, context),
+        KeyCommand::ExportRecovery(args) => export(args, context),
     }
 }
 
@@ -233,5 +255,35 @@ fn remove(args: &RemoveArgs, context: &Context) -> Result<Exit, Failure> {
     context.listen(|progress| session.remove_key(&args.key, progress))?;
     context.output.say(&format!("removed key {}", args.key))?;
     context.output.event("summary", json!({ "key_id": args.key }))?;
+    Ok(Exit::Done)
+}
+
+fn export(args: &ExportArgs, context: &Context) -> Result<Exit, Failure> {
+    let mut session = context.open()?;
+    // Made first: a key that was changed and cannot be written would be lost.
+    let file = args.recovery_key_out.as_deref().map(NewSecretFile::create).transpose()?;
+    let exported = context.hear(|progress| session.export_recovery_key(progress));
+    let recovery = or_asked(exported, &mut session, &args.why, context)?.to_string();
+    let output = &context.output;
+    let mut written = None;
+    if let (Some(mut file), Some(path)) = (file, &args.recovery_key_out) {
+        match file.write(&recovery) {
+            Ok(()) => {
+                file.keep();
+                written = Some(path.display().to_string());
+            }
+            Err(failure) => output.failure(&failure),
+        }
+    }
+    let mut summary = json!({ "recovery_key_file": written });
+    match &written {
+        Some(path) => output.result(&format!("Recovery key: written to `{path}`. Print it, then delete the file."))?,
+        None => {
+            output.result(&format!("Recovery key, shown this once and stored nowhere:\n\n    {recovery}\n"))?;
+            summary["recovery_key"] = recovery.into();
+        }
+    }
+    output.say("The one before opens nothing any more: destroy the sheet.")?;
+    output.event("summary", summary)?;
     Ok(Exit::Done)
 }

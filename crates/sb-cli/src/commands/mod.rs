@@ -18,6 +18,8 @@ pub(crate) mod key;
 pub(crate) mod log;
 pub(crate) mod ls;
 pub(crate) mod man;
+pub(crate) mod policy;
+pub(crate) mod request;
 pub(crate) mod restore;
 pub(crate) mod role;
 pub(crate) mod snapshots;
@@ -56,6 +58,8 @@ pub(crate) fn run(command: Command, context: &Context) -> Result<Exit, Failure> 
         Command::User(command) => user::run(&command, context),
         Command::Role(command) => role::run(&command, context),
         Command::Key(command) => key::run(&command, context),
+        Command::Request(command) => request::run(&command, context),
+        Command::Policy(command) => policy::run(&command, context),
         Command::Access(command) => access::run(&command, context),
         Command::Db(command) => db::run(&command, context),
         Command::Witness(command) => witness::run(&command, context),

@@ -5,6 +5,7 @@ use sb_core::chrono::{DateTime, Utc};
 use sb_core::{AddUserOptions, ChangeUserOptions, ListedUser, Progress};
 use serde_json::{Value, json};
 
+use super::request::{Why, or_asked};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -21,6 +22,7 @@ pub(crate) enum UserCommand {
     Lock(LockArgs),
     Unlock(UnlockArgs),
     Reset(ResetArgs),
+    Remove(RemoveArgs),
 }
 
 /// List users and their roles
@@ -63,7 +65,9 @@ pub(crate) struct AddArgs {
 Examples:
   sb user change nina --role operator,restorer         all roles from then on
   sb user change audit-2026 --until 2027-03-31
-  sb user change nina --no-end")]
+  sb user change nina --no-end
+
+Nobody changes their own roles alone: that is asked for, and once somebody else has agreed, the same command does it.")]
 pub(crate) struct ChangeArgs {
     /// Who: a login, or the beginning of an id
     #[arg(value_name = "USER")]
@@ -77,6 +81,8 @@ pub(crate) struct ChangeArgs {
     /// Their access does not end
     #[arg(long)]
     no_end: bool,
+    #[command(flatten)]
+    why: Why,
 }
 
 /// Let somebody in no more, for now
@@ -119,6 +125,25 @@ pub(crate) struct ResetArgs {
     lock: NewLock,
 }
 
+/// Let somebody in no more, for ever; takes two people
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Example:
+  sb user remove nina --reason 'has left the firm'
+
+It is asked for; once somebody else has agreed with `sb request approve`, the same again does it. Where there is nobody else who could agree, it waits for a week. To \
+keep somebody out at once there is `sb user lock`.
+
+What let her in opens nothing any more, and she is granted no keys. What she has copied before, of vault and keys, she can still read: `sb key rotate` \
+makes new keys for what comes after. Machines that she has enrolled are still believed.")]
+pub(crate) struct RemoveArgs {
+    /// Who: a login, or the beginning of an id
+    #[arg(value_name = "USER")]
+    who: String,
+    #[command(flatten)]
+    why: Why,
+}
+
 pub(crate) fn run(command: &UserCommand, context: &Context) -> Result<Exit, Failure> {
     match command {
         UserCommand::List(_) => list(context),
@@ -127,6 +152,7 @@ pub(crate) fn run(command: &UserCommand, context: &Context) -> Result<Exit, Fail
         UserCommand::Lock(args) => lock(&args.who, true, context),
         UserCommand::Unlock(args) => lock(&args.who, false, context),
         UserCommand::Reset(args) => reset(args, context),
+        UserCommand::Remove(args) => remove(args, context),
     }
 }
 
@@ -201,7 +227,8 @@ fn change(args: &ChangeArgs, context: &Context) -> Result<Exit, Failure> {
     }
     let mut session = context.open()?;
     let user = session.find_user(&args.who)?;
-    context.listen(|progress| session.change_user(user, &options, progress))?;
+    let changed = context.hear(|progress| session.change_user(user, &options, progress));
+    or_asked(changed, &mut session, &args.why, context)?;
     done(context, user.to_string(), &format!("changed {}", args.who))
 }
 
@@ -218,6 +245,14 @@ fn reset(args: &ResetArgs, context: &Context) -> Result<Exit, Failure> {
     let (lock, made) = args.lock.lock()?;
     locks::used(made, context.listen(|progress| session.reset_user(user, lock, progress)))?;
     done(context, user.to_string(), &format!("{} has {}", args.who, count(1, "new key")))
+}
+
+fn remove(args: &RemoveArgs, context: &Context) -> Result<Exit, Failure> {
+    let mut session = context.open()?;
+    let user = session.find_user(&args.who)?;
+    let removed = context.hear(|progress| session.remove_user(user, progress));
+    or_asked(removed, &mut session, &args.why, context)?;
+    done(context, user.to_string(), &format!("removed {}", args.who))
 }
 
 fn done(context: &Context, user: String, text: &str) -> Result<Exit, Failure> {

@@ -10,7 +10,9 @@ use sb_repo::{KeySet, Member, NewUser, Progress, UserId};
 
 use crate::access::{CLIENT, deed, directory, keys_of};
 use crate::error::CoreError;
+use crate::ops::requests::by_request;
 use crate::record::{Told, user_id};
+use crate::requests::Act;
 use crate::session::Session;
 
 /// The users of a vault.
@@ -72,6 +74,12 @@ pub struct ChangeUserOptions {
     pub walled_off: Option<Vec<String>>,
     /// When their access ends; `Some(None)`: never.
     pub access_until: Option<Option<DateTime<Utc>>>,
+}
+
+impl ChangeUserOptions {
+    fn is_more_than_roles(&self) -> bool {
+        self.clients.is_some() || self.walled_off.is_some() || self.access_until.is_some()
+    }
 }
 
 impl Session {
@@ -147,10 +155,10 @@ impl Session {
         Ok(user)
     }
 
-    /// Changes a user's roles and clients, and when their access ends.
+    /// Changes a user's roles and clients, and when their access ends. Of oneself nothing but roles, and those only if others agree.
     ///
     /// # Errors
-    /// As [`add_user`](Self::add_user).
+    /// [`CoreError::NeedsApproval`], [`CoreError::OwnClients`], and as [`add_user`](Self::add_user).
     pub fn change_user(
         &mut self,
         user: UserId,
@@ -164,10 +172,15 @@ impl Session {
         let among = directory(&roll)?;
         self.check_roles(&roles, &among)?;
         let keys = keys_of(&roles, &roll);
-        let resource = Resource::Roles { user: user.to_string().as_str().into(), after: names(&roles) };
-        let asked = self.ask_among(&among, Action::AssignRole, resource, None);
+        let sanction = self.sanction(&Act::Roles(user, roles.clone())).and_then(|sanction| match sanction.request {
+            // Others have agreed to roles, and to nothing else.
+            Some(_) if options.is_more_than_roles() => Err(CoreError::OwnClients),
+            _ => Ok(sanction),
+        });
+        let request = sanction.as_ref().ok().and_then(|sanction| sanction.request);
+        let asked = sanction.map(|sanction| sanction.decision);
         let change = |session: &mut Self| {
-            session.vault.change_user(user, |member| {
+            session.vault.change_user(user, request, |member| {
                 if options.roles.is_some() {
                     (member.roles, member.keys) = (roles.clone(), keys);
                 }
@@ -177,9 +190,10 @@ impl Session {
             })?;
             Ok(())
         };
-        self.change_asked(asked, "User.Change", &user_id(user), progress, change, |()| Told {
-            data: vec![("roles", texts(&roles))],
-            ..Told::default()
+        self.change_asked(asked, "User.Change", &user_id(user), progress, change, |()| {
+            let mut told = by_request(request);
+            told.data.push(("roles", texts(&roles)));
+            told
         })?;
         self.look_anew()
     }
@@ -192,7 +206,8 @@ impl Session {
         self.renew()?;
         let (logged, asks) = if locked { ("User.Lock", Action::LockUser) } else { ("User.Unlock", Action::UnlockUser) };
         let asked = self.ask(asks, Resource::User(user.to_string().as_str().into()));
-        let change = |session: &mut Self| Ok(session.vault.change_user(user, |member| member.active = !locked)?);
+        let change =
+            |session: &mut Self| Ok(session.vault.change_user(user, None, |member| member.active = !locked)?);
         self.change_asked(asked, logged, &user_id(user), progress, change, |()| Told::default())?;
         self.look_anew()
     }
@@ -252,7 +267,7 @@ impl Session {
             None => {}
         }
         let change = |session: &mut Self| {
-            session.vault.change_roll(|roll| match includes {
+            session.vault.change_roll(None, |roll| match includes {
                 Some(includes) => drop(roll.roles.insert(name.to_owned(), includes.to_vec())),
                 None => drop(roll.roles.remove(name)),
             })?;
@@ -266,7 +281,7 @@ impl Session {
         self.look_anew()
     }
 
-    fn check_roles(&self, roles: &[String], among: &Directory) -> Result<(), CoreError> {
+    pub(crate) fn check_roles(&self, roles: &[String], among: &Directory) -> Result<(), CoreError> {
         let known: BTreeSet<String> = among.roles().map(|role| role.to_string()).collect();
         match roles.iter().find(|role| !known.contains(*role)) {
             Some(role) => Err(CoreError::NoSuchRole { name: role.clone(), known: known.into_iter().collect() }),

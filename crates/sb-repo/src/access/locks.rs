@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sb_crypto::{Lock, PublicKey, SlotMethod};
+use sb_crypto::{Lock, PublicKey, RecoveryKey, SlotMethod};
 
 use crate::create::{write_slot, write_slot_as};
 use crate::error::{Flaw, RepoError};
-use crate::ids::{KeyId, RunId, SlotId, UserId};
+use crate::ids::{KeyId, RequestId, RunId, SlotId, UserId};
 use crate::live::read;
 use crate::name::{ParsedName, TWIN};
 use crate::vault::{Change, Vault};
@@ -115,6 +115,38 @@ impl Vault {
         }
         (self.slot, self.opened_by) = (newest, lock.method());
         Ok(())
+    }
+
+    /// Lets the user who opened the vault in by a new recovery key, and by none from before, and carries out the change request that
+    /// asks for it.
+    ///
+    /// # Errors
+    /// [`RepoError::NoRootKey`], [`RepoError::NoSuchRequest`], [`RepoError::RequestClosed`], also if somebody else has just carried it
+    /// out, [`RepoError::RolledBack`], and errors of storage, state and keys.
+    pub fn renew_recovery(&mut self, request: RequestId) -> Result<RecoveryKey, RepoError> {
+        self.refresh()?;
+        self.check_heads()?;
+        self.root_pair()?;
+        let user = self.user();
+        let is_own = |slot: &SlotInfo| slot.user == user && slot.method == SlotMethod::Recovery;
+        let before: Vec<SlotId> = self.view.slots().into_iter().filter(is_own).map(|slot| slot.id).collect();
+        let writer = self.writer()?;
+        let recovery = RecoveryKey::generate(&*self.around.random);
+        let lock = Lock::Recovery(recovery.clone());
+        let mut added = self.write_outcome(Some(request))?;
+        let mine = added[0].name.clone();
+        added.extend(write_slot(&self.around, &self.keyring.signing, &lock, &self.keyring.payload)?);
+        let names = added.iter().map(|object| object.name.clone()).collect();
+        self.append(&writer, RunId::new([0; 8]), Change { operation: "renew-recovery", added, ..Change::default() })?;
+        self.refresh()?;
+        if self.has_rival(request, &mine) {
+            self.take_away(&writer, "undo", names)?;
+            return Err(RepoError::RequestClosed { id: request });
+        }
+        let is_older = |name: &String| before.iter().any(|id| name.starts_with(&format!("{FOLDER}{id}.")));
+        let older = self.slots_of(user)?.into_iter().filter(is_older).collect();
+        self.take_away(&writer, "renew-recovery", older)?;
+        Ok(recovery)
     }
 
     /// Removes a slot. What opened it opens nothing any more.

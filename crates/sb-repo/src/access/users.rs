@@ -8,7 +8,7 @@ use sb_crypto::{HashAlgorithm, Lock, Sealer, SigningKey, derive};
 use super::change::RollChange;
 use super::{KeySet, Member, Roll};
 use crate::error::RepoError;
-use crate::ids::{RunId, UserId};
+use crate::ids::{RequestId, RunId, UserId};
 use crate::vault::Vault;
 use crate::wire::slot::KeyBundle;
 
@@ -138,11 +138,18 @@ impl Vault {
     }
 
     /// Changes what the roll says of a user, and gives the keys that this needs, or takes them away: what they have copied they keep.
+    /// The change request that asks for it, if there is one, is carried out with it.
     ///
     /// # Errors
     /// [`RepoError::NoSuchUser`], [`RepoError::LastOwner`] if nobody would be left who has all keys, [`RepoError::NoGrant`] if
-    /// nothing can be granted to the user's slots, and those of [`add_user`](Self::add_user).
-    pub fn change_user(&mut self, user: UserId, change: impl FnOnce(&mut Member)) -> Result<(), RepoError> {
+    /// nothing can be granted to the user's slots, [`RepoError::NoSuchRequest`] and [`RepoError::RequestClosed`], and those of
+    /// [`add_user`](Self::add_user).
+    pub fn change_user(
+        &mut self,
+        user: UserId,
+        request: Option<RequestId>,
+        change: impl FnOnce(&mut Member),
+    ) -> Result<(), RepoError> {
         let (root, seen) = self.begin()?;
         let mut roll = seen.clone();
         let member = member_of(&mut roll, user)?;
@@ -158,29 +165,32 @@ impl Vault {
         }
         let change = RollChange { operation: "change-user", root, seen, roll, gone };
         self.enter_roll(change, |vault, root, roll| {
+            let mut added = vault.write_outcome(request)?;
             let member = member_of(roll, user)?;
             // Who had no access when keys were rotated was given none.
             let lacks = member.grant.is_none() && after != KeySet::NONE && member.has_access(vault.around.clock.now());
-            if after == before && !lacks {
-                return Ok(Vec::new());
+            if after != before || lacks {
+                let recipient = member.recipient.clone().ok_or(RepoError::NoGrant { user })?;
+                added.extend(vault.grant(root, &recipient, &keys, member)?);
             }
-            let recipient = member.recipient.clone().ok_or(RepoError::NoGrant { user })?;
-            vault.grant(root, &recipient, &keys, member)
+            Ok(added)
         })
     }
 
     /// Removes a user: their slots open nothing any more, and they are granted nothing. What they have copied, of keys and of the vault,
-    /// they keep, and the machines that they have enrolled are still believed.
+    /// they keep, and the machines that they have enrolled are still believed. The change request that asks for it, if there is one, is
+    /// carried out with it.
     ///
     /// # Errors
     /// Those of [`change_user`](Self::change_user).
-    pub fn remove_user(&mut self, user: UserId) -> Result<(), RepoError> {
+    pub fn remove_user(&mut self, user: UserId, request: Option<RequestId>) -> Result<(), RepoError> {
         let (root, seen) = self.begin()?;
         let mut gone = self.slots_of(user)?;
         gone.extend(self.member_with_keys(&seen, user)?.grant);
         let mut roll = seen.clone();
         roll.members.retain(|member| member.user != user);
-        self.enter_roll(RollChange { operation: "remove-user", root, seen, roll, gone }, |_, _, _| Ok(Vec::new()))
+        let change = RollChange { operation: "remove-user", root, seen, roll, gone };
+        self.enter_roll(change, |vault, _, _| vault.write_outcome(request))
     }
 
     /// Gives a user who has lost what opens the vault new keys of their own and a new lock. The old slots open nothing any more.
@@ -205,14 +215,14 @@ impl Vault {
     ///
     /// # Errors
     /// Those of [`change_user`](Self::change_user).
-    pub fn change_roll(&mut self, change: impl FnOnce(&mut Roll)) -> Result<(), RepoError> {
+    pub fn change_roll(&mut self, request: Option<RequestId>, change: impl FnOnce(&mut Roll)) -> Result<(), RepoError> {
         let (root, seen) = self.begin()?;
         let mut roll = seen.clone();
         change(&mut roll);
         // Members need keys, too.
         roll.members.clone_from(&seen.members);
         let change = RollChange { operation: "change-roll", root, seen, roll, gone: Vec::new() };
-        self.enter_roll(change, |_, _, _| Ok(Vec::new()))
+        self.enter_roll(change, |vault, _, _| vault.write_outcome(request))
     }
 
     /// The roll as it is, also where nobody has written one.

@@ -1,11 +1,13 @@
 //! What a user with a program of his own could put into the vault.
 
+use std::sync::Arc;
+
 use sb_crypto::{KeyFile, Lock};
 use sb_store::ObjectName;
 
 use crate::create::write_slot_as;
 use crate::error::RepoError;
-use crate::ids::{RunId, SlotId};
+use crate::ids::{RequestId, RunId, SlotId};
 use crate::name::{ObjectKind, ParsedName, Stem};
 use crate::sessions::write_twice;
 use crate::vault::{Change, Vault};
@@ -24,6 +26,41 @@ pub enum Forgery {
     OthersName,
     /// A roll in the journal that there is not.
     RollWithoutObject,
+}
+
+/// Something made up of a change request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ForgedStatement {
+    /// An approval filed with this request that is of the other.
+    ApprovalOf(RequestId),
+    /// A second proposal under the same id.
+    SecondProposal,
+    /// That all that was said of it but the proposal is removed.
+    Forgotten,
+}
+
+/// Makes up a statement about a change request, and enters it.
+///
+/// # Errors
+/// Those of storage and state.
+///
+/// # Panics
+/// If there is no such request.
+pub fn forge_statement(vault: &mut Vault, about: RequestId, forgery: ForgedStatement) -> Result<(), RepoError> {
+    let writer = vault.writer()?;
+    let mut change = Change { operation: "forged", ..Change::default() };
+    match forgery {
+        ForgedStatement::ApprovalOf(other) => change.added = vault.forged_approval(about, other)?,
+        ForgedStatement::SecondProposal => change.added = vault.forged_proposal(about)?,
+        ForgedStatement::Forgotten => {
+            let said = |name: &str| name.contains(&format!("requests/{about}.")) && !name.contains(".0.");
+            let live = vault.view.live.iter().filter(|(name, _)| said(name));
+            change.removed = live.map(|(name, recorded)| (name.to_owned(), recorded.size)).collect();
+            let keyring = Arc::get_mut(&mut vault.keyring).expect("nobody else has it");
+            keyring.root_signing = Some(keyring.signing.clone());
+        }
+    }
+    vault.append(&writer, RunId::new([0; 8]), change)
 }
 
 /// Makes it up, enters it, and lets `key` open it where it is a slot. `other` is the vault as opened by the one who is to suffer.

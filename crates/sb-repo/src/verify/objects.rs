@@ -20,6 +20,7 @@ use crate::wire::cbor::Malformed;
 use crate::wire::config::Config;
 use crate::wire::frame::Frame;
 use crate::wire::lease::{Condemned, Fence, Lease};
+use crate::wire::request::Statement;
 use crate::wire::slot::Slot;
 
 /// `behind` is how many bytes are checked after that.
@@ -166,6 +167,7 @@ fn decodes(view: &View, parsed: &ParsedName, name: &str) -> Result<(), Flaw> {
         ObjectKind::Config => |body| Config::decode(body).map(drop),
         ObjectKind::Slot => return slot(view, name),
         ObjectKind::Roll => |body| Roll::decode(body).map(drop),
+        ObjectKind::Request => |body| Statement::decode(body).map(drop),
         ObjectKind::Lease => |body| Lease::decode(body).map(drop),
         ObjectKind::Fence => |body| Fence::decode(body).map(drop),
         ObjectKind::Condemned => |body| Condemned::decode(body).map(drop),

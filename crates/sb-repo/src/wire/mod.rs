@@ -15,6 +15,7 @@ pub(crate) mod node;
 pub(crate) mod pack;
 pub(crate) mod proof;
 pub(crate) mod redaction;
+pub(crate) mod request;
 mod roll;
 #[cfg(test)]
 mod roundtrips;

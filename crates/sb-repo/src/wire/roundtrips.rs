@@ -24,6 +24,7 @@ use super::node::{Child, Node, Part, Reference};
 use super::pack::{Codec, PackFooter, SEGMENT_MAX, SEGMENTS_MAX, SegmentContent, SegmentPlace};
 use super::proof::{SignatureBody, StampBody};
 use super::redaction::Redaction;
+use super::request::{Says, Statement, Verdict, decode_reason, encode_reason};
 use super::session::{KEYS_MAX, SessionTable};
 use super::slot::{CompartmentSecrets, KeyBundle, Slot, SlotPayload};
 use super::snapshot::{Counts, SnapshotBody, SnapshotType};
@@ -319,6 +320,22 @@ proptest! {
         check(&stamp, &stamp.encode(), StampBody::decode)?;
         let redaction = Redaction { nodes, time };
         check(&redaction, &redaction.encode(), Redaction::decode)?;
+    }
+
+    #[test]
+    fn requests(
+        (says, time, of, kind) in (0..4, time(), digest(), ".*"),
+        (targets, text, reason) in (vec(".*", 0..3), option::of(".*"), option::of(vec(any::<u8>(), 0..40))),
+    ) {
+        let says = match says {
+            0 => Says::Proposed { kind: kind.clone(), targets, text, reason },
+            1 => Says::Of(of, Verdict::Approved),
+            2 => Says::Of(of, Verdict::Rejected),
+            _ => Says::Of(of, Verdict::CarriedOut),
+        };
+        let statement = Statement { time, says };
+        check(&statement, &statement.encode(), Statement::decode)?;
+        prop_assert_eq!(decode_reason(&encode_reason(&kind)), Ok(kind));
     }
 
     #[test]
