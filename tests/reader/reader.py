@@ -670,9 +670,10 @@ class Vault:
         self.secrets: dict[bytes, tuple[Compartment, bytes]] = {}
         for described in self.config[11]:
             if compartment := self.compartments.get(described[1]):
-                for epoch, meta, content in described[2]:
+                epochs = [*described[2], *((epoch, meta, None) for epoch, meta in described.get(3, []))]
+                for epoch, meta, content in epochs:
                     for public, secrets in ((meta, compartment.metas), (content, compartment.contents)):
-                        if epoch in secrets:
+                        if public and epoch in secrets:
                             self.secrets[sha256(public)[:16]] = compartment, secrets[epoch]
 
     def _granted(self, payload: Fields) -> Fields | None:
@@ -682,7 +683,7 @@ class Vault:
         algorithm, secret = payload[7]
         none = {6: []}
         grants = [item for item in self._good(Type.GRANT) if item.name.text not in self.removed]
-        grants.sort(key=lambda item: item.name.text not in self.live)
+        grants.sort(key=lambda item: (item.name.text not in self.live, -item.name.number))
         rolls = [item for item in self._good(Type.ROLL) if item.name.text not in self.removed]
         if rolls:  # the newest says which grant counts (§19)
             newest = min(rolls, key=lambda item: (-item.name.number, item.name.hash))

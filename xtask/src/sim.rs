@@ -2,7 +2,7 @@
 //!
 //! The runs are in `sb-repo`'s `tests/simulation.rs`: the ignored test `seeds_from_environment` tries `SB_SIM_SEEDS`
 //! seeds from `SB_SIM_FROM` on and prints the seed that fails; `every_operation` cuts and fails each single operation, and
-//! comes first unless one seed is to be replayed.
+//! comes first unless one seed is to be replayed; so does `every_operation_of_a_rotation` of `tests/rotation.rs`.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
@@ -15,22 +15,24 @@ use crate::workspace::Workspace;
 const SEEDS: u64 = 10_000;
 const HISTORIES: &str = "seeds_from_environment";
 const EVERY_OPERATION: &str = "every_operation";
+const ROTATIONS: &str = "every_operation_of_a_rotation";
 
 pub(crate) fn run(mut options: Options) -> Result<(), Failure> {
     let (from, seeds) = range(&mut options)?;
     options.finish()?;
     let workspace = Workspace::load()?;
     if seeds > 1 {
-        simulate(&workspace, EVERY_OPERATION, from, seeds)?;
+        simulate(&workspace, "simulation", EVERY_OPERATION, from, seeds)?;
+        simulate(&workspace, "rotation", ROTATIONS, from, seeds)?;
     }
     println!("simulating {seeds} seeds from {from}");
-    simulate(&workspace, HISTORIES, from, seeds)
+    simulate(&workspace, "simulation", HISTORIES, from, seeds)
 }
 
-fn simulate(workspace: &Workspace, test: &str, from: u64, seeds: u64) -> Result<(), Failure> {
+fn simulate(workspace: &Workspace, file: &str, test: &str, from: u64, seeds: u64) -> Result<(), Failure> {
     let mut command = program::cargo();
     command
-        .args(["test", "--package=sb-repo", "--all-features", "--profile=sim", "--test=simulation"])
+        .args(["test", "--package=sb-repo", "--all-features", "--profile=sim", "--test", file])
         .args(["--", "--ignored", "--exact", test, "--nocapture"])
         .current_dir(&workspace.root)
         .env("SB_SIM_FROM", from.to_string())

@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 
 use sb_core::crypto::Digest;
 use sb_core::repo::RepoError;
-use sb_core::{Config, CoreError, Limits, Location, Progress, Session, Vault, fingerprint, state_root};
+use sb_core::{Config, CoreError, KeyAge, Limits, Location, Progress, Session, Vault, fingerprint, state_root};
 
 use crate::args::Global;
 use crate::failure::{Failure, chain};
@@ -45,8 +45,12 @@ impl Context {
             Some(login) => vault.as_user(login.as_str()),
             None => vault,
         };
-        Ok(match &self.config.issuer {
+        let vault = match &self.config.issuer {
             Some(issuer) => vault.with_issuer(issuer),
+            None => vault,
+        };
+        Ok(match self.config.keys.rotate_after {
+            Some(span) => vault.with_rotation_after(span),
             None => vault,
         })
     }
@@ -116,6 +120,16 @@ impl Context {
             let text = "the clock was set back: this machine had seen";
             self.output.warn(&format!("warning: {text} {}. Certificates will say so; set it right.", local(before)));
         }
+    }
+
+    /// Says that keys are to be rotated, once that is due. Whether it is.
+    pub(crate) fn warn_of_keys(&self, age: &KeyAge) -> bool {
+        if age.is_overdue {
+            let (began, due) = (local(age.epoch.began), local(age.due));
+            let text = format!("the keys are in use since {began}, and were to be rotated by {due}");
+            self.output.warn(&format!("warning: {text}: an owner does it with `sb key rotate`"));
+        }
+        age.is_overdue
     }
 
     /// Runs an operation while somebody watches, and may stop it.

@@ -17,7 +17,7 @@ pub(crate) fn message(error: &CoreError) -> String {
             format!("only {} are free where the vault is, and a backup needs {}", Size(*free), Size(*needed))
         }
         CoreError::Repo(RepoError::Busy { since }) => {
-            format!("another collection of this vault began at {} and is not over", local(*since))
+            format!("another collection or rotation of this vault began at {} and is not over", local(*since))
         }
         CoreError::Repo(RepoError::Interrupted) => "interrupted".to_owned(),
         CoreError::Repo(RepoError::Store(StoreError::Full { .. })) => "the disk with the vault is full".to_owned(),

@@ -213,7 +213,8 @@ fn while_a_collection_runs_elsewhere_another_gives_way() {
     let ran = common::ran(command.env("SB_STATE_DIR", world.path("other-state")));
     assert_eq!(ran.code, 11, "{ran:?}");
     assert!(
-        ran.err.contains("another collection of this vault began at ") && ran.err.contains("two days later"),
+        ran.err.contains("another collection or rotation of this vault began at ")
+            && ran.err.contains("two days later"),
         "{ran:?}"
     );
     // On its own machine it is known to be dead.

@@ -41,7 +41,7 @@ fn every_command_ends_with_a_summary() {
     let backup = summary(&world, &["backup", "firm", "--tag", "x", "--host", "office"]).1;
     assert_fields(
         &backup,
-        "snapshot_id dry_run type base_id files_new files_changed files_unchanged files folders others bytes new_chunks new_bytes stored_bytes adopted_objects certificate read_back_objects read_back_bytes problems partial seconds",
+        "snapshot_id dry_run type base_id files_new files_changed files_unchanged files folders others bytes new_chunks new_bytes stored_bytes adopted_objects certificate read_back_objects read_back_bytes problems partial keys_overdue seconds",
     );
     let (messages, list) = summary(&world, &["snapshots"]);
     assert_fields(&list, "snapshots damaged");
@@ -60,11 +60,16 @@ fn every_command_ends_with_a_summary() {
     );
     assert_fields(
         &summary(&world, &["verify"]).1,
-        "level public root_fingerprint root_known good objects bytes snapshots documents findings lost_documents lost_folders lost_snapshots loss_is_all_told certificate packs_due packs_read all_read_since unfinished seconds",
+        "level public root_fingerprint root_known good objects bytes snapshots documents findings lost_documents lost_folders lost_snapshots loss_is_all_told certificate packs_due packs_read all_read_since unfinished keys_overdue seconds",
     );
     assert_fields(
         &summary(&world, &["info"]).1,
-        "vault vault_id root_fingerprint free_bytes total_bytes usage method slot user administrator snapshots damaged_snapshots latest",
+        "vault vault_id root_fingerprint free_bytes total_bytes usage method slot user administrator snapshots damaged_snapshots latest key_epoch keys_since keys_due keys_overdue rotating",
+    );
+    assert_fields(&summary(&world, &["key", "list"]).1, "keys keys_overdue");
+    assert_fields(
+        &summary(&world, &["key", "rotate"]).1,
+        "epoch began new due users tables tables_stuck runs_from_before epochs_closed name_keys_kept finished",
     );
     assert_fields(&summary(&world, &["db", "rebuild"]).1, "packs chunks replaced enrolled rollback_accepted kept lost");
     fs::write(world.path("sb.toml"), "vault = 'v'").unwrap();

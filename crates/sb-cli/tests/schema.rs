@@ -285,6 +285,7 @@ fn people(all: &mut Gathering) {
         &["role", "remove", "trainee"],
         &["access", "explain", "nina", "CreateSnapshot"],
         &["key", "list", "--all"],
+        &["key", "rotate"],
         &["key", "add", "--new-passphrase-file", "nf"],
         &["key", "passwd", "--new-key-file", "sb.key", "--new-passphrase-file", "pf"],
     ] {

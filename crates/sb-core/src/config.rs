@@ -5,8 +5,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use sb_crypto::{KeyFile, Secret};
+use sb_repo::Span;
 use sb_source::{FileSource, SelectionError, SourceOptions};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de};
 use thiserror::Error;
 
 use crate::fingerprint::fingerprint;
@@ -56,6 +57,22 @@ pub struct Config {
     pub state_dir: Option<PathBuf>,
     /// What to back up, and how.
     pub backup: BackupSection,
+    /// When keys are to be rotated.
+    pub keys: KeysSection,
+}
+
+/// When keys are to be rotated.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+#[non_exhaustive]
+pub struct KeysSection {
+    /// So long after they came into use; without it, 90 days.
+    #[serde(deserialize_with = "span")]
+    pub rotate_after: Option<Span>,
+}
+
+fn span<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Span>, D::Error> {
+    String::deserialize(deserializer)?.parse().map(Some).map_err(de::Error::custom)
 }
 
 /// What to back up, and how.
@@ -316,6 +333,7 @@ mod tests {
             !backup.iexclude.is_empty() && !backup.exclude_files.is_empty() && !backup.exclude_if_present.is_empty()
         );
         assert!(backup.exclude_larger_than.is_some());
+        assert_eq!(all.keys.rotate_after, "90d".parse().ok());
     }
 
     #[test]

@@ -30,7 +30,7 @@ pub use size::{Size, SizeError};
 pub use snapshot_path::{SnapshotPath, SnapshotPathError};
 pub use state_root::{Variables, state_root};
 
-pub use config::{BackupSection, Config, ConfigError, SAMPLE_CONFIG};
+pub use config::{BackupSection, Config, ConfigError, KeysSection, SAMPLE_CONFIG};
 
 pub use requests::{Act, COOLING_OFF, JudgedRequest, LAPSES_AFTER, RequestState};
 pub use session::Session;
@@ -39,17 +39,18 @@ pub use vault::Vault;
 pub use ops::{
     AddUserOptions, AnchorOptions, AnchorReport, ArchiveReport, BackupOptions, CatReport, ChangeUserOptions,
     Compression, DiffOptions, DiffSummary, DueSummary, EachFound, EvidenceOptions, EvidenceReport, FindOptions,
-    ForgetOptions, ForgetPlan, InfoReport, InitOptions, InitReport, ListedKey, ListedUser, LogReport, LoggedEntry,
-    LsOptions, LsReport, Opened, PublicReport, RebuildOptions, RequestsReport, RestoreOptions, Selection,
+    ForgetOptions, ForgetPlan, InfoReport, InitOptions, InitReport, KeyAge, ListedKey, ListedUser, LogReport,
+    LoggedEntry, LsOptions, LsReport, Opened, PublicReport, RebuildOptions, RequestsReport, RestoreOptions, Selection,
     ShownCertificate, ShownRequest, SnapshotsOptions, StatsOptions, StatsReport, TagOptions, TagReport, Tagged, Usage,
     UsersReport, Verified, VerifyOptions,
 };
 pub use sb_repo::{
     BackupReport, Change, Choice, ChunkStats, Clock, CollectOptions, CollectReport, ContentStats, Counter, Deed,
     DiffReport, Difference, DocumentRef, Doubt, Entry, EntryKind, EntryTally, FileChange, FindReport, Finding, Flaw,
-    ForgetReport, GroupBy, IndexReport, Item, KeepRules, Kept, MaxUnused, Monitor, Overwrite, Pattern, PatternError,
-    Progress, Query, Reason, RebuildReport, RepoError, RestoreProblem, RestoreReport, Silent, Snapshot, SnapshotId,
-    SnapshotType, Snapshots, Span, SpanError, StoredStats, Tally, VaultId, VerifyLevel, VerifyReport,
+    ForgetReport, GroupBy, IndexReport, Item, KeepRules, Kept, KeyEpoch, MaxUnused, Monitor, Overwrite, Pattern,
+    PatternError, Progress, Query, Reason, RebuildReport, RepoError, RestoreProblem, RestoreReport, RotateReport,
+    Silent, Snapshot, SnapshotId, SnapshotType, Snapshots, Span, SpanError, StoredStats, Tally, VaultId, VerifyLevel,
+    VerifyReport,
 };
 pub use sb_source::{Filter, Problem, SourceOptions};
 pub use sb_store::Limits;

@@ -281,6 +281,7 @@ impl Session {
             "certify" => "Vault.Verify",
             "anchor" => "Log.Anchor",
             "sign" => "Certificate.Sign",
+            "rotate" => "Key.Rotate",
             "propose" => "Request.Propose",
             "approve" => "Request.Approve",
             "reject" => "Request.Reject",

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use sb_audit::{Json, Outcome};
 use sb_crypto::{Credential, Digest, Random, SystemRandom};
-use sb_repo::{Clock, RepoError, State, Surroundings, VaultId, View};
+use sb_repo::{Clock, RepoError, Span, State, Surroundings, VaultId, View};
 use sb_store::{Limits, Storage, StoreError, Throttled};
 
 use crate::access::Access;
@@ -21,6 +21,9 @@ use crate::session::Session;
 const FREE_GUESSES: u32 = 2;
 /// Until it waits about a minute.
 const GUESS_DOUBLINGS: u32 = 6;
+
+/// When keys are to be rotated after they came into use, unless somebody says otherwise.
+const ROTATE_AFTER: Span = Span { months: 0, hours: 90 * 24 };
 
 /// Where a vault is, or is to be, and where this machine remembers things of it. Nothing is read before an operation.
 #[derive(Clone, Debug)]
@@ -36,6 +39,8 @@ pub struct Vault {
     /// Who issues certificates.
     pub(crate) issuer: Option<String>,
     limits: Limits,
+    /// When keys are to be rotated after they came into use.
+    pub(crate) rotate_after: Span,
     rehearsing: bool,
 }
 
@@ -46,7 +51,18 @@ impl Vault {
         let (issuer, limits) = (None, Limits::default());
         let (login, refused) = (None, Arc::default());
         let state_root = state_root.into();
-        Self { location, state_root, clock, random, login, refused, issuer, limits, rehearsing: false }
+        Self {
+            location,
+            state_root,
+            clock,
+            random,
+            login,
+            refused,
+            issuer,
+            limits,
+            rotate_after: ROTATE_AFTER,
+            rehearsing: false,
+        }
     }
 
     /// The same for a rehearsal: what is opened reads the vault and what this machine remembers of it, and writes to neither. What
@@ -66,6 +82,12 @@ impl Vault {
     #[must_use]
     pub fn with_issuer(self, issuer: impl Into<String>) -> Self {
         Self { issuer: Some(issuer.into()), ..self }
+    }
+
+    /// The same where keys are to be rotated so long after they came into use. Without it, 90 days.
+    #[must_use]
+    pub fn with_rotation_after(self, rotate_after: Span) -> Self {
+        Self { rotate_after, ..self }
     }
 
     /// The same with limits of how much is written to the vault, and read from it, each second.

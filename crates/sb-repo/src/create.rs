@@ -11,6 +11,7 @@ use crate::live::list;
 use crate::name::{ObjectKind, ParsedName, Stem, twin_of};
 use crate::sessions::write_twice;
 use crate::vault::{Surroundings, Vault, write_entry, write_writer};
+use crate::wire::cbor::Fields;
 use crate::wire::certificate::UserCertificate;
 use crate::wire::config::{CompartmentPublic, Config, Epoch, Tier};
 use crate::wire::frame::{Author, Header};
@@ -64,7 +65,7 @@ pub fn create(
         added.extend(write_slot(&around, &user, lock, &payload)?);
     }
     let recipient = payload.private.as_ref().map(|private| private.public().clone()).expect("made with one");
-    added.extend(write_grant(&around, payload.vault, &root, &recipient, &keys)?);
+    added.extend(write_grant(&around, payload.vault, &root, &recipient, &keys, None)?);
     let certificate = UserCertificate { user: payload.user, key: user.public(), created: config.created };
     let by_root = Author::outside(&root);
     let header = Header::clear(ObjectKind::User, payload.vault);
@@ -168,7 +169,9 @@ fn new_keys(
             Tier { size_limit: 4 << 30, chunker: 2 },
             Tier { size_limit: u64::MAX, chunker: 3 },
         ],
-        compartments: vec![CompartmentPublic { id, epochs: vec![epoch] }],
+        compartments: vec![CompartmentPublic { id, epochs: vec![epoch], closed: Vec::new() }],
+        began: None,
+        extra: Fields::new(),
     };
     let secrets = CompartmentSecrets {
         id,

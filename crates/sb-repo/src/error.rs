@@ -191,8 +191,8 @@ pub enum RepoError {
         /// The object.
         name: String,
     },
-    /// Another collection is going on, and two at once would be one too many.
-    #[error("another collection of this vault began at {since} and is not over")]
+    /// Another collection or rotation is going on, and two at once would be one too many.
+    #[error("another collection or rotation of this vault began at {since} and is not over")]
     Busy {
         /// When it began, by the clock of the machine that runs it.
         since: chrono::DateTime<chrono::Utc>,

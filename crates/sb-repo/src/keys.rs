@@ -3,7 +3,8 @@
 use std::fmt;
 
 use sb_crypto::{
-    Digest, HashAlgorithm, Key, KeyedHash, PrivateKey, RecipientAlgorithm, Secret, SigningKey, VerifyingKey, derive,
+    Digest, HashAlgorithm, Key, KeyedHash, PrivateKey, PublicKey, RecipientAlgorithm, Secret, SigningKey, VerifyingKey,
+    derive,
 };
 
 use crate::access::granted;
@@ -11,6 +12,7 @@ use crate::error::{Flaw, RepoError};
 use crate::ids::{BucketId, ChunkId, CompartmentId, DocumentId, UserId, VaultId};
 use crate::name::ObjectKind;
 use crate::view::View;
+use crate::wire::config::Epoch;
 use crate::wire::slot::{CompartmentSecrets, KeyBundle, SlotPayload};
 
 /// All that one user's slot holds.
@@ -59,15 +61,13 @@ impl Keyring {
         Ok(self)
     }
 
-    /// The keys of a compartment, if the slot has any.
-    pub(crate) fn compartment(
-        &self,
-        id: CompartmentId,
-        hash: HashAlgorithm,
-        recipient: RecipientAlgorithm,
-    ) -> Result<Option<CompartmentKeys>, RepoError> {
-        let secrets = self.keys.compartments.iter().find(|c| c.id == id);
-        secrets.map(|secrets| CompartmentKeys::new(secrets, hash, recipient)).transpose()
+    /// The keys of the vault's compartment, if the user has any.
+    pub(crate) fn of(&self, view: &View) -> Result<Option<CompartmentKeys>, RepoError> {
+        let Some(compartment) = view.config.compartments.first() else { return Ok(None) };
+        let (hash, recipient) = (view.config.hash, view.config.recipient);
+        let secrets = self.keys.compartments.iter().find(|secrets| secrets.id == compartment.id);
+        let identity = self.payload.private.clone().map(|private| (self.user, private));
+        secrets.map(|secrets| CompartmentKeys::new(secrets, hash, recipient, identity)).transpose()
     }
 }
 
@@ -96,6 +96,8 @@ pub(crate) struct CompartmentKeys {
     content: Vec<PrivateKey>,
     meta_bucket: BucketId,
     content_bucket: BucketId,
+    /// Whose they are, and what opens what is granted to them; where they were granted.
+    identity: Option<(UserId, PrivateKey)>,
 }
 
 impl CompartmentKeys {
@@ -103,6 +105,7 @@ impl CompartmentKeys {
         secrets: &CompartmentSecrets,
         hash: HashAlgorithm,
         recipient: RecipientAlgorithm,
+        identity: Option<(UserId, PrivateKey)>,
     ) -> Result<Self, RepoError> {
         let open = |keys: &[(u64, Secret)]| -> Result<Vec<_>, RepoError> {
             keys.iter().map(|(_, key)| Ok(PrivateKey::from_secret_bytes(recipient, key.as_bytes())?)).collect()
@@ -123,7 +126,32 @@ impl CompartmentKeys {
             content: open(&secrets.content)?,
             meta_bucket: bucket(b"meta"),
             content_bucket: bucket(b"default"),
+            identity,
         })
+    }
+
+    /// The keys of the same compartment as they are granted in this view; `None` if they are not, or never were.
+    pub(crate) fn granted_in(&self, view: &View) -> Result<Option<Self>, RepoError> {
+        let Some((user, private)) = &self.identity else { return Ok(None) };
+        let (bundle, _) = granted(view, *user, private)?;
+        let secrets = bundle.compartments.iter().find(|secrets| secrets.id == self.id);
+        let open = |secrets| Self::new(secrets, self.hash, view.config.recipient, self.identity.clone());
+        secrets.map(open).transpose()
+    }
+
+    /// True if something is to be read, and what is sealed to keys of this epoch can't be.
+    pub(crate) fn lacks(&self, epoch: &Epoch) -> bool {
+        let lacks = |keys: &[PrivateKey], public: &PublicKey| {
+            !keys.is_empty() && !keys.iter().any(|key| key.public() == public)
+        };
+        lacks(&self.meta, &epoch.meta) || lacks(&self.content, &epoch.content)
+    }
+
+    /// The private key with this id, and of which kind of pack it reads the keys.
+    pub(crate) fn private_of(&self, key_id: [u8; 16]) -> Option<(ObjectKind, &PrivateKey)> {
+        let meta = self.meta.iter().map(|key| (ObjectKind::MetaPack, key));
+        let mut all = meta.chain(self.content.iter().map(|key| (ObjectKind::ContentPack, key)));
+        all.find(|(_, key)| key.public().key_id() == key_id)
     }
 
     /// The bucket in which chunks of this kind of pack lie.

@@ -5,7 +5,7 @@ pub mod locators;
 mod opened;
 
 pub use forgeries::{ForgedStatement, Forgery, forge, forge_statement};
-pub use opened::{Opened, opened};
+pub use opened::{Opened, opened, opened_in};
 
 use sb_crypto::{Key, open_with, seal_to};
 use sb_store::{ObjectName, create as create_object};

@@ -103,10 +103,7 @@ impl Vault {
         let door = Door { around: &around, listing, trusts, credential, expected, login };
         let Opened { slot, method, keyring, view } = door.open()?;
         let around = Surroundings { state: around.state.bound(keyring.vault)?, ..around };
-        let keys = match view.config.compartments.first() {
-            Some(compartment) => keyring.compartment(compartment.id, view.config.hash, view.config.recipient)?,
-            None => None,
-        };
+        let keys = keyring.of(&view)?;
         let finder = KeyFinder::new(&view);
         let (keyring, keys) = (Arc::new(keyring), keys.map(Arc::new));
         let mut vault = Self {
@@ -155,9 +152,26 @@ impl Vault {
             return self.remember();
         }
         let root = Some(self.keyring.root);
-        self.view = View::assemble(self.around.storage.clone(), listing, remembered, root, None)?;
+        let view = View::assemble(self.around.storage.clone(), listing, remembered, root, None)?;
+        let config = std::mem::replace(&mut self.view, view).config.generation;
         self.finder = KeyFinder::new(&self.view);
+        let lacks = self.keys.as_ref().is_some_and(|keys| keys.lacks(self.epoch()));
+        if lacks || self.view.config.generation != config {
+            self.take_in_grants()?;
+        }
         self.remember()
+    }
+
+    /// Takes what the vault grants now to who opened it, instead of what it did then: somebody has rotated keys.
+    pub(crate) fn take_in_grants(&mut self) -> Result<(), RepoError> {
+        let keyring = match Keyring::from_payload(self.keyring.payload.clone()).with_grants(&self.view) {
+            // Better the keys of then than none.
+            Err(RepoError::Damaged { .. }) => return Ok(()),
+            other => other?,
+        };
+        self.keys = keyring.of(&self.view)?.map(Arc::new);
+        self.keyring = Arc::new(keyring);
+        Ok(())
     }
 
     /// What anybody can see of the vault.
@@ -268,6 +282,7 @@ impl Vault {
     /// writer must know.
     pub(crate) fn writer(&mut self) -> Result<SigningKey, RepoError> {
         refuse_unknown(&self.view.config.writer_only)?;
+        self.check_config_is_newest()?;
         let key = match self.around.state.log_key()? {
             Some(key) if self.knows_writer(&key) => key,
             Some(key) if self.has_lost_certificate(&key) => {
@@ -295,6 +310,18 @@ impl Vault {
             // continued: from here on this machine writes under a new name.
             Err(RepoError::Forked { .. } | RepoError::Damaged { .. }) => self.enrol(),
             Err(error) => Err(error),
+        }
+    }
+
+    /// Fails if a newer config must be there: what is written would be sealed to keys that were replaced.
+    fn check_config_is_newest(&self) -> Result<(), RepoError> {
+        let is_newer = |name: &str| {
+            let generation = ParsedName::parse(name).map_or(0, |parsed| parsed.stem.generation());
+            name.starts_with("config/") && generation > self.view.config.generation
+        };
+        match self.view.live.iter().find(|(name, _)| is_newer(name)) {
+            Some((name, _)) => Err(RepoError::Damaged { name: name.to_owned(), flaw: Flaw::Missing }),
+            None => Ok(()),
         }
     }
 

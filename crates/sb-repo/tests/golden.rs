@@ -12,8 +12,8 @@ use std::sync::Arc;
 use common::{Machine, event, firm, noise, options};
 use sb_crypto::{Credential, HashAlgorithm, Kdf, KeyFile, Lock, RecipientAlgorithm, RecoveryKey, Secret, SeededRandom};
 use sb_repo::{
-    CertificateTerms, CreateOptions, Entry, Inline, Item, KeySet, NewUser, Progress, Snapshot, State, Surroundings,
-    Vault, VerifyLevel, create,
+    CertificateTerms, CreateOptions, Entry, Inline, Item, KeySet, NewUser, Progress, RotateOptions, Snapshot, State,
+    Surroundings, Vault, VerifyLevel, create,
 };
 use sb_source::MemorySource;
 use sb_store::{LocalStorage, MemoryStorage};
@@ -21,13 +21,16 @@ use sb_store::{LocalStorage, MemoryStorage};
 const PASSPHRASE: &str = "correct horse battery staple";
 
 /// Name, hash, recipient and passphrase hashing of each golden vault.
-const VAULTS: [(&str, HashAlgorithm, RecipientAlgorithm, Kdf); 3] = [
+const VAULTS: [(&str, HashAlgorithm, RecipientAlgorithm, Kdf); 4] = [
     ("default", HashAlgorithm::Blake3, RecipientAlgorithm::HpkeX25519, Kdf::ARGON2ID),
     ("approved", HashAlgorithm::HmacSha256, RecipientAlgorithm::HpkeP256, Kdf::PBKDF2),
     (STAFFED, HashAlgorithm::Blake3, RecipientAlgorithm::HpkeX25519, Kdf::ARGON2ID),
+    (ROTATED, HashAlgorithm::Blake3, RecipientAlgorithm::HpkeX25519, Kdf::PBKDF2),
 ];
 /// The key file is that of somebody who was added and restores; it has a log and certificates.
 const STAFFED: &str = "staffed";
+/// Its keys were rotated after each of the backups.
+const ROTATED: &str = "rotated";
 
 fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/v1").join(name)
@@ -154,11 +157,18 @@ fn make_the_golden_vaults() {
             vault.log(&[event(1)]).unwrap();
             options.certificate = Some(CertificateTerms::new(vec!["Proves nothing but that the test ran.".to_owned()]));
         }
+        let rotate = |vault: &mut Vault| {
+            if name == ROTATED {
+                vault.rotate(&RotateOptions::default(), Progress::none()).unwrap();
+            }
+        };
         vault.backup(&source, &options, Progress::none()).unwrap();
+        rotate(&mut vault);
         source.file("/firm/acme/2025/new.pdf", &noise(5, 30_000)).remove("/firm/link");
         vault.backup(&source, &options, Progress::none()).unwrap();
         let latest = vault.find_snapshot("latest").unwrap();
         sb_repo::testing::redact(&mut vault, &latest, b"/firm/acme/2025", b"new.pdf").unwrap();
+        rotate(&mut vault);
         fs::create_dir_all(&folder).unwrap();
         for (object, bytes) in storage.objects() {
             let path = folder.join("vault").join(&object);

@@ -9,7 +9,10 @@ mod common;
 use std::sync::{Arc, Mutex};
 
 use common::{Machine, Tree, assert_holds, event, expected, key, new_vault, noise};
-use sb_repo::{BackupReport, CollectOptions, CollectReport, MaxUnused, Progress, RepoError, SnapshotId, VerifyLevel};
+use sb_repo::{
+    BackupReport, CollectOptions, CollectReport, Finding, Flaw, MaxUnused, Progress, RepoError, RotateOptions,
+    RotateReport, SnapshotId, VerifyLevel,
+};
 use sb_source::MemorySource;
 use sb_store::Storage;
 use sb_store::sim::{Cut, Failure, Schedule, SimDisk};
@@ -45,17 +48,24 @@ impl Promises {
 
     /// Everything promised is there, nothing is damaged, and a stranger with the key sees it too.
     fn check(&self, storage: Arc<dyn Storage>, context: &str) {
+        let left = self.check_but_leftovers(storage, context);
+        assert!(left.is_empty(), "{context}: {left:?}");
+    }
+
+    /// The same, but what a rotation that was cut short has replaced may still be there.
+    fn check_but_leftovers(&self, storage: Arc<dyn Storage>, context: &str) -> Vec<Finding> {
         let vault = Machine::new(99).open(storage, &key()).unwrap_or_else(|error| panic!("{context}: {error}"));
         for (id, tree) in &self.0 {
             assert_holds(&vault, id, tree);
         }
         let report = vault.verify(VerifyLevel::Restore, Progress::none()).unwrap();
-        assert!(report.is_good(), "{context}: {:?}", report.findings);
+        assert!(report.findings.iter().all(|f| f.flaw == Flaw::Resurrected), "{context}: {:?}", report.findings);
         let certificates = vault.view().certificates().certificates;
         let certified: Vec<String> = certificates.iter().map(|c| c.statement.subjects[0].sha256.to_string()).collect();
         for (id, _) in &self.0 {
             assert_eq!(certified.iter().filter(|of| *of == id).count(), 1, "{context}: the certificate of {id}");
         }
+        report.findings
     }
 }
 
@@ -382,6 +392,79 @@ fn two_writers_and_a_collector(seed: u64, trouble: Option<(Trouble, u64)>) -> u6
     operations
 }
 
+/// Two machines back up while a third rotates keys, in an order that the seed decides, and there is trouble at one operation of that.
+/// With an odd seed the clock of whoever rotates is days ahead: it takes the others for dead.
+fn two_writers_and_a_rotation(seed: u64, trouble: Option<(Trouble, u64)>) -> u64 {
+    let machines = [Machine::new(seed), Machine::new(seed + 1000), Machine::new(seed + 2000)];
+    let [a, b, c] = &machines;
+    let (disk, mut promises) = begin(a);
+    promises.note(&run(b, &disk, 1), &desk(1));
+    if seed % 2 == 1 {
+        c.clock.advance_hours(100);
+    }
+    let before = disk.operations();
+    if let Some((trouble, k)) = trouble {
+        trouble.at(&disk, before + k);
+    }
+    let storage: Arc<dyn Storage> = Arc::new(disk.storage());
+    let schedule = Schedule::new(seed, 3);
+    let told = Mutex::new(Vec::new());
+    let writer = |i: usize, machine: Machine| {
+        let (storage, told) = (schedule.wrap(i, storage.clone()), &told);
+        let day = 1 + 4 * i as u64;
+        let work = move || {
+            let outcome = machine.session(storage, &key(), &desk(day));
+            told.lock().unwrap().push((outcome, day));
+        };
+        Box::new(work) as Box<dyn FnOnce() + Send + '_>
+    };
+    let rotated = Mutex::new(None);
+    let rotator = {
+        let (storage, rotated) = (schedule.wrap(2, storage.clone()), &rotated);
+        Box::new(move || *rotated.lock().unwrap() = Some(rotate(c, storage))) as Box<dyn FnOnce() + Send + '_>
+    };
+    schedule.run(vec![writer(0, a.clone()), writer(1, b.clone()), rotator]);
+    let operations = disk.operations() - before;
+    let context = format!("two writers and a rotation, seed {seed}, {trouble:?}");
+    for (outcome, day) in told.into_inner().unwrap() {
+        let lost_its_ground = matches!(outcome, Err(RepoError::Condemned { .. }));
+        assert!(trouble.is_some() || outcome.is_ok() || lost_its_ground, "{context}: {outcome:?}");
+        promises.note(&outcome, &desk(day));
+    }
+    let rotated = rotated.into_inner().unwrap().unwrap();
+    assert!(trouble.is_some() || rotated.is_ok(), "{context}: {rotated:?}");
+    if let Some((trouble, _)) = trouble {
+        trouble.over(&disk, seed);
+    }
+    promises.check_but_leftovers(Arc::new(disk.storage()), &context);
+    for machine in [a, b] {
+        let next = run(machine, &disk, 5);
+        assert!(next.is_ok(), "{context}, then {next:?}");
+        promises.note(&next, &desk(5));
+    }
+    // Days later no run that was cut can go on any more.
+    c.clock.advance_hours(200);
+    let last = rotate(c, Arc::new(disk.storage()));
+    assert!(last.as_ref().is_ok_and(|last| last.is_finished), "{context}, then {last:?}");
+    promises.check(Arc::new(disk.storage()), &context);
+    operations
+}
+
+fn rotate(machine: &Machine, storage: Arc<dyn Storage>) -> Result<RotateReport, RepoError> {
+    machine.open(storage, &key())?.rotate(&RotateOptions::default(), Progress::none())
+}
+
+/// Cuts two writers and a rotation at their operations, and lets them fail, about `runs` of them.
+fn trouble_two_writers_and_a_rotation(runs: u64) {
+    let operations = two_writers_and_a_rotation(2, None).max(two_writers_and_a_rotation(1, None));
+    for k in (0..operations).step_by(stride(operations, runs)) {
+        two_writers_and_a_rotation(k + 1, None);
+        two_writers_and_a_rotation(k + 1, Some((Trouble::Cut, k)));
+        two_writers_and_a_rotation(k + 2, Some((Trouble::Fail(Failure::Io), k)));
+        two_writers_and_a_rotation(k + 1, Some((Trouble::Fail(Failure::Full), k)));
+    }
+}
+
 /// Cuts two writers and a collector at their operations, and lets them fail, about `runs` of them.
 fn trouble_two_writers_and_a_collector(runs: u64) {
     let operations = two_writers_and_a_collector(2, None).max(two_writers_and_a_collector(1, None));
@@ -465,6 +548,11 @@ fn two_writers_and_a_collector_at_once_may_be_cut_or_fail() {
 }
 
 #[test]
+fn two_writers_and_a_rotation_at_once_may_be_cut_or_fail() {
+    trouble_two_writers_and_a_rotation(10);
+}
+
+#[test]
 fn power_lost_in_a_backup_costs_nothing_promised() {
     cut_backups(130);
 }
@@ -495,11 +583,14 @@ fn every_operation() {
             trouble_two_writers,
             trouble_collections,
             trouble_two_writers_and_a_collector,
+            trouble_two_writers_and_a_rotation,
         ] {
             scope.spawn(move || part(u64::MAX));
         }
     });
-    println!("every operation of a backup, an adoption, two writers, a collection and all at once may be cut or fail");
+    println!(
+        "every operation of a backup, an adoption, two writers, a collection, a rotation and all at once may be cut or fail"
+    );
 }
 
 #[test]
@@ -547,6 +638,26 @@ fn troubled_collection(
     if roll(2) == 0 { disk.kill() } else { disk.power_loss(roll(u64::MAX)) }
 }
 
+/// Rotates keys, and perhaps there is trouble at that operation; the next one ends it.
+fn troubled_rotation(machine: &Machine, disk: &SimDisk, at: u64, roll: &mut dyn FnMut(u64) -> u64) {
+    machine.clock.advance_hours(if roll(3) == 0 { 100 } else { 0 });
+    match roll(3) {
+        0 => disk.crash_at(at),
+        1 => disk.fail_at(at, if roll(2) == 0 { Failure::Io } else { Failure::Full }),
+        _ => {}
+    }
+    let _ = rotate(machine, Arc::new(disk.storage()));
+    let is_killed = roll(2) == 0;
+    if is_killed {
+        disk.kill();
+    } else {
+        disk.power_loss(roll(u64::MAX));
+    }
+    let next = rotate(machine, Arc::new(disk.storage()));
+    // Whoever else was cut in a collection may yet go on.
+    assert!(matches!(next, Ok(_) | Err(RepoError::Busy { .. })), "{next:?}");
+}
+
 /// Days later, when no run that was cut can go on any more, a collection works.
 fn collect_at_the_end(machine: &Machine, disk: &SimDisk, promises: &Promises, seed: u64) {
     machine.clock.advance_hours(200);
@@ -572,7 +683,8 @@ fn history(seed: u64) {
         let day = 1 + roll(6);
         let at = disk.operations() + roll(expected_operations);
         let context = format!("seed {seed}, step {step}");
-        match roll(7) {
+        match roll(8) {
+            7 => troubled_rotation(machine, &disk, at, &mut roll),
             5 | 6 => troubled_collection(machine, &disk, &mut promises, at, &mut roll),
             0 => {
                 let outcome = run(machine, &disk, day);

@@ -26,6 +26,7 @@ pub(crate) fn run(args: &InfoArgs, context: &Context) -> Result<Exit, Failure> {
     let info =
         if args.public { context.vault()?.info_public(context.fingerprint()?)? } else { context.open()?.info()? };
     let output = &context.output;
+    context.warn_of_keys(&info.keys);
     output.result(text(&info).trim_end())?;
     event(output, &info)?;
     let flawed = info.opened.as_ref().map_or(0, |opened| opened.flawed_snapshots);
@@ -38,6 +39,11 @@ fn text(info: &InfoReport) -> String {
         ("at", info.location.to_string()),
         ("root fingerprint", info.root_fingerprint.to_string()),
     ];
+    let keys = &info.keys;
+    let rotating = if keys.is_rotating { "; a rotation is not finished" } else { "" };
+    let (began, due) = (local(keys.epoch.began), local(keys.due));
+    facts
+        .push(("keys", format!("epoch {}, in use since {began}, to be rotated by {due}{rotating}", keys.epoch.number)));
     if let Some(space) = info.space {
         facts.push(("free space", format!("{} of {}", Size(space.free), Size(space.total))));
     }
@@ -70,6 +76,11 @@ fn event(output: &Output, info: &InfoReport) -> Result<(), Failure> {
             "free_bytes": info.space.map(|space| space.free),
             "total_bytes": info.space.map(|space| space.total),
             "usage": usage.collect::<Vec<_>>(),
+            "key_epoch": info.keys.epoch.number,
+            "keys_since": info.keys.epoch.began.to_rfc3339(),
+            "keys_due": info.keys.due.to_rfc3339(),
+            "keys_overdue": info.keys.is_overdue,
+            "rotating": info.keys.is_rotating,
             "method": opened.map(|opened| opened.method),
             "slot": opened.map(|opened| opened.slot.clone()),
             "user": opened.map(|opened| opened.user.to_string()),

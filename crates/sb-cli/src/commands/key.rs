@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use sb_core::crypto::{Kdf, RecoveryKey, SlotMethod};
 use sb_core::repo::RepoError;
-use sb_core::{CoreError, ListedKey};
+use sb_core::{CoreError, ListedKey, RotateReport};
 use serde_json::json;
 
 use super::request::{Why, or_asked};
@@ -15,7 +15,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::locks::{self, NewLock};
 use crate::secrets::NewSecretFile;
-use crate::text::table;
+use crate::text::{count, local, table};
 
 /// The commands below `key`.
 #[derive(Debug, Subcommand)]
@@ -24,6 +24,7 @@ pub(crate) enum KeyCommand {
     Add(AddArgs),
     Passwd(PasswdArgs),
     Remove(RemoveArgs),
+    Rotate(RotateArgs),
     ExportRecovery(ExportArgs),
 }
 
@@ -77,6 +78,26 @@ pub(crate) struct RemoveArgs {
     key: String,
 }
 
+/// Put new keys into use for everything that is backed up from now on
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  sb key rotate
+  sb key rotate --json
+
+The keys that open what is stored are replaced by new ones, for which nobody's passphrase is needed. The tables of pack keys are sealed to
+the new ones; no pack is read or written, so it takes seconds. Backups and restores go on meanwhile; while a collection or another rotation
+is running elsewhere, this ends with exit code 11. If it is cut short, or a backup that began before is still going on, run it again:
+it goes on from there.
+
+Whoever has copied earlier keys and what was sealed to them reads that for ever. The keys by which files are cut, named and found never
+change, and neither do earlier private keys for names, as long as there are snapshots from then.")]
+pub(crate) struct RotateArgs {
+    /// Begin a new epoch though an earlier rotation is not finished
+    #[arg(long)]
+    new_epoch: bool,
+}
+
 /// Get a new recovery key to keep on paper, instead of the one before; takes two people
 #[derive(Args, Debug)]
 #[command(after_help = "\
@@ -99,12 +120,15 @@ pub(crate) fn run(command: &KeyCommand, context: &Context) -> Result<Exit, Failu
         KeyCommand::Add(args) => add(args, context),
         KeyCommand::Passwd(args) => passwd(args, context),
         KeyCommand::Remove(args) => remove(args, context),
+        KeyCommand::Rotate(args) => rotate(args, context),
         KeyCommand::ExportRecovery(args) => export(args, context),
     }
 }
 
 fn list(args: &ListArgs, context: &Context) -> Result<Exit, Failure> {
-    let keys = context.open()?.keys(!args.all)?;
+    let session = context.open()?;
+    let keys_overdue = context.warn_of_keys(&session.key_age());
+    let keys = session.keys(!args.all)?;
     let output = &context.output;
     let mut rows = vec![["key", "user", "opened by", "hashed by"].map(str::to_owned).to_vec()];
     for key in &keys {
@@ -126,8 +150,74 @@ fn list(args: &ListArgs, context: &Context) -> Result<Exit, Failure> {
         ]);
     }
     output.result(table(&rows, &[]).trim_end())?;
-    output.event("summary", json!({ "keys": keys.len() }))?;
+    output.event("summary", json!({ "keys": keys.len(), "keys_overdue": keys_overdue }))?;
     Ok(Exit::Done)
+}
+
+fn rotate(args: &RotateArgs, context: &Context) -> Result<Exit, Failure> {
+    let mut session = context.open()?;
+    let report = context.watch("rotating", |progress| session.rotate_keys(args.new_epoch, progress))?;
+    let output = &context.output;
+    for line in told(&report) {
+        output.say(&line)?;
+    }
+    for (table, flaw) in &report.stuck {
+        output.warn(&format!("`{table}` cannot be sealed anew: {flaw}"));
+    }
+    let due = session.key_age().due;
+    output.result(&match report.is_finished {
+        true => format!("finished; the next rotation is due by {}", local(due)),
+        false => format!("NOT FINISHED: {}; then run `sb key rotate` again", hindrance(&report)),
+    })?;
+    output.event(
+        "summary",
+        json!({
+            "epoch": report.epoch.number,
+            "began": report.epoch.began.to_rfc3339(),
+            "new": report.is_new,
+            "due": due.to_rfc3339(),
+            "users": report.granted,
+            "tables": report.tables,
+            "tables_stuck": report.stuck_count,
+            "runs_from_before": report.running,
+            "epochs_closed": report.closed,
+            "name_keys_kept": report.names_kept,
+            "finished": report.is_finished,
+        }),
+    )?;
+    Ok(if report.stuck_count == 0 { Exit::Done } else { Exit::Damaged })
+}
+
+fn told(report: &RotateReport) -> Vec<String> {
+    let (number, began) = (report.epoch.number, local(report.epoch.began));
+    let mut lines = vec![match report.is_new {
+        true => format!("began epoch {number}: everything is sealed to its keys from now on"),
+        false => format!("went on with epoch {number}, which began at {began}"),
+    }];
+    if report.granted > 0 {
+        lines.push(format!("granted {} the keys of their roles", count(report.granted, "user")));
+    }
+    lines.push(format!("sealed {} of pack keys anew, and touched no pack", count(report.tables, "table")));
+    if report.closed > 0 {
+        lines.push(format!("destroyed the private keys for contents of {}", count(report.closed, "earlier epoch")));
+    }
+    if report.names_kept > 0 {
+        let epochs = count(report.names_kept, "earlier epoch");
+        lines.push(format!("keeps the private keys for names of {epochs}: snapshots from then are sealed to them"));
+    }
+    lines
+}
+
+/// Why private keys of earlier epochs are still there.
+fn hindrance(report: &RotateReport) -> String {
+    if report.running > 0 {
+        let runs = count(report.running, "backup");
+        return format!("{runs} from before may be going on, and earlier keys are needed until that is over");
+    }
+    match report.stuck_count {
+        0 => "a run has stored keys meanwhile that are not in its journal yet; let it end".to_owned(),
+        n => format!("earlier keys are kept for {}; put back whole copies", count(n, "damaged table")),
+    }
 }
 
 fn described(key: &ListedKey) -> (&'static str, Option<String>) {

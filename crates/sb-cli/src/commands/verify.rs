@@ -104,6 +104,8 @@ struct Seen {
     root: Root,
     certificate: Option<Digest>,
     due: Option<DueSummary>,
+    /// Unknown without a key.
+    keys_overdue: Option<bool>,
 }
 
 fn public(args: &VerifyArgs, context: &Context) -> Result<Seen, Failure> {
@@ -115,7 +117,7 @@ fn public(args: &VerifyArgs, context: &Context) -> Result<Seen, Failure> {
     let checkpoints = checkpoints(&args.checkpoint)?;
     let report = context.watch("verifying", |progress| vault.verify_public(fingerprint, &checkpoints, progress))?;
     let root = Root { fingerprint: report.root_fingerprint, is_known: report.root_known };
-    Ok(Seen { report: report.verified, root, certificate: None, due: None })
+    Ok(Seen { report: report.verified, root, certificate: None, due: None, keys_overdue: None })
 }
 
 fn opened(args: &VerifyArgs, context: &Context) -> Result<Seen, Failure> {
@@ -128,6 +130,7 @@ fn opened(args: &VerifyArgs, context: &Context) -> Result<Seen, Failure> {
     (options.max_age, options.budget) = (args.max_age, args.budget);
     options.checkpoints = checkpoints(&args.checkpoint)?;
     let mut session = context.open()?;
+    let keys_overdue = Some(context.warn_of_keys(&session.key_age()));
     options.level = match args.level.unwrap_or(Level::Data) {
         Level::Objects => VerifyLevel::Objects,
         Level::Data => VerifyLevel::Data,
@@ -143,11 +146,11 @@ fn opened(args: &VerifyArgs, context: &Context) -> Result<Seen, Failure> {
     };
     // The slot that the key opened vouches for it.
     let root = Root { fingerprint: session.root_fingerprint(), is_known: true };
-    Ok(Seen { report: verified.report, root, certificate, due: verified.due })
+    Ok(Seen { report: verified.report, root, certificate, due: verified.due, keys_overdue })
 }
 
 fn tell(args: &VerifyArgs, context: &Context, seen_all: &Seen, time: Duration) -> Result<(), Failure> {
-    let Seen { report, root, certificate, due } = seen_all;
+    let Seen { report, root, certificate, due, keys_overdue } = seen_all;
     let output = &context.output;
     for finding in &report.findings {
         output.event("finding", described(finding))?;
@@ -212,6 +215,7 @@ fn tell(args: &VerifyArgs, context: &Context, seen_all: &Seen, time: Duration) -
             "packs_due": due.map(|due| due.due),
             "packs_read": due.map(|due| due.read),
             "all_read_since": due.and_then(|due| due.all_read_since).map(|since| since.to_rfc3339()),
+            "keys_overdue": keys_overdue,
             "seconds": time.as_secs_f64(),
         }),
     )?)

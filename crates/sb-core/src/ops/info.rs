@@ -9,6 +9,7 @@ use sb_store::Space;
 use crate::access::deed;
 use crate::error::CoreError;
 use crate::location::Location;
+use crate::ops::KeyAge;
 use crate::session::Session;
 use crate::vault::Vault;
 
@@ -26,6 +27,8 @@ pub struct InfoReport {
     pub usage: Vec<Usage>,
     /// Space of the storage, where it can tell.
     pub space: Option<Space>,
+    /// How old its keys are.
+    pub keys: KeyAge,
     /// What only a key shows.
     pub opened: Option<Opened>,
 }
@@ -104,6 +107,7 @@ impl Vault {
                 .map(|(folder, (objects, bytes))| Usage { folder: folder.to_owned(), objects, bytes })
                 .collect(),
             space: self.location.open()?.space()?,
+            keys: self.key_age(view),
             opened,
         })
     }

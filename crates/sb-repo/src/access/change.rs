@@ -42,6 +42,16 @@ impl Vault {
         change: RollChange,
         write: impl FnOnce(&Self, &SigningKey, &mut Roll) -> Result<Vec<Added>, RepoError>,
     ) -> Result<(), RepoError> {
+        self.enter_roll_as(None, change, write)
+    }
+
+    /// The same as the writer whose run it is.
+    pub(super) fn enter_roll_as(
+        &mut self,
+        writer: Option<&SigningKey>,
+        change: RollChange,
+        write: impl FnOnce(&Self, &SigningKey, &mut Roll) -> Result<Vec<Added>, RepoError>,
+    ) -> Result<(), RepoError> {
         let write: Box<Write<'_>> = Box::new(write);
         let RollChange { operation, root, seen, mut roll, mut gone } = change;
         self.refresh()?;
@@ -62,7 +72,7 @@ impl Vault {
         }
         self.complete(&mut roll)?;
         (roll.time, roll.by) = (self.around.clock.now(), self.user());
-        let writer = self.writer()?;
+        let writer = writer.map_or_else(|| self.writer(), |writer| Ok(writer.clone()))?;
         let mut added = write(self, &root, &mut roll)?;
         let (header, stem) = (Header::clear(ObjectKind::Roll, self.id()), Stem::roll(roll.generation));
         let written = write_twice(&*self.around.storage, &Author::outside(&root), header, &roll.encode(), &stem)?;
@@ -88,7 +98,7 @@ impl Vault {
     }
 
     /// Enters the removal of these objects and their twins, as far as they are live, and deletes them.
-    pub(super) fn take_away(
+    pub(crate) fn take_away(
         &mut self,
         writer: &SigningKey,
         operation: &'static str,
@@ -157,11 +167,11 @@ impl Vault {
         member: &mut Member,
     ) -> Result<Vec<Added>, RepoError> {
         member.recipient = Some(recipient.clone());
-        member.grant = None;
+        let before = member.grant.take();
         if keys.is_empty() {
             return Ok(Vec::new());
         }
-        let added = write_grant(&self.around, self.id(), root, recipient, keys)?;
+        let added = write_grant(&self.around, self.id(), root, recipient, keys, before.as_deref())?;
         member.grant = added.first().map(|object| object.name.clone());
         Ok(added)
     }
@@ -211,7 +221,7 @@ impl Vault {
         Some(sealer.seal(user.as_bytes(), self.id().as_bytes(), login.as_bytes()))
     }
 
-    fn hash_of(&self, name: &str) -> Result<Digest, RepoError> {
+    pub(crate) fn hash_of(&self, name: &str) -> Result<Digest, RepoError> {
         let bytes = read(&*self.view.storage, name).or_else(|_| read(&*self.view.storage, &format!("{TWIN}{name}")));
         let damaged = |flaw| RepoError::Damaged { name: name.to_owned(), flaw };
         bytes.map(|bytes| sha256(&bytes)).map_err(damaged)

@@ -1,5 +1,6 @@
 //! Grants: the keys that a user's roles need, sealed to the user.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 use sb_crypto::{PrivateKey, PublicKey, SigningKey, open_with, seal_to};
@@ -20,17 +21,22 @@ const FOLDER: &str = "grants/";
 /// Said to the recipient's key encapsulation.
 pub(crate) const GRANT_INFO: &[u8] = b"sbv1/grant";
 
-/// Writes a grant of these keys to who has the private half of that key; in no journal yet.
+/// Writes a grant of these keys to who has the private half of that key, as the next generation of the one before; in no journal yet.
 pub(crate) fn write_grant(
     around: &Surroundings,
     vault: VaultId,
     root: &SigningKey,
     recipient: &PublicKey,
     keys: &KeyBundle,
+    before: Option<&str>,
 ) -> Result<Vec<Added>, RepoError> {
     let header = Header { kind: ObjectKind::Grant, vault, key: recipient.key_id() };
     let sealed = seal_to(recipient, GRANT_INFO, &header.to_bytes(), keys.encode().as_bytes(), &*around.random)?;
-    let stem = Stem::mutable(ObjectKind::Grant, Id::<(), 8>::random(&*around.random), 0);
+    let before = before.and_then(ParsedName::parse);
+    let next =
+        before.and_then(|before| Some((Id::from_hex(before.stem.id())?, before.stem.generation().checked_add(1)?)));
+    let (id, generation) = next.unwrap_or_else(|| (Id::<(), 8>::random(&*around.random), 0));
+    let stem = Stem::mutable(ObjectKind::Grant, id, generation);
     write_twice(&*around.storage, &Author::outside(root), header, &sealed, &stem)
 }
 
@@ -56,11 +62,12 @@ pub(crate) fn granted(
     }
 }
 
-/// Any grant to this key; one that stands in no journal counts if there is no other, as the journal may be lost.
+/// Any grant to this key, the newest first; one that stands in no journal counts if there is no other, as the journal may be lost.
 fn any(view: &View, private: &PrivateKey) -> Result<(KeyBundle, Option<String>), RepoError> {
-    let (entered, others): (BTreeSet<&str>, BTreeSet<&str>) = grants(view).partition(|name| view.live.contains(name));
+    let (entered, others): (BTreeSet<_>, BTreeSet<_>) =
+        grants(view).map(|name| (newest_first(name), name)).partition(|(_, name)| view.live.contains(name));
     let mut trouble = None;
-    for name in entered.into_iter().chain(others) {
+    for (_, name) in entered.into_iter().chain(others) {
         match open(view, name, private) {
             Ok(Some(keys)) => return Ok((keys, Some(name.to_owned()))),
             // Somebody else's, or nobody's.
@@ -70,6 +77,10 @@ fn any(view: &View, private: &PrivateKey) -> Result<(KeyBundle, Option<String>),
     }
     // Whose the damaged one is nobody can tell.
     trouble.map_or(Ok((KeyBundle::default(), None)), Err)
+}
+
+fn newest_first(name: &str) -> Reverse<u64> {
+    Reverse(ParsedName::parse(name).map_or(0, |parsed| parsed.stem.generation()))
 }
 
 /// Every grant that was not removed, without its twin.

@@ -9,6 +9,7 @@ mod change;
 mod grants;
 mod keys;
 mod locks;
+mod regrant;
 mod roll;
 mod users;
 

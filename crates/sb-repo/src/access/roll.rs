@@ -74,6 +74,11 @@ impl Member {
         let active = true;
         Self { user, roles, keys, active, clients, walled_off, access_until, login, key, recipient, grant }
     }
+
+    /// True if they are neither locked out nor has their time run out.
+    pub(super) fn has_access(&self, now: DateTime<Utc>) -> bool {
+        self.active && self.access_until.is_none_or(|until| now < until)
+    }
 }
 
 impl Roll {

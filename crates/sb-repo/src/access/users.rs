@@ -166,8 +166,10 @@ impl Vault {
         let change = RollChange { operation: "change-user", root, seen, roll, gone };
         self.enter_roll(change, |vault, root, roll| {
             let mut added = vault.write_outcome(request)?;
-            if after != before {
-                let member = member_of(roll, user)?;
+            let member = member_of(roll, user)?;
+            // Who had no access when keys were rotated was given none.
+            let lacks = member.grant.is_none() && after != KeySet::NONE && member.has_access(vault.around.clock.now());
+            if after != before || lacks {
                 let recipient = member.recipient.clone().ok_or(RepoError::NoGrant { user })?;
                 added.extend(vault.grant(root, &recipient, &keys, member)?);
             }

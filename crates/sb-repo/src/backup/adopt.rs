@@ -142,6 +142,7 @@ impl Vault {
         let condemned = self.condemned()?;
         self.refresh()?;
         let (mut orphans, mut is_damaged) = self.orphans(self.strays(), progress)?;
+        self.drop_tables_without_keys(&mut orphans)?;
         is_damaged |= self.drop_packs_without_keys(&mut orphans)?;
         let (snapshots, others): (Vec<_>, Vec<_>) =
             orphans.into_iter().partition(|orphan| orphan.parsed.kind == ObjectKind::Snapshot);
@@ -282,6 +283,19 @@ impl Vault {
             }
         }
         Ok(added)
+    }
+
+    /// A table is of use only if the key that it is sealed to is not destroyed: the config names it, also after the table was seen.
+    fn drop_tables_without_keys(&self, orphans: &mut Vec<Orphan>) -> Result<(), RepoError> {
+        let is_table = |orphan: &Orphan| orphan.parsed.kind == ObjectKind::SessionTable;
+        if !orphans.iter().any(is_table) {
+            return Ok(());
+        }
+        let newer = self.newer_config()?;
+        let compartments = &newer.as_ref().unwrap_or(&self.view.config).compartments;
+        let is_named = |orphan: &Orphan| compartments.iter().any(|c| c.names(orphan.checked.header.key));
+        orphans.retain(|orphan| !is_table(orphan) || is_named(orphan));
+        Ok(())
     }
 
     /// A pack is of use only if its footer opens and the table with its key is there. True if there is one that is not.

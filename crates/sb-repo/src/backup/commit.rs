@@ -13,6 +13,7 @@ use crate::locator::Scope;
 use crate::name::ParsedName;
 use crate::vault::Vault;
 use crate::view::read_config;
+use crate::wire::config::Config;
 use crate::wire::journal::Added;
 
 impl Vault {
@@ -45,7 +46,7 @@ impl Vault {
     }
 
     /// Fails if one of these packs, or of those that the run has stored itself, or a table with a key of theirs, is condemned or
-    /// gone, or the config is another by now. Tables that can't be used are not relied on again.
+    /// gone, or the keys that the run has sealed to are. Tables that can't be used are not relied on again.
     ///
     /// Comes after the snapshot is durable: a collector condemns first and looks for snapshots then, so one of the two sees
     /// the other.
@@ -55,7 +56,7 @@ impl Vault {
         tables: &BTreeSet<TableId>,
         own: &[Added],
     ) -> Result<(), RepoError> {
-        self.check_config()?;
+        self.check_epoch()?;
         let of =
             |folder: &'static str| own.iter().map(|o| o.name.as_str()).filter(move |name| name.starts_with(folder));
         let packs: BTreeSet<&str> = packs.iter().map(String::as_str).chain(of("packs/")).collect();
@@ -76,7 +77,12 @@ impl Vault {
         for name in &own {
             self.check_there(name, &condemned)?;
         }
-        let usable = self.usable_tables(&tables, &own, &condemned)?;
+        let mut usable = self.usable_tables(&tables, &own, &condemned)?;
+        if usable.len() < tables.len() {
+            // Somebody may have sealed them anew since the vault was looked at.
+            self.refresh()?;
+            usable = self.usable_tables(&tables, &own, &condemned)?;
+        }
         let mut unusable = &tables - &usable;
         let first = unusable.first().copied();
         self.unusable_tables.append(&mut unusable);
@@ -119,16 +125,28 @@ impl Vault {
         Ok(usable)
     }
 
-    /// Fails if there is a newer config, whose keys this run has not used.
-    fn check_config(&self) -> Result<(), RepoError> {
+    /// Fails if the keys of the epoch that this run has sealed to may be destroyed by now. While the newest config names them they are
+    /// not: who destroys keys takes them out of the config first, then looks for what is sealed to them, and finds what this run
+    /// made durable before it came here (docs/decisions/0025-rotation.md).
+    fn check_epoch(&self) -> Result<(), RepoError> {
+        let Some(config) = self.newer_config()? else { return Ok(()) };
+        let is_named = config.compartments.iter().any(|compartment| compartment.epochs.contains(self.epoch()));
+        let ours = &self.view.config;
+        let needs_more = config.incompatible != ours.incompatible || config.writer_only != ours.writer_only;
+        if is_named && !needs_more { Ok(()) } else { Err(RepoError::Condemned { name: "the config".to_owned() }) }
+    }
+
+    /// The newest config, if there is one since the vault was looked at.
+    pub(crate) fn newer_config(&self) -> Result<Option<Config>, RepoError> {
+        let mut newest: Option<Config> = None;
         for listed in self.around.storage.list("config")? {
-            let is_newer = |parsed: ParsedName| parsed.stem.generation() > self.view.config.generation;
-            if ParsedName::parse(&listed.name).is_some_and(is_newer)
-                && read_config(&*self.around.storage, &listed.name, Some(self.keyring.root), None).is_ok()
+            let known = newest.as_ref().unwrap_or(&self.view.config).generation;
+            if ParsedName::parse(&listed.name).is_some_and(|parsed| parsed.stem.generation() > known)
+                && let Ok((_, config)) = read_config(&*self.around.storage, &listed.name, Some(self.keyring.root), None)
             {
-                return Err(RepoError::Condemned { name: "the config".to_owned() });
+                newest = Some(config);
             }
         }
-        Ok(())
+        Ok(newest)
     }
 }

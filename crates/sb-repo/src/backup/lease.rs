@@ -34,6 +34,7 @@ impl Held {
             expires: started + TERM,
             bases: base.into_iter().collect(),
             vault_generation: vault.view.live.generation,
+            epoch: vault.epoch().number,
         };
         let header = Header::clear(ObjectKind::Lease, vault.id());
         let name = write(&vault.around, author, header, &lease)?;

@@ -24,12 +24,12 @@ pub(crate) struct CondemnedList {
     pub(crate) names: Vec<String>,
 }
 
-/// A collection that has begun.
+/// A collection or rotation that has begun.
 #[derive(Clone, Debug)]
-pub(super) struct FenceSeen {
-    pub(super) object: String,
-    pub(super) run: RunId,
-    pub(super) began: DateTime<Utc>,
+pub(crate) struct FenceSeen {
+    pub(crate) object: String,
+    pub(crate) run: RunId,
+    pub(crate) began: DateTime<Utc>,
 }
 
 /// A well-signed object of those that come and go.
@@ -52,7 +52,7 @@ pub(crate) fn condemned_lists(view: &View) -> Result<Vec<CondemnedList>, RepoErr
 }
 
 /// All fences. Fails if one of them can't be read.
-pub(super) fn fences(view: &View) -> Result<Vec<FenceSeen>, RepoError> {
+pub(crate) fn fences(view: &View) -> Result<Vec<FenceSeen>, RepoError> {
     let mut fences = Vec::new();
     for Signed { object, run, body, .. } in whole(transients(view, "fences", &Flaw::WrongHash)?)? {
         let fence =
@@ -135,8 +135,8 @@ impl Vault {
         Ok(ObjectName::new(written[0].name.as_str())?)
     }
 
-    /// Puts up a fence, unless another collection that may still go on has one. Of two that begin at one moment both give way.
-    pub(super) fn raise_fence(&self, author: &Author<'_>) -> Result<ObjectName, RepoError> {
+    /// Puts up a fence, unless another collection or rotation that may still go on has one. Of two that begin at one moment both give way.
+    pub(crate) fn raise_fence(&self, author: &Author<'_>) -> Result<ObjectName, RepoError> {
         let refuse = || -> Result<(), RepoError> {
             let mut rivals = fences(&self.view)?;
             rivals.retain(|fence| fence.run != author.run);

@@ -9,11 +9,20 @@ use crate::trust::key_id;
 use crate::vault::Vault;
 use crate::wire::lease::Lease;
 
+/// What a lease says of a run that may be going on.
+#[derive(Clone, Debug, Default)]
+struct Going {
+    /// The snapshots it builds on.
+    bases: Vec<SnapshotId>,
+    /// The epoch whose keys it seals to.
+    epoch: u64,
+}
+
 /// The leases there were when somebody looked.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Leases {
-    /// Runs that may be going on, and the snapshots they build on.
-    live: BTreeMap<RunId, Vec<SnapshotId>>,
+    /// Runs that may be going on.
+    live: BTreeMap<RunId, Going>,
     /// Leases of runs that are over, by name.
     pub(super) spent: Vec<String>,
     /// Those of them that were this machine's.
@@ -50,7 +59,9 @@ impl Leases {
             };
             let is_own = own == Some(signer);
             if vault.around.state.is_alive(lease.run)? || (!is_own && lease.expires > now) {
-                leases.live.entry(lease.run).or_default().extend(lease.bases);
+                let going = leases.live.entry(lease.run).or_default();
+                going.bases.extend(lease.bases);
+                going.epoch = lease.epoch;
                 continue;
             }
             if is_own {
@@ -66,8 +77,13 @@ impl Leases {
         self.live.contains_key(&run)
     }
 
+    /// How many runs other than this one seal to keys of an earlier epoch.
+    pub(crate) fn earlier_than(&self, epoch: u64, but: RunId) -> u64 {
+        self.live.iter().filter(|(run, going)| **run != but && going.epoch < epoch).count() as u64
+    }
+
     /// The snapshots that runs build on.
     pub(crate) fn bases(&self) -> BTreeSet<SnapshotId> {
-        self.live.values().flatten().copied().collect()
+        self.live.values().flat_map(|going| &going.bases).copied().collect()
     }
 }

@@ -22,7 +22,7 @@ mod rewrite;
 mod scene;
 mod witnesses;
 
-pub(crate) use condemn::{about_to_go, condemned_lists};
+pub(crate) use condemn::{about_to_go, condemned_lists, fences};
 pub(crate) use leases::Leases;
 pub(crate) use mark::is_hopeless;
 pub use plan::MaxUnused;

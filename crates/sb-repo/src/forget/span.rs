@@ -20,6 +20,13 @@ impl Span {
         let earlier = time.checked_sub_months(Months::new(self.months)).and_then(|time| time.checked_sub_signed(hours));
         earlier.unwrap_or(DateTime::<Utc>::MIN_UTC)
     }
+
+    /// That long after a time; as late as can be where that is too late to be a time.
+    pub fn after(&self, time: DateTime<Utc>) -> DateTime<Utc> {
+        let hours = TimeDelta::hours(self.hours.into());
+        let later = time.checked_add_months(Months::new(self.months)).and_then(|time| time.checked_add_signed(hours));
+        later.unwrap_or(DateTime::<Utc>::MAX_UTC)
+    }
 }
 
 /// A text that is no span of time.
@@ -92,5 +99,9 @@ mod tests {
         assert_eq!(before("1m"), Utc.with_ymd_and_hms(2026, 2, 28, 12, 0, 0).unwrap());
         assert_eq!(before("1y1d"), Utc.with_ymd_and_hms(2025, 3, 30, 12, 0, 0).unwrap());
         assert_eq!(before("4294967295m"), DateTime::<Utc>::MIN_UTC);
+        let after = |text: &str| text.parse::<Span>().unwrap().after(time);
+        assert_eq!(after("1m"), Utc.with_ymd_and_hms(2026, 4, 30, 12, 0, 0).unwrap());
+        assert_eq!(after("90d"), Utc.with_ymd_and_hms(2026, 6, 29, 12, 0, 0).unwrap());
+        assert_eq!(after("4294967295m"), DateTime::<Utc>::MAX_UTC);
     }
 }

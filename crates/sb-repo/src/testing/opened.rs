@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use sb_crypto::{Key, PrivateKey, open_with};
-use sb_store::ObjectName;
+use sb_store::{ObjectName, Storage};
 
 use crate::access::GRANT_INFO as GRANT;
 use crate::error::RepoError;
 use crate::keys::Keyring;
+use crate::live::list;
 use crate::name::ObjectKind;
 use crate::vault::Vault;
 use crate::wire::container::{ContainerKeys, Messages, Opening, read_footer};
@@ -52,14 +53,25 @@ fn private(vault: &Vault) -> Vec<PrivateKey> {
 /// # Panics
 /// If the vault is damaged.
 pub fn opened(vault: &Vault) -> Result<BTreeMap<ObjectKind, BTreeSet<Opened>>, RepoError> {
+    opened_in(vault, &*vault.around.storage)
+}
+
+/// The same on the objects of another storage.
+///
+/// # Errors
+/// As [`opened`].
+///
+/// # Panics
+/// As [`opened`].
+pub fn opened_in(vault: &Vault, storage: &dyn Storage) -> Result<BTreeMap<ObjectKind, BTreeSet<Opened>>, RepoError> {
     let (private, symmetric) = (private(vault), symmetric(&vault.keyring));
     let infos = [session::INFO, snapshot::INFO, redaction::INFO, label::INFO, named::INFO, GRANT];
     let mut found: BTreeMap<ObjectKind, BTreeSet<Opened>> = BTreeMap::new();
     let mut pack_keys = symmetric.clone();
     let mut packs = Vec::new();
-    for name in vault.view.listing.keys() {
+    for name in list(storage)?.keys() {
         let object = ObjectName::new(name.as_str())?;
-        let bytes = vault.around.storage.read(&object)?;
+        let bytes = storage.read(&object)?;
         let frame = Frame::parse(&bytes).expect("an object");
         let (kind, header) = (frame.header.kind, frame.header.to_bytes());
         if matches!(kind, ObjectKind::ContentPack | ObjectKind::MetaPack | ObjectKind::Locator) {
@@ -75,14 +87,14 @@ pub fn opened(vault: &Vault) -> Result<BTreeMap<ObjectKind, BTreeSet<Opened>>, R
         }
     }
     for (kind, object) in packs {
-        let opening = vault.around.storage.read_range(&object, 0, Opening::LENGTH)?;
+        let opening = storage.read_range(&object, 0, Opening::LENGTH)?;
         let opening = Opening::parse(&opening).expect("a pack");
         if pack_keys.iter().any(|key| opening.commits_to(key)) {
             found.entry(kind).or_default().insert(Opened::Segments);
         }
         for key in &pack_keys {
             let keys = ContainerKeys::new(vault.view.config.hash, Messages::Segments, key, key);
-            if read_footer(&*vault.around.storage, &object, |_| Ok(keys)).is_ok() {
+            if read_footer(storage, &object, |_| Ok(keys)).is_ok() {
                 found.entry(kind).or_default().insert(Opened::Footer);
             }
         }

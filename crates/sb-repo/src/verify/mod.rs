@@ -124,6 +124,13 @@ impl VerifyReport {
         &mut self.findings[place]
     }
 
+    /// Takes back what turns out to be no damage.
+    fn take_back(&mut self, is_harmless: impl Fn(&Finding) -> bool) {
+        self.findings.retain(|finding| !is_harmless(finding));
+        let places = self.findings.iter().enumerate().map(|(place, finding)| (finding.object.clone(), place));
+        self.places = places.collect();
+    }
+
     /// Adds what another look has found.
     fn add(&mut self, finding: Finding) {
         let documents = &mut self.find(&finding.object, finding.flaw).documents;

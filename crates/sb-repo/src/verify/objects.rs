@@ -2,14 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::VerifyReport;
+use sb_store::{ObjectName, StoreError};
+
 use super::parallel::each;
+use super::{Finding, VerifyReport};
 use crate::access::Roll;
 use crate::certificates::check_certificates;
 use crate::clock::{Counter, Progress};
 use crate::collect::about_to_go;
 use crate::error::{Flaw, RepoError};
-use crate::live::read;
+use crate::live::{Live, list, read};
 use crate::logs::{LogFinding, read_logs};
 use crate::name::{ObjectKind, ParsedName};
 use crate::object::check_object;
@@ -93,7 +95,23 @@ pub(super) fn verify_but(
             report.find(name, Flaw::Missing);
         }
     }
+    take_back_removed(view, &mut report);
     Ok(report)
+}
+
+/// What was removed since it was listed is missing for that reason: somebody collects or rotates keys meanwhile.
+fn take_back_removed(view: &View, report: &mut VerifyReport) {
+    let is_gone = |finding: &Finding| {
+        let tells = matches!(finding.flaw, Flaw::Missing | Flaw::Unreadable(_) | Flaw::Resurrected);
+        let size = ObjectName::new(finding.object.as_str()).map(|name| view.storage.size(&name));
+        tells && matches!(size, Ok(Err(StoreError::NotFound { .. })))
+    };
+    if !report.findings.iter().any(is_gone) {
+        return;
+    }
+    let Ok(listing) = list(&*view.storage) else { return };
+    let live = Live::replay(&*view.storage, &listing, &view.trust, &view.remembered);
+    report.take_back(|finding| is_gone(finding) && live.is_removed(&finding.object));
 }
 
 /// How an object is.

@@ -21,6 +21,10 @@ pub(crate) struct Config {
     pub(crate) recipient: RecipientAlgorithm,
     pub(crate) tiers: Vec<Tier>,
     pub(crate) compartments: Vec<CompartmentPublic>,
+    /// When the newest epoch began, unless that was when the vault was made.
+    pub(crate) began: Option<DateTime<Utc>>,
+    /// Fields of a later version of the format.
+    pub(crate) extra: Fields,
 }
 
 /// Files below the limit are cut by this chunker.
@@ -35,6 +39,16 @@ pub(crate) struct Tier {
 pub(crate) struct CompartmentPublic {
     pub(crate) id: CompartmentId,
     pub(crate) epochs: Vec<Epoch>,
+    /// Earlier epochs whose content keys nobody has any more, and their meta public keys.
+    pub(crate) closed: Vec<(u64, PublicKey)>,
+}
+
+impl CompartmentPublic {
+    /// True if something may be sealed to the key with this id.
+    pub(crate) fn names(&self, key: [u8; 16]) -> bool {
+        let open = self.epochs.iter().flat_map(|epoch| [&epoch.meta, &epoch.content]);
+        open.chain(self.closed.iter().map(|(_, meta)| meta)).any(|public| public.key_id() == key)
+    }
 }
 
 /// The two public keys of one epoch.
@@ -48,7 +62,8 @@ pub(crate) struct Epoch {
 impl Config {
     pub(crate) fn encode(&self) -> Vec<u8> {
         let texts = |texts: &[String]| array(texts, String::as_str);
-        Fields::new()
+        let fields = self.extra.clone();
+        fields
             .with(1, self.generation)
             .with_some(2, self.previous)
             .with(3, time(self.created))
@@ -60,6 +75,7 @@ impl Config {
             .with(9, self.recipient as u64)
             .with(10, array(&self.tiers, |tier| vec![tier.size_limit.into(), Value::from(tier.chunker)]))
             .with(11, array(&self.compartments, compartment))
+            .with_some(12, self.began.map(time))
             .encode()
     }
 
@@ -83,6 +99,8 @@ impl Config {
                 Ok(Tier { size_limit: size_limit.uint()?, chunker: chunker.uint()? })
             })?,
             compartments: fields.need(11)?.list(|value| read_compartment(value, recipient))?,
+            began: fields.take(12).map(read_time).transpose()?,
+            extra: fields,
         })
     }
 }
@@ -91,7 +109,9 @@ fn compartment(compartment: &CompartmentPublic) -> Fields {
     let epochs = array(&compartment.epochs, |epoch| {
         vec![epoch.number.into(), epoch.meta.as_bytes().into(), Value::from(epoch.content.as_bytes())]
     });
-    Fields::new().with(1, compartment.id).with(2, epochs)
+    let closed = array(&compartment.closed, |(number, meta)| vec![Value::from(*number), meta.as_bytes().into()]);
+    let closed = (!compartment.closed.is_empty()).then_some(closed);
+    Fields::new().with(1, compartment.id).with(2, epochs).with_some(3, closed)
 }
 
 fn read_compartment(value: Value, algorithm: RecipientAlgorithm) -> Result<CompartmentPublic, Malformed> {
@@ -107,5 +127,11 @@ fn read_compartment(value: Value, algorithm: RecipientAlgorithm) -> Result<Compa
     if epochs.is_empty() {
         return Err(Malformed("a compartment without keys"));
     }
-    Ok(CompartmentPublic { id, epochs })
+    let closed = fields.take(3).map(|closed| {
+        closed.list(|epoch| {
+            let [number, meta] = epoch.tuple()?;
+            Ok((number.uint()?, key(meta)?))
+        })
+    });
+    Ok(CompartmentPublic { id, epochs, closed: closed.transpose()?.unwrap_or_default() })
 }

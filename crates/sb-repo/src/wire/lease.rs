@@ -15,6 +15,8 @@ pub(crate) struct Lease {
     pub(crate) expires: DateTime<Utc>,
     pub(crate) bases: Vec<SnapshotId>,
     pub(crate) vault_generation: u64,
+    /// The epoch whose keys the run seals to.
+    pub(crate) epoch: u64,
 }
 
 impl Lease {
@@ -26,6 +28,7 @@ impl Lease {
             .with(4, time(self.expires))
             .with(5, array(&self.bases, |base| *base))
             .with(6, self.vault_generation)
+            .with_some(7, (self.epoch > 0).then_some(self.epoch))
             .encode()
     }
 
@@ -38,6 +41,7 @@ impl Lease {
             expires: read_time(fields.need(4)?)?,
             bases: fields.need(5)?.list(|base| base.array_of().map(SnapshotId::new))?,
             vault_generation: fields.need(6)?.uint()?,
+            epoch: fields.take(7).map_or(Ok(0), Value::uint)?,
         })
     }
 }

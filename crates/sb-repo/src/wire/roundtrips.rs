@@ -290,7 +290,7 @@ proptest! {
         (run, generation, started, expires) in (id(), any::<u64>(), time(), time()),
         (bases, vault_generation, id, names) in (vec(id(), 0..4), any::<u64>(), id(), vec(".*", 0..5)),
     ) {
-        let lease = Lease { run, generation, started, expires, bases, vault_generation };
+        let lease = Lease { run, generation, started, expires, bases, vault_generation, epoch: generation };
         check(&lease, &lease.encode(), Lease::decode)?;
         let fence = Fence { id, vault_generation, time: started };
         check(&fence, &fence.encode(), Fence::decode)?;
@@ -343,6 +343,7 @@ proptest! {
         (generation, previous, created) in (any::<u64>(), option::of(digest()), time()),
         features in vec(vec("[a-z-]*", 0..3), 3),
         (tiers, compartment, epochs) in (vec(any::<(u64, u64)>(), 0..4), id(), vec(any::<u64>(), 1..3)),
+        (closed, began, extra) in (vec(any::<u64>(), 0..3), option::of(time()), btree_map(13u64..1000, any::<u64>(), 0..3)),
     ) {
         let public = |seed| {
             let key = PrivateKey::generate(RecipientAlgorithm::HpkeX25519, &SeededRandom::new(seed)).unwrap();
@@ -363,7 +364,10 @@ proptest! {
             compartments: vec![CompartmentPublic {
                 id: compartment,
                 epochs: epochs.into_iter().map(epoch).collect(),
+                closed: closed.into_iter().map(|number| (number, public(number))).collect(),
             }],
+            began,
+            extra: extra.into_iter().fold(Fields::new(), |fields, (key, value)| fields.with(key, value)),
         };
         check(&config, &config.encode(), Config::decode)?;
     }

@@ -83,6 +83,7 @@ pub(crate) fn login_hint(vault: VaultId, login: &str) -> [u8; 2] {
 }
 
 /// What a slot unwraps: who somebody is, and the keys that were put into it.
+#[derive(Clone)]
 pub(crate) struct SlotPayload {
     pub(crate) vault: VaultId,
     pub(crate) root: [u8; 32],

@@ -192,9 +192,11 @@ fn back_up(args: BackupArgs, piped: Option<Piped>, context: &Context) -> Result<
     let (verb, open): (_, fn(&Context) -> _) =
         if is_rehearsal { ("rehearsing", Context::rehearse) } else { ("backing up", Context::open) };
     let options = options(args, context)?;
+    let mut keys_overdue = false;
     let report = match piped {
         Some(piped) => {
             let mut session = open(context)?;
+            keys_overdue |= context.warn_of_keys(&session.key_age());
             back_up_stream(&mut session, piped, &options, verb, context)
         }
         None => {
@@ -202,6 +204,7 @@ fn back_up(args: BackupArgs, piped: Option<Piped>, context: &Context) -> Result<
                 return Err(CoreError::from(sb_core::source::SelectionError::NoSource).into());
             }
             let mut session = open(context)?;
+            keys_overdue |= context.warn_of_keys(&session.key_age());
             context.watch(verb, |progress| session.backup(&options, progress))
         }
     };
@@ -211,7 +214,7 @@ fn back_up(args: BackupArgs, piped: Option<Piped>, context: &Context) -> Result<
         }
         _ => failure,
     })?;
-    tell(context, &report, began.elapsed())?;
+    tell(context, &report, keys_overdue, began.elapsed())?;
     Ok(report)
 }
 
@@ -339,7 +342,7 @@ fn tell_problems(context: &Context, report: &BackupReport) {
     }
 }
 
-fn tell(context: &Context, report: &BackupReport, time: Duration) -> Result<(), Failure> {
+fn tell(context: &Context, report: &BackupReport, keys_overdue: bool, time: Duration) -> Result<(), Failure> {
     let (output, counts) = (&context.output, report.counts);
     if !output.json {
         tell_problems(context, report);
@@ -403,6 +406,7 @@ fn tell(context: &Context, report: &BackupReport, time: Duration) -> Result<(), 
             "read_back_bytes": report.read_back.bytes,
             "problems": report.problem_count,
             "partial": report.is_partial(),
+            "keys_overdue": keys_overdue,
             "seconds": time.as_secs_f64(),
         }),
     )?)
