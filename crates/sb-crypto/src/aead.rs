@@ -18,6 +18,8 @@ pub(crate) fn encrypt_once(key: &Key, aad: &[u8], in_out: &mut [u8]) -> Result<[
     if in_out.len() as u64 > PLAINTEXT_MAX {
         return Err(CryptoError::PlaintextTooLong { len: in_out.len() });
     }
+    #[cfg(any(test, feature = "testing"))]
+    crate::seals::note(key.as_bytes(), &[0; NONCE_LEN], aad, in_out);
     let tag = prepare(key)
         .seal_in_place_separate_tag(zero_nonce(), Aad::from(aad), in_out)
         .expect("AES-GCM seals any plaintext within its length limit");
@@ -45,6 +47,15 @@ fn prepare(key: &Key) -> LessSafeKey {
 
 fn zero_nonce() -> Nonce {
     Nonce::assume_unique_for_key([0; NONCE_LEN])
+}
+
+/// What nobody may do: seals under a key that lives on. It shows that the tests would notice.
+#[cfg(any(test, feature = "testing"))]
+pub fn seal_carelessly(key: &Key, aad: &[u8], plaintext: &[u8]) -> Vec<u8> {
+    let mut sealed = plaintext.to_vec();
+    let tag = encrypt_once(key, aad, &mut sealed).expect("short enough");
+    sealed.extend_from_slice(&tag);
+    sealed
 }
 
 #[cfg(test)]

@@ -1,16 +1,17 @@
-//! HPKE (RFC 9180) in base mode, single shot: DHKEM(X25519 or P-256, HKDF-SHA256), HKDF-SHA256, AES-256-GCM.
+//! HPKE (RFC 9180) in base mode, one message per encapsulation: DHKEM(X25519 or P-256, HKDF-SHA256), HKDF-SHA256, AES-256-GCM.
 
 use std::convert::Infallible;
 
+#[cfg(any(test, feature = "testing"))]
+use hpke::aead::AeadCtxS;
 use hpke::aead::AesGcm256;
 use hpke::kdf::HkdfSha256;
 use hpke::rand_core::{TryCryptoRng, TryRng};
-use hpke::{
-    Deserializable, HpkeError, Kem, OpModeR, OpModeS, Serializable, single_shot_open, single_shot_seal_with_rng,
-};
+use hpke::{Deserializable, HpkeError, Kem, OpModeR, OpModeS, Serializable, setup_sender_with_rng, single_shot_open};
 
 use crate::aead::TAG_LEN;
 use crate::error::CryptoError;
+use crate::hedge::Hedge;
 use crate::random::{Random, SystemRandom};
 use crate::secret::Secret;
 
@@ -20,7 +21,7 @@ pub(crate) type X25519 = hpke::kem::X25519HkdfSha256;
 pub(crate) type P256 = hpke::kem::DhP256HkdfSha256;
 
 pub(crate) fn generate<K: Kem>(random: &dyn Random) -> K::PrivateKey {
-    K::gen_keypair_with_rng(&mut Rng(random)).0
+    K::gen_keypair_with_rng(&mut Rng(|out: &mut [u8]| random.fill(out))).0
 }
 
 /// The serialized public key that belongs to `private`.
@@ -40,7 +41,7 @@ pub(crate) fn check_public<K: Kem>(public: &[u8]) -> Result<(), HpkeError> {
     seal::<K>(public, b"", b"", b"", &SystemRandom).map(drop)
 }
 
-/// `enc ‖ ciphertext ‖ tag`.
+/// `enc ‖ ciphertext ‖ tag`. The ephemeral key depends on the message, too (see `hedge.rs`).
 pub(crate) fn seal<K: Kem>(
     public: &[u8],
     info: &[u8],
@@ -48,11 +49,22 @@ pub(crate) fn seal<K: Kem>(
     plaintext: &[u8],
     random: &dyn Random,
 ) -> Result<Vec<u8>, HpkeError> {
-    let public = K::PublicKey::from_bytes(public)?;
-    let rng = &mut Rng(random);
-    let (enc, ciphertext) =
-        single_shot_seal_with_rng::<AesGcm256, HkdfSha256, K>(&OpModeS::Base, &public, info, plaintext, aad, rng)?;
+    let recipient = K::PublicKey::from_bytes(public)?;
+    let hedge = Hedge::new(random, public, info, aad, plaintext);
+    let rng = &mut Rng(|out: &mut [u8]| hedge.fill(out));
+    let (enc, mut context) = setup_sender_with_rng::<AesGcm256, HkdfSha256, K>(&OpModeS::Base, &recipient, info, rng)?;
+    #[cfg(any(test, feature = "testing"))]
+    note(&context, aad, plaintext);
+    let ciphertext = context.seal(plaintext, aad)?;
     Ok([enc.to_bytes().as_slice(), &ciphertext].concat())
+}
+
+/// The exported secret stands for key and nonce: all three follow from the same secret and info (RFC 9180 §5.1).
+#[cfg(any(test, feature = "testing"))]
+fn note<K: Kem>(context: &AeadCtxS<AesGcm256, HkdfSha256, K>, aad: &[u8], plaintext: &[u8]) {
+    let mut exported = [0; 32];
+    context.export(b"seals", &mut exported).expect("32 bytes can be exported");
+    crate::seals::note(&exported, b"", aad, plaintext);
 }
 
 /// Opens what [`seal`] made.
@@ -77,9 +89,9 @@ pub(crate) fn open<K: Kem>(
 }
 
 /// Our randomness in the shape HPKE asks for.
-struct Rng<'a>(&'a dyn Random);
+struct Rng<F>(F);
 
-impl TryRng for Rng<'_> {
+impl<F: FnMut(&mut [u8])> TryRng for Rng<F> {
     type Error = Infallible;
 
     fn try_next_u32(&mut self) -> Result<u32, Infallible> {
@@ -91,9 +103,9 @@ impl TryRng for Rng<'_> {
     }
 
     fn try_fill_bytes(&mut self, out: &mut [u8]) -> Result<(), Infallible> {
-        self.0.fill(out);
+        (self.0)(out);
         Ok(())
     }
 }
 
-impl TryCryptoRng for Rng<'_> {}
+impl<F: FnMut(&mut [u8])> TryCryptoRng for Rng<F> {}

@@ -5,6 +5,7 @@ mod crockford;
 mod derive;
 mod digest;
 mod error;
+mod hedge;
 mod kem;
 mod merkle;
 mod pem;
@@ -12,6 +13,8 @@ mod random;
 mod recipient;
 mod rsa;
 mod seal;
+#[cfg(any(test, feature = "testing"))]
+mod seals;
 mod secret;
 mod sign;
 mod slot;
@@ -40,5 +43,7 @@ pub use x509::{X509Hash, X509Signature};
 /// Shortcuts for the tests of other crates.
 #[cfg(any(test, feature = "testing"))]
 pub mod testing {
+    pub use crate::aead::seal_carelessly;
+    pub use crate::seals::{Seals, seals, watch_seals};
     pub use crate::stretch::{allow_weak_kdf, stretched};
 }

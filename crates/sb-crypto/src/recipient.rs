@@ -4,10 +4,13 @@
 //! 1, 2  HPKE (RFC 9180), base mode, single shot; DHKEM(X25519, HKDF-SHA256) or DHKEM(P-256, HKDF-SHA256),
 //!       KDF HKDF-SHA256, AEAD AES-256-GCM:
 //!       sealed = enc (32 or 65 bytes) ‖ ciphertext ‖ tag (16 bytes)
-//! 3     CEK = 32 random bytes
+//! 3     CEK = 32 random bytes (see `hedge.rs`)
 //!       sealed = RSA-OAEP(SHA-256, MGF1-SHA-256, label = info, CEK) (512 bytes)
 //!              ‖ AES-256-GCM(derive(CEK, "rsa", [info]), nonce = 12 zero bytes, aad, plaintext) ‖ tag (16 bytes)
 //! ```
+//!
+//! Each message has an ephemeral key, or CEK, of its own, which depends on the message and so does not repeat for another even if the
+//! generator does (see `hedge.rs`).
 //!
 //! Anyone who has the public key can seal: an opened message says nothing about who made it.
 
@@ -20,6 +23,7 @@ use crate::aead::{TAG_LEN, decrypt_once, encrypt_once};
 use crate::derive::derive;
 use crate::digest::sha256;
 use crate::error::CryptoError;
+use crate::hedge::Hedge;
 use crate::kem::{self, P256, X25519};
 use crate::pem;
 use crate::random::Random;
@@ -252,7 +256,7 @@ pub fn seal_to(
         }
         RecipientAlgorithm::HpkeP256 => kem::seal::<P256>(&public.bytes, info, aad, plaintext, random).map_err(explain),
         RecipientAlgorithm::Rsa4096 => {
-            let content_key = Key::random(random);
+            let content_key = Hedge::new(random, &public.bytes, info, aad, plaintext).key();
             let mut sealed = wrap_rsa(public, info, &content_key)?;
             sealed.extend_from_slice(plaintext);
             let tag = encrypt_once(&rsa_message_key(&content_key, info), aad, &mut sealed[rsa::WRAPPED_LEN..])?;
