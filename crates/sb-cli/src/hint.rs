@@ -156,6 +156,9 @@ fn repo(error: &RepoError) -> Option<&'static str> {
         RepoError::WrongKind { .. } => "`sb ls` shows what is in a folder, `sb restore` brings it back",
         RepoError::NoReadingKey { .. } => "Open the vault as a user whose role may read",
         RepoError::NoRootKey => "Ask an administrator or owner of the vault",
+        RepoError::NotApproved { .. } => {
+            "With approved algorithms there are --kdf pbkdf2-hmac-sha256, and --algorithm p256 or rsa4096"
+        }
         RepoError::KeysNotHeld { .. } => "Only who has keys can give them: ask an owner",
         RepoError::InvalidLogin { .. } => "Write lower-case letters and digits, and . _ - @ inside",
         RepoError::LastOwner => "Make somebody else an owner first",

@@ -35,9 +35,9 @@ fn summary(world: &World, arguments: &[&str]) -> (Vec<Value>, Value) {
 fn every_command_ends_with_a_summary() {
     let world = World::bare();
     let init = summary(&world, &["init"]).1;
-    assert_fields(&init, "vault vault_id root_fingerprint key_file recovery_key_file recovery_key");
+    assert_fields(&init, "vault vault_id root_fingerprint approved_algorithms key_file recovery_key_file recovery_key");
     let init = summary(&world, &["init", "v2", "--recovery-key-out", "paper"]).1;
-    assert_fields(&init, "vault vault_id root_fingerprint key_file recovery_key_file");
+    assert_fields(&init, "vault vault_id root_fingerprint approved_algorithms key_file recovery_key_file");
     let backup = summary(&world, &["backup", "firm", "--tag", "x", "--host", "office"]).1;
     assert_fields(
         &backup,
@@ -64,7 +64,7 @@ fn every_command_ends_with_a_summary() {
     );
     assert_fields(
         &summary(&world, &["info"]).1,
-        "vault vault_id root_fingerprint free_bytes total_bytes usage method slot user administrator snapshots damaged_snapshots latest",
+        "vault vault_id root_fingerprint hash recipient approved_algorithms free_bytes total_bytes usage method slot user administrator snapshots damaged_snapshots latest",
     );
     assert_fields(&summary(&world, &["db", "rebuild"]).1, "packs chunks replaced enrolled rollback_accepted kept lost");
     fs::write(world.path("sb.toml"), "vault = 'v'").unwrap();

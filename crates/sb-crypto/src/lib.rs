@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod aead;
+mod approved;
 mod crockford;
 mod derive;
 mod digest;
