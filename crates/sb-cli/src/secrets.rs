@@ -5,7 +5,7 @@ use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use sb_core::crypto::{Credential, KeyFile, PrivateKey, RecoveryKey, Secret, SystemRandom};
+use sb_core::crypto::{Credential, CryptoError, KeyFile, PrivateKey, RecoveryKey, Secret, SystemRandom};
 use sb_core::{Vault, passphrase};
 
 use crate::context::Context;
@@ -21,9 +21,7 @@ pub(crate) fn credentials(context: &Context, vault: &Vault) -> Result<Vec<Creden
         return Ok(vec![Credential::Recovery(recovery_key(global.recovery_key_file.as_deref(), vault)?)]);
     }
     if let Some(file) = &global.rsa_key {
-        let text = Secret::new(read("RSA key", file)?);
-        let key = PrivateKey::from_pem(text_of(&text, file)?);
-        return Ok(vec![Credential::Rsa(key.map_err(|error| unfit(file, &error))?)]);
+        return Ok(vec![Credential::Rsa(rsa_key(file, context, vault)?)]);
     }
     let given = given_passphrase(context)?;
     let key_file = key_file(context).map(|file| read_key_file(file)).transpose()?;
@@ -36,10 +34,41 @@ pub(crate) fn credentials(context: &Context, vault: &Vault) -> Result<Vec<Creden
         (None, Some(file)) => vec![Credential::KeyFile(file)],
         (Some(passphrase), None) => vec![Credential::Passphrase(passphrase)],
         (None, None) => {
-            // Nobody is asked for a passphrase to what is not there.
-            vault.info_public(context.fingerprint()?)?;
+            is_there(context, vault)?;
             vec![Credential::Passphrase(ask(&format!("Passphrase of the vault {}", vault.location()))?)]
         }
+    })
+}
+
+/// Nobody is asked for a passphrase to what is not there.
+fn is_there(context: &Context, vault: &Vault) -> Result<(), Failure> {
+    Ok(vault.info_public(context.fingerprint()?).map(drop)?)
+}
+
+/// The private key in this file. If it is encrypted, the passphrase that was given is the key's.
+fn rsa_key(file: &Path, context: &Context, vault: &Vault) -> Result<PrivateKey, Failure> {
+    let secret = Secret::new(read("RSA key", file)?);
+    let text = text_of(&secret, file)?;
+    let key = match PrivateKey::from_pem(text) {
+        Err(CryptoError::PrivateKeyEncrypted) => {
+            let passphrase = match given_passphrase(context)? {
+                Some(given) => given,
+                None => {
+                    is_there(context, vault)?;
+                    ask(&format!("Passphrase of the RSA key {}", file.display()))?
+                }
+            };
+            PrivateKey::from_encrypted_pem(text, &passphrase)
+        }
+        read => read,
+    };
+    key.map_err(|error| match error {
+        CryptoError::PrivateKeyCipher => unfit(file, &error)
+            .hint("`openssl pkcs8 -topk8 -v2 aes-256-cbc -in KEY.pem -out NEW.pem` encrypts it in a way that is known"),
+        CryptoError::PemLabel { .. } => {
+            unfit(file, &error).hint("`openssl pkcs8 -topk8 -in KEY.pem -out NEW.pem` writes the form that is needed")
+        }
+        _ => unfit(file, &error),
     })
 }
 

@@ -5,6 +5,7 @@ mod approved;
 mod crockford;
 mod derive;
 mod digest;
+mod encrypted_key;
 mod error;
 mod hedge;
 mod kem;

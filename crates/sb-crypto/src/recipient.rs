@@ -22,6 +22,7 @@ use hpke::{Deserializable, HpkeError, Kem};
 use crate::aead::{TAG_LEN, decrypt_once, encrypt_once};
 use crate::derive::derive;
 use crate::digest::sha256;
+use crate::encrypted_key;
 use crate::error::CryptoError;
 use crate::hedge::Hedge;
 use crate::kem::{self, P256, X25519};
@@ -176,6 +177,22 @@ impl PrivateKey {
     /// file.
     pub fn from_pem(text: &str) -> Result<Self, CryptoError> {
         let der = pem::decode(text, "PRIVATE KEY")?;
+        rsa::check_is_rsa(&der)?;
+        Self::from_secret_bytes(RecipientAlgorithm::Rsa4096, &der)
+    }
+
+    /// Reads an RSA key from a PEM file, an `ENCRYPTED PRIVATE KEY` (PKCS#8) as `openssl genpkey -aes256` and `openssl pkcs8 -topk8`
+    /// write it, or an unencrypted one, whatever the passphrase. The passphrase counts as its bytes.
+    ///
+    /// # Errors
+    /// [`CryptoError::PrivateKeyPassphrase`] if it does not fit, [`CryptoError::PrivateKeyCipher`] if the key is encrypted in a way that is
+    /// not known, and those of [`from_pem`](Self::from_pem).
+    pub fn from_encrypted_pem(text: &str, passphrase: &Secret) -> Result<Self, CryptoError> {
+        match Self::from_pem(text) {
+            Err(CryptoError::PrivateKeyEncrypted) => {}
+            read => return read,
+        }
+        let der = encrypted_key::decrypt(&pem::decode(text, pem::ENCRYPTED)?, passphrase)?;
         rsa::check_is_rsa(&der)?;
         Self::from_secret_bytes(RecipientAlgorithm::Rsa4096, &der)
     }
@@ -422,6 +439,26 @@ mod tests {
         lines.remove(lines.len() / 2);
         let damaged = CryptoError::InvalidPrivateKey { algorithm: RecipientAlgorithm::Rsa4096 };
         assert_eq!(refused(&lines.join("\n")), damaged);
+    }
+
+    #[test]
+    fn encrypted_pem_files_are_read_and_bad_ones_explained() {
+        let passphrase = Secret::from("open-sesame".to_owned());
+        let read = |text| PrivateKey::from_encrypted_pem(text, &passphrase).map(|key| key.public().clone());
+        let public = PublicKey::from_pem(include_str!("../tests/data/rsa4096.pub.pem")).unwrap();
+        let [cbc, scrypt] =
+            [include_str!("../tests/data/rsa4096-encrypted.pem"), include_str!("../tests/data/rsa4096-scrypt.pem")];
+        for text in [cbc, scrypt, RSA] {
+            assert_eq!(read(text).as_ref(), Ok(&public));
+        }
+        let wrong = PrivateKey::from_encrypted_pem(cbc, &Secret::from("open-sesam".to_owned()));
+        assert_eq!(wrong.unwrap_err(), CryptoError::PrivateKeyPassphrase);
+        let small = include_str!("../tests/data/rsa2048-encrypted.pem");
+        assert_eq!(read(small), Err(CryptoError::RsaSize { bits: 2048 }));
+        assert_eq!(read(include_str!("../tests/data/p256-encrypted.pem")), Err(CryptoError::NotRsa));
+        let pkcs1 = CryptoError::PemLabel { found: "RSA PRIVATE KEY".to_owned(), expected: "PRIVATE KEY" };
+        assert_eq!(read(include_str!("../tests/data/rsa2048-pkcs1.pem")), Err(pkcs1));
+        assert_eq!(read(include_str!("../tests/data/rsa2048-3des.pem")), Err(CryptoError::PrivateKeyCipher));
     }
 
     #[test]
