@@ -85,7 +85,7 @@ pub(crate) fn run(args: &InitArgs, context: &Context) -> Result<Exit, Failure> {
     let rsa_alone = options.locks.iter().all(|lock| matches!(lock, Lock::Rsa(_)));
     new_key_file.into_iter().for_each(NewSecretFile::keep);
     let shows_recovery = match recovery_file {
-        Some(mut file) => match file.write(&report.recovery.to_string()) {
+        Some(mut file) => match file.write(&report.recovery) {
             Ok(()) => {
                 file.keep();
                 false

@@ -191,7 +191,7 @@ pub(crate) fn at_terminal(world: &World, arguments: &str, lines: &[&str]) -> Str
     let mut seen = Vec::new();
     for line in lines {
         let before = seen.len();
-        while seen.len() == before || !seen.ends_with(b": ") {
+        while seen.len() == before || !seen.ends_with(b": ") || seen.ends_with(b"sb: ") {
             let mut byte = [0];
             assert_eq!(screen.read(&mut byte).unwrap(), 1, "no question: {}", String::from_utf8_lossy(&seen));
             seen.push(byte[0]);
