@@ -82,7 +82,7 @@ pub(crate) struct Global {
     /// Open the vault with the recovery key in this file
     #[arg(long, global = true, value_name = "FILE", help_heading = VAULT)]
     pub(crate) recovery_key_file: Option<PathBuf>,
-    /// Open the vault with this RSA-4096 private key in PEM
+    /// Open the vault with this RSA-4096 private key in PEM (PKCS#8); if it is encrypted, the passphrase is the key's
     #[arg(long, global = true, value_name = "FILE", help_heading = VAULT)]
     pub(crate) rsa_key: Option<PathBuf>,
     /// The root fingerprint that `sb init` printed; a vault with another one is refused

@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
-use sb_core::crypto::Digest;
+use sb_core::crypto::{Credential, Digest};
 use sb_core::repo::RepoError;
 use sb_core::{Config, CoreError, KeyAge, Limits, Location, Progress, Session, Vault, fingerprint, state_root};
 
@@ -15,6 +15,9 @@ use crate::output::Output;
 use crate::platform::variable;
 use crate::text::local;
 use crate::{progress, secrets};
+
+/// So often somebody at a terminal is asked for a passphrase.
+const ATTEMPTS: u32 = 3;
 
 /// What a command works with.
 #[derive(Debug)]
@@ -83,19 +86,20 @@ impl Context {
 
     fn open_vault(&self, vault: &Vault) -> Result<Session, Failure> {
         let fingerprint = self.fingerprint()?;
-        let mut last = None;
-        for credential in secrets::credentials(self, vault)? {
-            match vault.open(&credential, fingerprint) {
-                Err(error @ CoreError::Repo(RepoError::NoSuchSlot { .. })) => last = last.or(Some(error)),
-                opened => {
-                    let session = opened?;
-                    self.warn_of_flaws(&session);
-                    self.warn_of_clock(&session);
-                    return Ok(session);
+        // Each further attempt waits longer.
+        let mut attempts = if secrets::are_typed(self) { ATTEMPTS } else { 1 };
+        let session = loop {
+            attempts -= 1;
+            match try_all(vault, &secrets::credentials(self, vault)?, fingerprint) {
+                Err(CoreError::Repo(RepoError::WrongCredential)) if attempts > 0 => {
+                    self.output.warn("wrong passphrase or key; try again");
                 }
+                opened => break opened?,
             }
-        }
-        Err(last.expect("at least one credential was tried").into())
+        };
+        self.warn_of_flaws(&session);
+        self.warn_of_clock(&session);
+        Ok(session)
     }
 
     /// Reading goes on with what a rolled-back or damaged vault still has, but nobody should take that for the newest.
@@ -150,6 +154,18 @@ impl Context {
     pub(crate) fn listen<T>(&self, run: impl FnOnce(Progress<'_>) -> Result<T, CoreError>) -> Result<T, Failure> {
         Ok(self.hear(run)?)
     }
+}
+
+/// The vault, opened with the first of these that is of the kind that opens it.
+fn try_all(vault: &Vault, credentials: &[Credential], fingerprint: Option<Digest>) -> Result<Session, CoreError> {
+    let mut last = None;
+    for credential in credentials {
+        match vault.open(credential, fingerprint) {
+            Err(error @ CoreError::Repo(RepoError::NoSuchSlot { .. })) => last = last.or(Some(error)),
+            opened => return opened,
+        }
+    }
+    Err(last.expect("at least one credential was tried"))
 }
 
 /// The configuration that is meant: the one that was named, or else the usual one if it is there.

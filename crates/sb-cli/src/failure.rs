@@ -115,7 +115,8 @@ impl From<CoreError> for Failure {
             CoreError::NoSuchUser { .. } | CoreError::NoSuchRole { .. } | CoreError::NoRole | CoreError::Role(_) => {
                 Exit::Usage
             }
-            CoreError::Repo(RepoError::InvalidLogin { .. }) | CoreError::UserExists { .. } => Exit::Usage,
+            CoreError::Repo(RepoError::InvalidLogin { .. } | RepoError::NotApproved { .. })
+            | CoreError::UserExists { .. } => Exit::Usage,
             error if error.is_denial() => Exit::Denied,
             error if error.is_damage() => Exit::Damaged,
             _ => Exit::Failed,

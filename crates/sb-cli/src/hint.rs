@@ -163,8 +163,25 @@ fn repo(error: &RepoError) -> Option<&'static str> {
         RepoError::ReadBack { .. } => "Check the disk with the vault before you rely on it, and run the backup again",
         RepoError::NoSuchPath { .. } => "`sb ls SNAP` shows what is in a snapshot; paths in it are absolute",
         RepoError::WrongKind { .. } => "`sb ls` shows what is in a folder, `sb restore` brings it back",
+        RepoError::State { source, .. } if source.kind() == std::io::ErrorKind::InvalidData => {
+            "Remove the file: this machine then takes the vault as it finds it, and makes itself a new log key if it must"
+        }
+        RepoError::State { .. } => {
+            "SB_STATE_DIR can name another folder; what is in it can be made anew with `sb db rebuild`"
+        }
+        RepoError::LowSpace { .. } => "Make room there, or ask for less with --free-minimum",
+        error => return access(error),
+    })
+}
+
+/// Of users, keys and what they may do.
+fn access(error: &RepoError) -> Option<&'static str> {
+    Some(match error {
         RepoError::NoReadingKey { .. } => "Open the vault as a user whose role may read",
         RepoError::NoRootKey => "Ask an administrator or owner of the vault",
+        RepoError::NotApproved { .. } => {
+            "With approved algorithms there are --kdf pbkdf2-hmac-sha256, and --algorithm p256 or rsa4096"
+        }
         RepoError::KeysNotHeld { .. } => "Only who has keys can give them: ask an owner",
         RepoError::InvalidLogin { .. } => "Write lower-case letters and digits, and . _ - @ inside",
         RepoError::LastOwner => "Make somebody else an owner first",
@@ -176,13 +193,6 @@ fn repo(error: &RepoError) -> Option<&'static str> {
         }
         RepoError::NoGrant { .. } => "`sb user reset` gives them new keys",
         RepoError::RollChanged => "`sb user list` shows what counts now; then do it again",
-        RepoError::State { source, .. } if source.kind() == std::io::ErrorKind::InvalidData => {
-            "Remove the file: this machine then takes the vault as it finds it, and makes itself a new log key if it must"
-        }
-        RepoError::State { .. } => {
-            "SB_STATE_DIR can name another folder; what is in it can be made anew with `sb db rebuild`"
-        }
-        RepoError::LowSpace { .. } => "Make room there, or ask for less with --free-minimum",
         _ => return None,
     })
 }

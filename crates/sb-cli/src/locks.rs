@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use sb_core::crypto::{Kdf, KeyFile, Lock, PublicKey, Secret};
+use sb_core::{CoreError, RepoError, Session};
 
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -34,14 +35,15 @@ pub(crate) struct NewLock {
     /// RSA-4096 public key in PEM, whose private half opens the vault
     #[arg(long, value_name = "FILE", conflicts_with_all = ["new_passphrase_file", "new_key_file"])]
     new_recipient: Option<PathBuf>,
-    /// How the passphrase is hashed
-    #[arg(long, value_enum, default_value_t = KdfChoice::Argon2id)]
-    kdf: KdfChoice,
+    /// How the passphrase is hashed [default: argon2id, or what the vault demands]
+    #[arg(long, value_enum)]
+    kdf: Option<KdfChoice>,
 }
 
 impl NewLock {
-    /// The lock, and the key file that was made for it, which goes again unless it is kept.
-    pub(crate) fn lock(&self) -> Result<(Lock, Option<NewSecretFile>), Failure> {
+    /// The lock, as this vault demands it, and the key file that was made for it, which goes again unless it is kept.
+    pub(crate) fn lock(&self, session: &Session) -> Result<(Lock, Option<NewSecretFile>), Failure> {
+        let kdf = kdf(self.kdf, session.vault().view().is_approved_only())?;
         if let Some(file) = &self.new_recipient {
             return Ok((read_recipient(file)?, None));
         }
@@ -55,7 +57,7 @@ impl NewLock {
             Some(path) => key_file(path)?,
             None => (None, None),
         };
-        let lock = lock_of(self.kdf, passphrase, key).expect("a passphrase or a key file");
+        let lock = lock_of(kdf, passphrase, key).expect("a passphrase or a key file");
         Ok((lock, made))
     }
 }
@@ -95,12 +97,20 @@ pub(crate) fn read_recipient(file: &Path) -> Result<Lock, Failure> {
     })
 }
 
+/// How passphrases are hashed: as was said, if the vault allows that.
+pub(crate) fn kdf(choice: Option<KdfChoice>, approved_only: bool) -> Result<Kdf, Failure> {
+    match choice {
+        Some(KdfChoice::Argon2id) if approved_only => {
+            Err(CoreError::from(RepoError::NotApproved { algorithm: "Argon2id" }).into())
+        }
+        Some(KdfChoice::Pbkdf2HmacSha256) => Ok(Kdf::PBKDF2),
+        None if approved_only => Ok(Kdf::PBKDF2),
+        Some(KdfChoice::Argon2id) | None => Ok(Kdf::ARGON2ID),
+    }
+}
+
 /// What passphrase and key file open together, or the one that there is alone.
-pub(crate) fn lock_of(kdf: KdfChoice, passphrase: Option<Secret>, key: Option<KeyFile>) -> Option<Lock> {
-    let kdf = match kdf {
-        KdfChoice::Argon2id => Kdf::ARGON2ID,
-        KdfChoice::Pbkdf2HmacSha256 => Kdf::PBKDF2,
-    };
+pub(crate) fn lock_of(kdf: Kdf, passphrase: Option<Secret>, key: Option<KeyFile>) -> Option<Lock> {
     match (passphrase, key) {
         (Some(passphrase), Some(key)) => Some(Lock::PassphraseAndKeyFile(passphrase, key, kdf)),
         (Some(passphrase), None) => Some(Lock::Passphrase(passphrase, kdf)),

@@ -1,10 +1,23 @@
 //! What the operating system says of itself, and what differs between systems.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::process::Command;
+
+/// Variables with secrets in them.
+const SECRETS: [&str; 2] = ["SB_PASSPHRASE", "SB_RECOVERY_KEY"];
 
 /// An environment variable; an empty one counts as not set.
 pub(crate) fn variable(name: &str) -> Option<OsString> {
     std::env::var_os(name).filter(|value| !value.is_empty())
+}
+
+/// A program to start. It gets our environment, but for the secrets in it.
+pub(crate) fn command(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new(program);
+    for name in SECRETS {
+        command.env_remove(name);
+    }
+    command
 }
 
 #[cfg(unix)]
@@ -29,7 +42,10 @@ mod unix {
 
     /// Keeps keys out of core dumps, and other processes of the same user out of our memory.
     pub(crate) fn guard_memory() {
-        // Where the system refuses, nothing is lost but a precaution.
+        // Where the system refuses, nothing is lost but a precaution. Programs that we start may raise the limit again.
+        let limit = rustix::process::getrlimit(rustix::process::Resource::Core);
+        let none = rustix::process::Rlimit { current: Some(0), ..limit };
+        let _ = rustix::process::setrlimit(rustix::process::Resource::Core, none);
         #[cfg(target_os = "linux")]
         let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
     }

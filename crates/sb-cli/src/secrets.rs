@@ -1,11 +1,12 @@
 //! Keys and passphrases: where they come from. They are never in arguments, and never in what is printed.
 
+use std::fmt::Write as _;
 use std::fs;
-use std::io::{ErrorKind, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
-use sb_core::crypto::{Credential, KeyFile, PrivateKey, RecoveryKey, Secret, SystemRandom};
+use sb_core::crypto::{Credential, CryptoError, KeyFile, PrivateKey, RecoveryKey, Secret, SystemRandom};
 use sb_core::{Vault, passphrase};
 
 use crate::context::Context;
@@ -14,6 +15,22 @@ use crate::failure::Failure;
 use crate::platform::{self, variable};
 use crate::prompt;
 
+/// True if [`credentials`] asks somebody at the terminal, who may mistype.
+pub(crate) fn are_typed(context: &Context) -> bool {
+    let global = &context.global;
+    if global.rsa_key.is_some() || global.recovery_key_file.is_some() {
+        return false;
+    }
+    if global.recovery_key {
+        return variable("SB_RECOVERY_KEY").is_none();
+    }
+    let is_given = global.passphrase_file.is_some()
+        || ["SB_PASSPHRASE", "SB_PASSPHRASE_COMMAND"].iter().any(|name| variable(name).is_some())
+        || context.config.passphrase_file.is_some()
+        || context.config.passphrase_command.is_some();
+    !is_given && key_file(context).is_none()
+}
+
 /// What to open the vault with, the most likely first. Only one kind will fit.
 pub(crate) fn credentials(context: &Context, vault: &Vault) -> Result<Vec<Credential>, Failure> {
     let global = &context.global;
@@ -21,9 +38,7 @@ pub(crate) fn credentials(context: &Context, vault: &Vault) -> Result<Vec<Creden
         return Ok(vec![Credential::Recovery(recovery_key(global.recovery_key_file.as_deref(), vault)?)]);
     }
     if let Some(file) = &global.rsa_key {
-        let text = Secret::new(read("RSA key", file)?);
-        let key = PrivateKey::from_pem(text_of(&text, file)?);
-        return Ok(vec![Credential::Rsa(key.map_err(|error| unfit(file, &error))?)]);
+        return Ok(vec![Credential::Rsa(rsa_key(file, context, vault)?)]);
     }
     let given = given_passphrase(context)?;
     let key_file = key_file(context).map(|file| read_key_file(file)).transpose()?;
@@ -36,10 +51,41 @@ pub(crate) fn credentials(context: &Context, vault: &Vault) -> Result<Vec<Creden
         (None, Some(file)) => vec![Credential::KeyFile(file)],
         (Some(passphrase), None) => vec![Credential::Passphrase(passphrase)],
         (None, None) => {
-            // Nobody is asked for a passphrase to what is not there.
-            vault.info_public(context.fingerprint()?)?;
+            is_there(context, vault)?;
             vec![Credential::Passphrase(ask(&format!("Passphrase of the vault {}", vault.location()))?)]
         }
+    })
+}
+
+/// Nobody is asked for a passphrase to what is not there.
+fn is_there(context: &Context, vault: &Vault) -> Result<(), Failure> {
+    Ok(vault.info_public(context.fingerprint()?).map(drop)?)
+}
+
+/// The private key in this file. If it is encrypted, the passphrase that was given is the key's.
+fn rsa_key(file: &Path, context: &Context, vault: &Vault) -> Result<PrivateKey, Failure> {
+    let secret = read("RSA key", file)?;
+    let text = text_of(&secret, file)?;
+    let key = match PrivateKey::from_pem(text) {
+        Err(CryptoError::PrivateKeyEncrypted) => {
+            let passphrase = match given_passphrase(context)? {
+                Some(given) => given,
+                None => {
+                    is_there(context, vault)?;
+                    ask(&format!("Passphrase of the RSA key {}", file.display()))?
+                }
+            };
+            PrivateKey::from_encrypted_pem(text, &passphrase)
+        }
+        read => read,
+    };
+    key.map_err(|error| match error {
+        CryptoError::PrivateKeyCipher => unfit(file, &error)
+            .hint("`openssl pkcs8 -topk8 -v2 aes-256-cbc -in KEY.pem -out NEW.pem` encrypts it in a way that is known"),
+        CryptoError::PemLabel { .. } => {
+            unfit(file, &error).hint("`openssl pkcs8 -topk8 -in KEY.pem -out NEW.pem` writes the form that is needed")
+        }
+        _ => unfit(file, &error),
     })
 }
 
@@ -50,16 +96,16 @@ pub(crate) fn key_file(context: &Context) -> Option<&PathBuf> {
 
 /// Reads a key file.
 pub(crate) fn read_key_file(file: &Path) -> Result<KeyFile, Failure> {
-    let text = Secret::new(read("key file", file)?);
+    let text = read("key file", file)?;
     text_of(&text, file)?.parse().map_err(|error| unfit(file, &error))
 }
 
 /// A passphrase that need not be asked for.
 pub(crate) fn given_passphrase(context: &Context) -> Result<Option<Secret>, Failure> {
-    let bytes = if let Some(file) = &context.global.passphrase_file {
+    let given = if let Some(file) = &context.global.passphrase_file {
         read("passphrase file", file)?
     } else if let Some(passphrase) = variable("SB_PASSPHRASE") {
-        passphrase.into_encoded_bytes()
+        Secret::new(passphrase.into_encoded_bytes())
     } else if let Some(command) = variable("SB_PASSPHRASE_COMMAND") {
         run(&command)?
     } else if let Some(file) = &context.config.passphrase_file {
@@ -69,7 +115,7 @@ pub(crate) fn given_passphrase(context: &Context) -> Result<Option<Secret>, Fail
     } else {
         return Ok(None);
     };
-    checked(bytes).map(Some)
+    checked(given).map(Some)
 }
 
 /// The passphrase in this file.
@@ -92,23 +138,25 @@ fn ask(question: &str) -> Result<Secret, Failure> {
         Failure::usage("no passphrase or key was given, and there is no terminal to ask at")
             .hint("Give --key-file, --passphrase-file, SB_PASSPHRASE or SB_PASSPHRASE_COMMAND")
     });
-    checked(typed?)
+    checked(Secret::new(typed?))
 }
 
-fn checked(bytes: Vec<u8>) -> Result<Secret, Failure> {
-    passphrase(bytes).map_err(|error| Failure::new(error.to_string()).with_exit(Exit::WrongKey))
+fn checked(given: Secret) -> Result<Secret, Failure> {
+    passphrase(given).map_err(|error| Failure::new(error.to_string()).with_exit(Exit::WrongKey))
 }
 
 fn recovery_key(file: Option<&Path>, vault: &Vault) -> Result<RecoveryKey, Failure> {
-    let bytes = match (file, variable("SB_RECOVERY_KEY")) {
+    let text = match (file, variable("SB_RECOVERY_KEY")) {
         (Some(file), _) => read("recovery key file", file)?,
-        (None, Some(key)) => key.into_encoded_bytes(),
-        (None, None) => prompt::ask(&format!("Recovery key of the vault {}", vault.location())).map_err(|_| {
-            Failure::usage("no recovery key was given, and there is no terminal to ask at")
-                .hint("Give --recovery-key-file or SB_RECOVERY_KEY")
-        })?,
+        (None, Some(key)) => Secret::new(key.into_encoded_bytes()),
+        (None, None) => {
+            let typed = prompt::ask(&format!("Recovery key of the vault {}", vault.location())).map_err(|_| {
+                Failure::usage("no recovery key was given, and there is no terminal to ask at")
+                    .hint("Give --recovery-key-file or SB_RECOVERY_KEY")
+            });
+            Secret::new(typed?)
+        }
     };
-    let text = Secret::new(bytes);
     let wrong = |error: &dyn std::fmt::Display| {
         Failure::new(format!("this is no recovery key: {error}"))
             .with_exit(Exit::WrongKey)
@@ -118,17 +166,35 @@ fn recovery_key(file: Option<&Path>, vault: &Vault) -> Result<RecoveryKey, Failu
     text.trim().parse().map_err(|error| wrong(&error))
 }
 
-fn run(command: &std::ffi::OsStr) -> Result<Vec<u8>, Failure> {
+fn run(command: &std::ffi::OsStr) -> Result<Secret, Failure> {
     let failed = |why: String| Failure::new(format!("the passphrase command `{}` {why}", command.display()));
     let shell = if cfg!(windows) { ["cmd", "/C"] } else { ["sh", "-c"] };
-    let output = Command::new(shell[0]).arg(shell[1]).arg(command).stderr(Stdio::inherit()).output();
-    let output = output.map_err(|error| failed(format!("cannot be run: {error}")))?;
-    if output.status.success() { Ok(output.stdout) } else { Err(failed(format!("failed: {}", output.status))) }
+    let started =
+        platform::command(shell[0]).arg(shell[1]).arg(command).stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
+    let mut child = started.map_err(|error| failed(format!("cannot be run: {error}")))?;
+    let printed = child.stdout.take().map_or_else(|| Ok(Secret::new(Vec::new())), read_secret);
+    let status = child.wait().map_err(|error| failed(format!("cannot be run: {error}")))?;
+    match printed {
+        _ if !status.success() => Err(failed(format!("failed: {status}"))),
+        printed => printed.map_err(|error| failed(format!("cannot be read: {error}"))),
+    }
+}
+
+/// No key or passphrase is longer.
+const SECRET_MAX: usize = 64 << 10;
+
+/// All there is, in one place from the beginning: a buffer that grows would leave copies behind.
+fn read_secret(mut from: impl Read) -> io::Result<Secret> {
+    let mut bytes = Vec::with_capacity(SECRET_MAX + 1);
+    let read = from.by_ref().take(SECRET_MAX as u64 + 1).read_to_end(&mut bytes);
+    let secret = Secret::new(bytes);
+    read?;
+    if secret.len() <= SECRET_MAX { Ok(secret) } else { Err(io::Error::other("it is too long")) }
 }
 
 /// A file that is not there is no wrong key.
-fn read(what: &str, file: &Path) -> Result<Vec<u8>, Failure> {
-    fs::read(file).map_err(|error| match error.kind() {
+fn read(what: &str, file: &Path) -> Result<Secret, Failure> {
+    fs::File::open(file).and_then(read_secret).map_err(|error| match error.kind() {
         ErrorKind::NotFound => Failure::new(format!("the {what} `{}` is not there", file.display()))
             .hint("Check the path, and whether its disk is mounted"),
         _ => Failure::file("read", file, &error),
@@ -158,9 +224,12 @@ impl NewSecretFile {
         Ok(Self { path: path.to_owned(), file, is_kept: false })
     }
 
-    /// Writes a line, durably.
-    pub(crate) fn write(&mut self, line: &str) -> Result<(), Failure> {
-        let written = writeln!(self.file, "{line}").and_then(|()| self.file.sync_all());
+    /// Writes a line, durably. No copy of it is left in memory.
+    pub(crate) fn write(&mut self, key: &dyn std::fmt::Display) -> Result<(), Failure> {
+        let mut line = String::with_capacity(256);
+        writeln!(line, "{key}").expect("writing to memory does not fail");
+        let line = Secret::from(line);
+        let written = self.file.write_all(&line).and_then(|()| self.file.sync_all());
         let written = written.and_then(|()| platform::sync_folder_of(&self.path));
         written.map_err(|error| Failure::file("write", &self.path, &error))
     }
@@ -183,6 +252,6 @@ impl Drop for NewSecretFile {
 pub(crate) fn make_key_file(path: &Path) -> Result<(KeyFile, NewSecretFile), Failure> {
     let mut file = NewSecretFile::create(path)?;
     let key = KeyFile::generate(&SystemRandom);
-    file.write(&key.to_string())?;
+    file.write(&key)?;
     Ok((key, file))
 }

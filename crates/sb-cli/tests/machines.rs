@@ -7,12 +7,11 @@ mod common;
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::{Read, Write};
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use common::{World, json, of_type, ran, sh};
+use common::{World, at_terminal, json, of_type, ran, sh};
 use serde_json::Value;
 
 /// Every command's summary has these fields and no others.
@@ -35,9 +34,9 @@ fn summary(world: &World, arguments: &[&str]) -> (Vec<Value>, Value) {
 fn every_command_ends_with_a_summary() {
     let world = World::bare();
     let init = summary(&world, &["init"]).1;
-    assert_fields(&init, "vault vault_id root_fingerprint key_file recovery_key_file recovery_key");
+    assert_fields(&init, "vault vault_id root_fingerprint approved_algorithms key_file recovery_key_file recovery_key");
     let init = summary(&world, &["init", "v2", "--recovery-key-out", "paper"]).1;
-    assert_fields(&init, "vault vault_id root_fingerprint key_file recovery_key_file");
+    assert_fields(&init, "vault vault_id root_fingerprint approved_algorithms key_file recovery_key_file");
     let backup = summary(&world, &["backup", "firm", "--tag", "x", "--host", "office"]).1;
     assert_fields(
         &backup,
@@ -64,7 +63,7 @@ fn every_command_ends_with_a_summary() {
     );
     assert_fields(
         &summary(&world, &["info"]).1,
-        "vault vault_id root_fingerprint free_bytes total_bytes usage method slot user administrator snapshots damaged_snapshots latest key_epoch keys_since keys_due keys_overdue rotating",
+        "vault vault_id root_fingerprint hash recipient approved_algorithms free_bytes total_bytes usage method slot user administrator snapshots damaged_snapshots latest key_epoch keys_since keys_due keys_overdue rotating",
     );
     assert_fields(&summary(&world, &["key", "list"]).1, "keys keys_overdue");
     assert_fields(
@@ -168,35 +167,6 @@ fn an_interrupted_backup_ends_cleanly_and_goes_on_next_time() {
     fs::remove_file(world.path("slow/holes")).unwrap();
     world.ok(&["backup", "slow"]);
     assert!(world.ok(&["verify", "--level", "restore"]).ends_with("nothing is wrong\n"));
-}
-
-/// Runs the program at a terminal, types a line at each question, and gives what could be seen.
-fn at_terminal(world: &World, arguments: &str, lines: &[&str]) -> String {
-    let mut command = world.command(&[]);
-    let environment: Vec<_> =
-        command.get_envs().map(|(k, v)| (k.to_owned(), v.unwrap_or_default().to_owned())).collect();
-    command = Command::new("script");
-    // The trap lets the shell outlive a ^C meant for the program.
-    let program = format!("trap : INT; {} {arguments}; echo code $?; stty -a", env!("CARGO_BIN_EXE_sb"));
-    command.args(["-qec", &program, "/dev/null"]).envs(environment).env_remove("SB_KEY_FILE");
-    command.env("TERM", "xterm").env("SHELL", "/bin/sh");
-    let mut child = command.current_dir(&world.root).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    let mut typing = child.stdin.take().unwrap();
-    let mut screen = child.stdout.take().unwrap();
-    let mut seen = Vec::new();
-    for line in lines {
-        let before = seen.len();
-        while seen.len() == before || !seen.ends_with(b": ") {
-            let mut byte = [0];
-            assert_eq!(screen.read(&mut byte).unwrap(), 1, "no question: {}", String::from_utf8_lossy(&seen));
-            seen.push(byte[0]);
-        }
-        typing.write_all(line.as_bytes()).unwrap();
-    }
-    screen.read_to_end(&mut seen).unwrap();
-    drop(typing);
-    child.wait().unwrap();
-    String::from_utf8(seen).unwrap().replace("\r\n", "\n")
 }
 
 #[test]

@@ -274,7 +274,7 @@ fn check_key_file(file: &Path) -> Result<(), String> {
 
 fn check_passphrase_file(file: &Path) -> Result<(), String> {
     let bytes = fs::read(file).map_err(|error| error.to_string())?;
-    passphrase(bytes).map(drop).map_err(|error| error.to_string())
+    passphrase(bytes.into()).map(drop).map_err(|error| error.to_string())
 }
 
 fn check_state_dir(folder: &Path) -> Result<(), String> {

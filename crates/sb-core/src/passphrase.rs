@@ -16,19 +16,19 @@ pub enum PassphraseError {
     NotText,
 }
 
-/// Takes bytes for a passphrase: without one line end at the end, and in Unicode's normalization form C, so that `ü` is the
+/// Takes what was typed or read for a passphrase: without one line end at the end, and in Unicode's normalization form C, so that `ü` is the
 /// same from every keyboard. Nothing else is changed, spaces included.
 ///
 /// ```
-/// let (typed, pasted) = (sb_core::passphrase("sch\u{f6}n".into())?, sb_core::passphrase("scho\u{308}n\n".into())?);
-/// assert_eq!(typed, pasted);
+/// use sb_core::{crypto::Secret, passphrase};
+/// let typed = passphrase(Secret::from("sch\u{f6}n".to_owned()))?;
+/// assert_eq!(typed, passphrase(Secret::from("scho\u{308}n\n".to_owned()))?);
 /// # Ok::<(), sb_core::PassphraseError>(())
 /// ```
 ///
 /// # Errors
 /// [`PassphraseError`].
-pub fn passphrase(bytes: Vec<u8>) -> Result<Secret, PassphraseError> {
-    let given = Secret::new(bytes);
+pub fn passphrase(given: Secret) -> Result<Secret, PassphraseError> {
     let text = std::str::from_utf8(given.as_bytes()).map_err(|_| PassphraseError::NotText)?;
     let line = text.strip_suffix('\n').unwrap_or(text);
     let line = line.strip_suffix('\r').unwrap_or(line);
@@ -47,15 +47,15 @@ mod tests {
 
     #[test]
     fn only_one_line_end_is_taken_away() {
-        let read = |text: &str| passphrase(text.into()).unwrap().as_bytes().to_vec();
+        let read = |text: &str| passphrase(Secret::from(text.to_owned())).unwrap().as_bytes().to_vec();
         assert_eq!(read(" two words \r\n"), b" two words ");
         assert_eq!(read("a\n\n"), b"a\n");
     }
 
     #[test]
     fn nothing_and_binary_are_refused() {
-        assert_eq!(passphrase(b"\n".to_vec()), Err(PassphraseError::Empty));
-        assert_eq!(passphrase(Vec::new()), Err(PassphraseError::Empty));
-        assert_eq!(passphrase(b"\xff".to_vec()), Err(PassphraseError::NotText));
+        assert_eq!(passphrase(Secret::new(b"\n".to_vec())), Err(PassphraseError::Empty));
+        assert_eq!(passphrase(Secret::new(Vec::new())), Err(PassphraseError::Empty));
+        assert_eq!(passphrase(Secret::new(b"\xff".to_vec())), Err(PassphraseError::NotText));
     }
 }

@@ -17,9 +17,7 @@ use crate::location::Location;
 use crate::record::event;
 use crate::session::Session;
 
-/// So many wrong passphrases cost nothing but their hashing; each further one waits twice as long as the one before, from a second on.
-const FREE_GUESSES: u32 = 2;
-/// Until it waits about a minute.
+/// After a wrong passphrase the next one waits a second, and each further one twice as long as the one before, until it waits about a minute.
 const GUESS_DOUBLINGS: u32 = 6;
 
 /// When keys are to be rotated after they came into use, unless somebody says otherwise.
@@ -149,16 +147,15 @@ impl Vault {
     /// Waits the longer the more often something was refused, so that this process is no help in guessing.
     fn hold_back(&self) {
         let refused = self.refused.load(Ordering::Relaxed);
-        if refused > FREE_GUESSES {
-            let seconds = 1 << (refused - FREE_GUESSES - 1).min(GUESS_DOUBLINGS);
-            std::thread::sleep(Duration::from_secs(seconds));
+        if refused > 0 {
+            std::thread::sleep(Duration::from_secs(1 << (refused - 1).min(GUESS_DOUBLINGS)));
         }
     }
 
     /// Writes to the log, with this machine's key, that somebody has tried to get in.
     fn log_refusal(&self, around: &Surroundings) {
         let event = event(self.clock.now(), "own", "unknown", "Vault.Open", "vault", Outcome::Denied);
-        // A machine that the vault does not know has no log; that the credential is wrong is what has to be said.
+        // If it can't be told, that the credential is wrong is still what has to be said.
         let _ = sb_repo::log_unopened(around, &event.with("reason", Json::text("credential")));
     }
 

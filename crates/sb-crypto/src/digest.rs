@@ -209,13 +209,24 @@ mod tests {
     }
 
     #[test]
-    fn hmac_of_rfc_4231_test_case_2_padded_to_a_key() {
-        // HMAC pads keys with zeros to the block, so the four-byte key "Jefe" equals itself padded to 32 bytes.
-        let mut key = [0; 32];
-        key[..4].copy_from_slice(b"Jefe");
-        let hash = KeyedHash::new(HashAlgorithm::HmacSha256, &Key::from_bytes(key));
-        let expected = "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843";
-        assert_eq!(hash.hash(b"what do ya want for nothing?").to_string(), expected);
+    fn hmac_of_rfc_4231_test_cases_1_to_4_padded_to_a_key() {
+        // HMAC pads keys with zeros to the block, so a shorter key equals itself padded to 32 bytes.
+        let counting: Vec<u8> = (1..=25).collect();
+        for (short, data, expected) in [
+            (&[0x0b; 20][..], &b"Hi There"[..], "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7"),
+            (
+                b"Jefe",
+                b"what do ya want for nothing?",
+                "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843",
+            ),
+            (&[0xaa; 20], &[0xdd; 50], "773ea91e36800e46854db8ebd09181a72959098b3ef8c122d9635514ced565fe"),
+            (&counting, &[0xcd; 50], "82558a389a443c0ea4cc819899f2083a85f0faa3e578f8077a2e3ff46729665b"),
+        ] {
+            let mut key = [0; 32];
+            key[..short.len()].copy_from_slice(short);
+            let hash = KeyedHash::new(HashAlgorithm::HmacSha256, &Key::from_bytes(key));
+            assert_eq!(hash.hash(data).to_string(), expected);
+        }
     }
 
     #[test]

@@ -107,9 +107,15 @@ pub enum CryptoError {
         /// The label needed.
         expected: &'static str,
     },
-    /// A private key in PEM is protected by a password; it must be decrypted before it is given to this crate.
-    #[error("the private key is encrypted; decrypt it first, for instance with `openssl pkey`")]
+    /// A private key in PEM is protected by a passphrase: [`PrivateKey::from_encrypted_pem`](crate::PrivateKey::from_encrypted_pem).
+    #[error("the private key is encrypted: its passphrase is needed")]
     PrivateKeyEncrypted,
+    /// That is not the passphrase of a private key in PEM, or the file is damaged.
+    #[error("wrong passphrase of the private key, or a damaged file")]
+    PrivateKeyPassphrase,
+    /// A private key in PEM is encrypted in another way than PBES2 with AES and PBKDF2-HMAC-SHA-2 or scrypt.
+    #[error("the private key is damaged, or encrypted in another way than by AES with PBKDF2-HMAC-SHA-256 or scrypt")]
+    PrivateKeyCipher,
     /// A key in PEM is well-formed but no RSA key.
     #[error("the key is not an RSA key")]
     NotRsa,

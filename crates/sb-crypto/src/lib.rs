@@ -1,10 +1,13 @@
 #![doc = include_str!("../README.md")]
 
 mod aead;
+mod approved;
 mod crockford;
 mod derive;
 mod digest;
+mod encrypted_key;
 mod error;
+mod hedge;
 mod kem;
 mod merkle;
 mod pem;
@@ -12,6 +15,8 @@ mod random;
 mod recipient;
 mod rsa;
 mod seal;
+#[cfg(any(test, feature = "testing"))]
+mod seals;
 mod secret;
 mod sign;
 mod slot;
@@ -40,5 +45,7 @@ pub use x509::{X509Hash, X509Signature};
 /// Shortcuts for the tests of other crates.
 #[cfg(any(test, feature = "testing"))]
 pub mod testing {
+    pub use crate::aead::seal_carelessly;
+    pub use crate::seals::{Seals, seals, watch_seals};
     pub use crate::stretch::{allow_weak_kdf, stretched};
 }

@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 use crate::error::CryptoError;
 use crate::secret::Secret;
 
-const ENCRYPTED: &str = "ENCRYPTED PRIVATE KEY";
+pub(crate) const ENCRYPTED: &str = "ENCRYPTED PRIVATE KEY";
 
 /// The DER bytes of the first block labelled `expected`; other blocks and text around it are skipped.
 pub(crate) fn decode(text: &str, expected: &'static str) -> Result<Secret, CryptoError> {

@@ -4,10 +4,13 @@
 //! 1, 2  HPKE (RFC 9180), base mode, single shot; DHKEM(X25519, HKDF-SHA256) or DHKEM(P-256, HKDF-SHA256),
 //!       KDF HKDF-SHA256, AEAD AES-256-GCM:
 //!       sealed = enc (32 or 65 bytes) ‖ ciphertext ‖ tag (16 bytes)
-//! 3     CEK = 32 random bytes
+//! 3     CEK = 32 random bytes (see `hedge.rs`)
 //!       sealed = RSA-OAEP(SHA-256, MGF1-SHA-256, label = info, CEK) (512 bytes)
 //!              ‖ AES-256-GCM(derive(CEK, "rsa", [info]), nonce = 12 zero bytes, aad, plaintext) ‖ tag (16 bytes)
 //! ```
+//!
+//! Each message has an ephemeral key, or CEK, of its own, which depends on the message and so does not repeat for another even if the
+//! generator does (see `hedge.rs`).
 //!
 //! Anyone who has the public key can seal: an opened message says nothing about who made it.
 
@@ -19,7 +22,9 @@ use hpke::{Deserializable, HpkeError, Kem};
 use crate::aead::{TAG_LEN, decrypt_once, encrypt_once};
 use crate::derive::derive;
 use crate::digest::sha256;
+use crate::encrypted_key;
 use crate::error::CryptoError;
+use crate::hedge::Hedge;
 use crate::kem::{self, P256, X25519};
 use crate::pem;
 use crate::random::Random;
@@ -176,6 +181,22 @@ impl PrivateKey {
         Self::from_secret_bytes(RecipientAlgorithm::Rsa4096, &der)
     }
 
+    /// Reads an RSA key from a PEM file, an `ENCRYPTED PRIVATE KEY` (PKCS#8) as `openssl genpkey -aes256` and `openssl pkcs8 -topk8`
+    /// write it, or an unencrypted one, whatever the passphrase. The passphrase counts as its bytes.
+    ///
+    /// # Errors
+    /// [`CryptoError::PrivateKeyPassphrase`] if it does not fit, [`CryptoError::PrivateKeyCipher`] if the key is encrypted in a way that is
+    /// not known, and those of [`from_pem`](Self::from_pem).
+    pub fn from_encrypted_pem(text: &str, passphrase: &Secret) -> Result<Self, CryptoError> {
+        match Self::from_pem(text) {
+            Err(CryptoError::PrivateKeyEncrypted) => {}
+            read => return read,
+        }
+        let der = encrypted_key::decrypt(&pem::decode(text, pem::ENCRYPTED)?, passphrase)?;
+        rsa::check_is_rsa(&der)?;
+        Self::from_secret_bytes(RecipientAlgorithm::Rsa4096, &der)
+    }
+
     fn from_half(half: PrivateHalf) -> Self {
         let (algorithm, bytes) = match &half {
             PrivateHalf::X25519(key) => (RecipientAlgorithm::HpkeX25519, kem::public_bytes::<X25519>(key)),
@@ -252,7 +273,7 @@ pub fn seal_to(
         }
         RecipientAlgorithm::HpkeP256 => kem::seal::<P256>(&public.bytes, info, aad, plaintext, random).map_err(explain),
         RecipientAlgorithm::Rsa4096 => {
-            let content_key = Key::random(random);
+            let content_key = Hedge::new(random, &public.bytes, info, aad, plaintext).key();
             let mut sealed = wrap_rsa(public, info, &content_key)?;
             sealed.extend_from_slice(plaintext);
             let tag = encrypt_once(&rsa_message_key(&content_key, info), aad, &mut sealed[rsa::WRAPPED_LEN..])?;
@@ -418,6 +439,26 @@ mod tests {
         lines.remove(lines.len() / 2);
         let damaged = CryptoError::InvalidPrivateKey { algorithm: RecipientAlgorithm::Rsa4096 };
         assert_eq!(refused(&lines.join("\n")), damaged);
+    }
+
+    #[test]
+    fn encrypted_pem_files_are_read_and_bad_ones_explained() {
+        let passphrase = Secret::from("open-sesame".to_owned());
+        let read = |text| PrivateKey::from_encrypted_pem(text, &passphrase).map(|key| key.public().clone());
+        let public = PublicKey::from_pem(include_str!("../tests/data/rsa4096.pub.pem")).unwrap();
+        let [cbc, scrypt] =
+            [include_str!("../tests/data/rsa4096-encrypted.pem"), include_str!("../tests/data/rsa4096-scrypt.pem")];
+        for text in [cbc, scrypt, RSA] {
+            assert_eq!(read(text).as_ref(), Ok(&public));
+        }
+        let wrong = PrivateKey::from_encrypted_pem(cbc, &Secret::from("open-sesam".to_owned()));
+        assert_eq!(wrong.unwrap_err(), CryptoError::PrivateKeyPassphrase);
+        let small = include_str!("../tests/data/rsa2048-encrypted.pem");
+        assert_eq!(read(small), Err(CryptoError::RsaSize { bits: 2048 }));
+        assert_eq!(read(include_str!("../tests/data/p256-encrypted.pem")), Err(CryptoError::NotRsa));
+        let pkcs1 = CryptoError::PemLabel { found: "RSA PRIVATE KEY".to_owned(), expected: "PRIVATE KEY" };
+        assert_eq!(read(include_str!("../tests/data/rsa2048-pkcs1.pem")), Err(pkcs1));
+        assert_eq!(read(include_str!("../tests/data/rsa2048-3des.pem")), Err(CryptoError::PrivateKeyCipher));
     }
 
     #[test]

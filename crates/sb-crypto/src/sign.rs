@@ -77,12 +77,34 @@ impl fmt::Debug for SigningKey {
     }
 }
 
+/// The y of the eight points of edwards25519 whose order divides 8, little-endian, and of those that are written in two ways the other
+/// one. To such a key anybody can make a signature that verifies.
+#[rustfmt::skip]
+const LOW_ORDER: [[u8; 32]; 7] = [
+    ends(0, 0, 0),
+    ends(1, 0, 0),
+    [0x26, 0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4, 0x89, 0xf2, 0xef, 0x98, 0xf0,
+     0xd5, 0xdf, 0xac, 0x05, 0xd3, 0xc6, 0x33, 0x39, 0xb1, 0x38, 0x02, 0x88, 0x6d, 0x53, 0xfc, 0x05],
+    [0xc7, 0x17, 0x6a, 0x70, 0x3d, 0x4d, 0xd8, 0x4f, 0xba, 0x3c, 0x0b, 0x76, 0x0d, 0x10, 0x67, 0x0f,
+     0x2a, 0x20, 0x53, 0xfa, 0x2c, 0x39, 0xcc, 0xc6, 0x4e, 0xc7, 0xfd, 0x77, 0x92, 0xac, 0x03, 0x7a],
+    ends(0xec, 0xff, 0x7f),
+    ends(0xed, 0xff, 0x7f),
+    ends(0xee, 0xff, 0x7f),
+];
+
+const fn ends(first: u8, between: u8, last: u8) -> [u8; 32] {
+    let mut bytes = [between; 32];
+    bytes[0] = first;
+    bytes[31] = last;
+    bytes
+}
+
 /// A public key that verifies signatures.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct VerifyingKey([u8; 32]);
 
 impl VerifyingKey {
-    /// Takes 32 bytes for a key. Bytes that are no point of the curve are found when verifying: nothing verifies.
+    /// Takes 32 bytes for a key. Bytes that are no point of the curve, or one of low order, are found when verifying: nothing verifies.
     #[must_use]
     pub const fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
@@ -106,11 +128,20 @@ impl VerifyingKey {
         self.fingerprint().key_id()
     }
 
+    fn is_of_low_order(&self) -> bool {
+        let mut y = self.0;
+        y[31] &= 0x7f;
+        LOW_ORDER.contains(&y)
+    }
+
     /// Checks that `signature` was made over `message` by the private half of this key.
     ///
     /// # Errors
     /// [`CryptoError::BadSignature`] if it was not.
     pub fn verify(&self, message: &[u8], signature: &[u8; 64]) -> Result<(), CryptoError> {
+        if self.is_of_low_order() {
+            return Err(CryptoError::BadSignature);
+        }
         UnparsedPublicKey::new(&ED25519, self.0).verify(message, signature).map_err(|_| CryptoError::BadSignature)
     }
 }

@@ -13,7 +13,7 @@ use crate::sessions::write_twice;
 use crate::vault::{Surroundings, Vault, write_entry, write_writer};
 use crate::wire::cbor::Fields;
 use crate::wire::certificate::UserCertificate;
-use crate::wire::config::{CompartmentPublic, Config, Epoch, Tier};
+use crate::wire::config::{APPROVED_ALGORITHMS, CompartmentPublic, Config, Epoch, Tier};
 use crate::wire::frame::{Author, Header};
 use crate::wire::journal::{Added, JournalEntry};
 use crate::wire::slot::{CompartmentSecrets, KeyBundle, Slot, SlotPayload, login_hint};
@@ -29,6 +29,8 @@ pub struct CreateOptions {
     /// Bytes kept free for deleting on a full disk, where the storage has a size; at most a hundredth of it is taken.
     /// Default: 4 MiB.
     pub reserve: u64,
+    /// Nothing but approved algorithms, now and ever after; hash and recipient have to be such. Default: false.
+    pub approved_only: bool,
     /// What the owner says to be let in, where several users are. Default: `owner`.
     pub login: Option<String>,
 }
@@ -39,6 +41,7 @@ impl Default for CreateOptions {
             hash: HashAlgorithm::Blake3,
             recipient: RecipientAlgorithm::HpkeX25519,
             reserve: 4 << 20,
+            approved_only: false,
             login: Some("owner".to_owned()),
         }
     }
@@ -48,12 +51,14 @@ impl Default for CreateOptions {
 /// stored nowhere else.
 ///
 /// # Errors
-/// [`RepoError::VaultExists`], [`RepoError::NotEmpty`] if the storage holds other files, and errors of storage, state and keys.
+/// [`RepoError::VaultExists`], [`RepoError::NotEmpty`] if the storage holds other files, [`RepoError::NotApproved`], and errors of
+/// storage, state and keys.
 pub fn create(
     around: Surroundings,
     locks: &[Lock],
     options: &CreateOptions,
 ) -> Result<(Vault, RecoveryKey), RepoError> {
+    check_approved(locks, options)?;
     clear(&around)?;
     let random = &*around.random;
     let (payload, keys, config) = new_keys(random, around.clock.now(), options)?;
@@ -62,7 +67,7 @@ pub fn create(
     let recovery = RecoveryKey::generate(random);
     let mut added = Vec::new();
     for lock in locks.iter().chain([&Lock::Recovery(recovery.clone())]) {
-        added.extend(write_slot(&around, &user, lock, &payload)?);
+        added.extend(write_slot(&around, &config, &user, lock, &payload)?);
     }
     let recipient = payload.private.as_ref().map(|private| private.public().clone()).expect("made with one");
     added.extend(write_grant(&around, payload.vault, &root, &recipient, &keys, None)?);
@@ -89,6 +94,19 @@ pub fn create(
             let _ = (storage.remove(&name), storage.remove(&twin_of(&name)));
             Err(error)
         }
+    }
+}
+
+/// Refuses what is not approved where nothing else is wanted, before anything is written.
+fn check_approved(locks: &[Lock], options: &CreateOptions) -> Result<(), RepoError> {
+    if !options.approved_only {
+        return Ok(());
+    }
+    let hash = (!options.hash.is_approved()).then_some("keyed BLAKE3");
+    let recipient = (!options.recipient.is_approved()).then_some("X25519");
+    match hash.or(recipient).or_else(|| locks.iter().find_map(Lock::unapproved)) {
+        Some(algorithm) => Err(RepoError::NotApproved { algorithm }),
+        None => Ok(()),
     }
 }
 
@@ -159,7 +177,7 @@ fn new_keys(
         previous: None,
         created: now,
         incompatible: Vec::new(),
-        writer_only: Vec::new(),
+        writer_only: options.approved_only.then(|| APPROVED_ALGORITHMS.to_owned()).into_iter().collect(),
         compatible: Vec::new(),
         root,
         hash: options.hash,
@@ -196,24 +214,32 @@ fn new_keys(
 }
 
 /// Writes a slot for `lock` that unwraps `payload`.
+///
+/// # Errors
+/// [`RepoError::NotApproved`] where the vault wants no such lock, and errors of storage and keys.
 pub(crate) fn write_slot(
     around: &Surroundings,
+    config: &Config,
     user: &SigningKey,
     lock: &Lock,
     payload: &SlotPayload,
 ) -> Result<Vec<Added>, RepoError> {
-    write_slot_as(around, user, lock, payload, SlotId::random(&*around.random), 0)
+    write_slot_as(around, config, user, lock, payload, SlotId::random(&*around.random), 0)
 }
 
 /// The same for a slot that may be there already, in this generation.
 pub(crate) fn write_slot_as(
     around: &Surroundings,
+    config: &Config,
     user: &SigningKey,
     lock: &Lock,
     payload: &SlotPayload,
     id: SlotId,
     generation: u64,
 ) -> Result<Vec<Added>, RepoError> {
+    if let Some(algorithm) = lock.unapproved().filter(|_| config.is_approved_only()) {
+        return Err(RepoError::NotApproved { algorithm });
+    }
     let mut key = [0; 16];
     key[..8].copy_from_slice(id.as_bytes());
     let header = Header { kind: ObjectKind::Slot, vault: payload.vault, key };

@@ -83,6 +83,12 @@ pub enum RepoError {
     /// Only who has the root key changes users, roles and slots.
     #[error("this user may not change users, roles and keys")]
     NoRootKey,
+    /// The vault was made, or is to be made, for approved algorithms only.
+    #[error("{algorithm} is no approved algorithm, and this vault is for nothing else")]
+    NotApproved {
+        /// What was asked for.
+        algorithm: &'static str,
+    },
     /// Nobody can give what he has not.
     #[error("this user does not have the keys that are to be given")]
     KeysNotHeld {

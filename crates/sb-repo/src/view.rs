@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use sb_audit::TreeHead;
-use sb_crypto::{Digest, VerifyingKey, sha256};
+use sb_crypto::{Digest, HashAlgorithm, RecipientAlgorithm, VerifyingKey, sha256};
 use sb_store::Storage;
 
 use crate::error::{Flaw, RepoError};
@@ -13,12 +13,12 @@ use crate::live::{Listing, Live, list, names_in, read};
 use crate::name::{ParsedName, TWIN};
 use crate::state::{Head, Remembered, State};
 use crate::trust::Trust;
-use crate::wire::config::Config;
+use crate::wire::config::{APPROVED_ALGORITHMS, Config};
 use crate::wire::frame::Frame;
 use crate::wire::journal::JournalEntry;
 
 /// Features that this program knows; a vault that needs others is refused.
-const KNOWN_FEATURES: [&str; 0] = [];
+const KNOWN_FEATURES: [&str; 1] = [APPROVED_ALGORITHMS];
 
 type AddCertificate = fn(&mut Trust, &ParsedName, &[u8]) -> Result<(), Flaw>;
 
@@ -90,6 +90,21 @@ impl View {
     /// SHA-256 of the root public key: what an owner compares with the recovery sheet.
     pub fn root_fingerprint(&self) -> Digest {
         self.config.root.fingerprint()
+    }
+
+    /// How chunk ids, and what binds sealed texts, are computed.
+    pub fn hash(&self) -> HashAlgorithm {
+        self.config.hash
+    }
+
+    /// What session tables, snapshots and grants are sealed with.
+    pub fn recipient(&self) -> RecipientAlgorithm {
+        self.config.recipient
+    }
+
+    /// True if the vault was made to use approved algorithms only.
+    pub fn is_approved_only(&self) -> bool {
+        self.config.is_approved_only()
     }
 
     /// How often collections and disposals have deleted something; a memory of the vault from an earlier generation may name

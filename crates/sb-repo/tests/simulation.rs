@@ -1,6 +1,7 @@
 //! Crashes, failures and several writers, replayed from a seed.
 //!
-//! The oracle: what was acknowledged restores, exactly; nothing undamaged is reported as damage; the next run goes on.
+//! The oracle: what was acknowledged restores, exactly; nothing undamaged is reported as damage; the next run goes on; no two messages
+//! are sealed under one key and nonce, though machines of all histories have the same few random generators.
 
 #![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
@@ -9,6 +10,7 @@ mod common;
 use std::sync::{Arc, Mutex};
 
 use common::{Machine, Tree, assert_holds, event, expected, key, new_vault, noise};
+use sb_crypto::testing::{seals, watch_seals};
 use sb_repo::{
     BackupReport, CollectOptions, CollectReport, Finding, Flaw, MaxUnused, Progress, RepoError, RotateOptions,
     RotateReport, SnapshotId, VerifyLevel,
@@ -65,12 +67,21 @@ impl Promises {
         for (id, _) in &self.0 {
             assert_eq!(certified.iter().filter(|of| *of == id).count(), 1, "{context}: the certificate of {id}");
         }
+        assert_eq!(repeated_seals(), 0, "{context}: messages under a key and nonce that another had");
         report.findings
     }
 }
 
+/// How many messages of this process, of whatever history, met a key and nonce that another had met.
+fn repeated_seals() -> usize {
+    let seals = seals();
+    assert!(seals.count > 10, "seals are noted");
+    seals.repeats
+}
+
 /// A vault with one snapshot on a simulated disk.
 fn begin(machine: &Machine) -> (SimDisk, Promises) {
+    watch_seals();
     let disk = SimDisk::new();
     let storage: Arc<dyn Storage> = Arc::new(disk.storage());
     new_vault(machine, storage.clone());

@@ -192,6 +192,10 @@ fn nobody_gives_keys_that_he_has_not() {
     assert!(matches!(refused, Err(RepoError::KeysNotHeld { .. })), "{refused:?}");
     admin.add_user(&someone("auditor", 3, KeySet::NONE)).unwrap();
     assert_eq!(open(&storage, &machine, &file(3)).key_set(), KeySet::NONE);
+    // To lock somebody out takes none of their keys.
+    let reader = owner.add_user(&someone("reader", 4, KeySet::READ)).unwrap();
+    admin.change_user(reader, None, |member| member.active = false).unwrap();
+    assert_eq!(open(&storage, &machine, &file(4)).key_set(), KeySet::READ);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! `sb info`.
 
 use clap::Args;
+use sb_core::crypto::{HashAlgorithm, RecipientAlgorithm};
 use sb_core::{InfoReport, Size};
 use serde_json::json;
 
@@ -9,6 +10,9 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::text::{local, number, table};
+
+/// What has to be said wherever approved algorithms are spoken of.
+pub(crate) const NOT_VALIDATED: &str = "This program is no validated cryptographic module; docs/approved-algorithms.md says what is claimed and what is not";
 
 /// Show what a vault is and holds
 #[derive(Args, Debug)]
@@ -44,6 +48,13 @@ fn text(info: &InfoReport) -> String {
     let (began, due) = (local(keys.epoch.began), local(keys.due));
     facts
         .push(("keys", format!("epoch {}, in use since {began}, to be rotated by {due}{rotating}", keys.epoch.number)));
+    let (hash, recipient) = algorithms(info);
+    if info.approved_only {
+        facts.push(("algorithms", format!("approved ones only: {hash}, {recipient}, AES-256-GCM, Ed25519, PBKDF2")));
+        facts.push(("", format!("{NOT_VALIDATED}.")));
+    } else {
+        facts.push(("algorithms", format!("{hash}, {recipient}, AES-256-GCM, Ed25519")));
+    }
     if let Some(space) = info.space {
         facts.push(("free space", format!("{} of {}", Size(space.free), Size(space.total))));
     }
@@ -64,6 +75,20 @@ fn text(info: &InfoReport) -> String {
     format!("{}\n{}", table(&facts, &[]), table(&rows, &[1, 2]))
 }
 
+/// What differs from vault to vault.
+fn algorithms(info: &InfoReport) -> (&'static str, &'static str) {
+    let hash = match info.hash {
+        HashAlgorithm::Blake3 => "BLAKE3",
+        HashAlgorithm::HmacSha256 => "HMAC-SHA-256",
+    };
+    let recipient = match info.recipient {
+        RecipientAlgorithm::HpkeX25519 => "HPKE with X25519",
+        RecipientAlgorithm::HpkeP256 => "HPKE with P-256",
+        RecipientAlgorithm::Rsa4096 => "RSA-4096-OAEP",
+    };
+    (hash, recipient)
+}
+
 fn event(output: &Output, info: &InfoReport) -> Result<(), Failure> {
     let usage = info.usage.iter().map(|u| json!({ "folder": u.folder, "objects": u.objects, "bytes": u.bytes }));
     let opened = info.opened.as_ref();
@@ -73,6 +98,9 @@ fn event(output: &Output, info: &InfoReport) -> Result<(), Failure> {
             "vault": info.location.to_string(),
             "vault_id": info.vault.to_string(),
             "root_fingerprint": info.root_fingerprint.to_string(),
+            "hash": algorithms(info).0,
+            "recipient": algorithms(info).1,
+            "approved_algorithms": info.approved_only,
             "free_bytes": info.space.map(|space| space.free),
             "total_bytes": info.space.map(|space| space.total),
             "usage": usage.collect::<Vec<_>>(),

@@ -8,6 +8,7 @@ use sb_core::crypto::{KeyFile, Lock, RecipientAlgorithm};
 use sb_core::{InitOptions, InitReport};
 use serde_json::json;
 
+use crate::commands::info::NOT_VALIDATED;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -28,12 +29,15 @@ pub(crate) struct InitArgs {
     /// Where to make it: a folder that is empty or does not exist [default: --vault]
     #[arg(value_name = "URL")]
     url: Option<OsString>,
-    /// How the passphrase is hashed
-    #[arg(long, value_enum, default_value_t = KdfChoice::Argon2id)]
-    kdf: KdfChoice,
-    /// What the vault's keys are sealed with; fixed for its life
-    #[arg(long, value_enum, default_value_t = Algorithm::X25519)]
-    algorithm: Algorithm,
+    /// How the passphrase is hashed [default: argon2id, or pbkdf2-hmac-sha256 with --approved-algorithms]
+    #[arg(long, value_enum)]
+    kdf: Option<KdfChoice>,
+    /// What the vault's keys are sealed with; fixed for its life [default: x25519, or p256 with --approved-algorithms]
+    #[arg(long, value_enum)]
+    algorithm: Option<Algorithm>,
+    /// Nothing but algorithms that NIST approves; fixed for its life. Not a validated module: see docs/approved-algorithms.md
+    #[arg(long)]
+    approved_algorithms: bool,
     /// RSA-4096 public key in PEM whose private half shall open the vault, too; may be given more than once
     #[arg(long, value_name = "FILE")]
     recipient: Vec<PathBuf>,
@@ -54,6 +58,8 @@ pub(crate) fn run(args: &InitArgs, context: &Context) -> Result<Exit, Failure> {
         Some(url) => context.vault_at(url)?,
         None => context.vault()?,
     };
+    // Before anything is asked.
+    let kdf = locks::kdf(args.kdf, args.approved_algorithms)?;
     let recipients = args.recipient.iter().map(|file| read_recipient(file)).collect::<Result<Vec<_>, _>>()?;
     let needs_passphrase = secrets::key_file(context).is_none() && recipients.is_empty();
     let passphrase = match secrets::given_passphrase(context)? {
@@ -65,12 +71,13 @@ pub(crate) fn run(args: &InitArgs, context: &Context) -> Result<Exit, Failure> {
     let recovery_file = args.recovery_key_out.as_deref().map(NewSecretFile::create).transpose()?;
     let (key, new_key_file) = key_file(context)?;
     let mut options = InitOptions::default();
-    options.algorithm = match args.algorithm {
+    options.algorithm = args.algorithm.map(|algorithm| match algorithm {
         Algorithm::X25519 => RecipientAlgorithm::HpkeX25519,
         Algorithm::P256 => RecipientAlgorithm::HpkeP256,
         Algorithm::Rsa4096 => RecipientAlgorithm::Rsa4096,
-    };
-    options.locks = lock_of(args.kdf, passphrase, key).into_iter().chain(recipients).collect();
+    });
+    options.approved_only = args.approved_algorithms;
+    options.locks = lock_of(kdf, passphrase, key).into_iter().chain(recipients).collect();
     let report = vault.init(&options)?;
 
     // From here on there is a vault, so its keys must not get lost whatever happens.
@@ -78,7 +85,7 @@ pub(crate) fn run(args: &InitArgs, context: &Context) -> Result<Exit, Failure> {
     let rsa_alone = options.locks.iter().all(|lock| matches!(lock, Lock::Rsa(_)));
     new_key_file.into_iter().for_each(NewSecretFile::keep);
     let shows_recovery = match recovery_file {
-        Some(mut file) => match file.write(&report.recovery.to_string()) {
+        Some(mut file) => match file.write(&report.recovery) {
             Ok(()) => {
                 file.keep();
                 false
@@ -126,6 +133,9 @@ fn tell(args: &InitArgs, context: &Context, location: &str, report: &InitReport,
     if let (true, Some(file)) = (made_key, &key_file) {
         output.say(&format!("The new key file `{file}` opens it: keep a copy of it on another disk."))?;
     }
+    if args.approved_algorithms {
+        output.say(&format!("It uses approved algorithms only. {NOT_VALIDATED}."))?;
+    }
     output.say(
         "Write recovery key and fingerprint on paper and keep them where a fire here does not reach them.\n\
          If every passphrase, key file and the recovery key are lost, the vault is lost: nobody can open it, not even we.",
@@ -139,6 +149,7 @@ fn tell(args: &InitArgs, context: &Context, location: &str, report: &InitReport,
         "vault": location,
         "vault_id": report.vault.to_string(),
         "root_fingerprint": fingerprint,
+        "approved_algorithms": args.approved_algorithms,
         "key_file": key_file,
         "recovery_key_file": recovery_file.filter(|_| !shows_recovery),
     });

@@ -236,7 +236,7 @@ fn described(key: &ListedKey) -> (&'static str, Option<String>) {
 
 fn add(args: &AddArgs, context: &Context) -> Result<Exit, Failure> {
     let mut session = context.open()?;
-    let (lock, made) = args.lock.lock()?;
+    let (lock, made) = args.lock.lock(&session)?;
     let id = locks::used(made, context.listen(|progress| session.add_key(&lock, progress)))?.to_string();
     context.output.say(&format!("added key {}", &id[..8]))?;
     context.output.event("summary", json!({ "key_id": id }))?;
@@ -245,7 +245,7 @@ fn add(args: &AddArgs, context: &Context) -> Result<Exit, Failure> {
 
 fn passwd(args: &PasswdArgs, context: &Context) -> Result<Exit, Failure> {
     let mut session = context.open()?;
-    let (lock, made) = args.lock.lock()?;
+    let (lock, made) = args.lock.lock(&session)?;
     locks::used(made, context.listen(|progress| session.change_key(&lock, progress)))?;
     context.output.say("changed; what opened the vault before opens it no more")?;
     context.output.event("summary", json!({ "changed": true }))?;

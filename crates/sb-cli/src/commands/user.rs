@@ -200,7 +200,7 @@ fn access(user: &ListedUser) -> String {
 fn add(args: &AddArgs, context: &Context) -> Result<Exit, Failure> {
     let until = args.until.as_deref().map(end).transpose()?;
     let mut session = context.open()?;
-    let (lock, made) = args.lock.lock()?;
+    let (lock, made) = args.lock.lock(&session)?;
     let mut options = AddUserOptions::new(args.login.as_str(), lock, args.role.clone());
     options.access_until = until;
     let user = locks::used(made, context.listen(|progress| session.add_user(&options, progress)))?;
@@ -242,7 +242,7 @@ fn lock(name: &str, locked: bool, context: &Context) -> Result<Exit, Failure> {
 fn reset(args: &ResetArgs, context: &Context) -> Result<Exit, Failure> {
     let mut session = context.open()?;
     let user = session.find_user(&args.who)?;
-    let (lock, made) = args.lock.lock()?;
+    let (lock, made) = args.lock.lock(&session)?;
     locks::used(made, context.listen(|progress| session.reset_user(user, lock, progress)))?;
     done(context, user.to_string(), &format!("{} has {}", args.who, count(1, "new key")))
 }
@@ -252,7 +252,8 @@ fn remove(args: &RemoveArgs, context: &Context) -> Result<Exit, Failure> {
     let user = session.find_user(&args.who)?;
     let removed = context.hear(|progress| session.remove_user(user, progress));
     or_asked(removed, &mut session, &args.why, context)?;
-    done(context, user.to_string(), &format!("removed {}", args.who))
+    let text = "what they have copied they can still read; `sb key rotate` makes new keys for what comes after";
+    done(context, user.to_string(), &format!("removed {}; {text}", args.who))
 }
 
 fn done(context: &Context, user: String, text: &str) -> Result<Exit, Failure> {

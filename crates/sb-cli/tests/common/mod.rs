@@ -4,6 +4,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -172,4 +173,33 @@ pub(crate) fn is_root() -> bool {
 
 pub(crate) fn sh(folder: &Path, script: impl AsRef<OsStr>) -> Ran {
     ran(Command::new("sh").arg("-c").arg(script).current_dir(folder))
+}
+
+/// Runs the program at a terminal, types a line at each question, and gives what could be seen.
+pub(crate) fn at_terminal(world: &World, arguments: &str, lines: &[&str]) -> String {
+    let mut command = world.command(&[]);
+    let environment: Vec<_> =
+        command.get_envs().map(|(k, v)| (k.to_owned(), v.unwrap_or_default().to_owned())).collect();
+    command = Command::new("script");
+    // The trap lets the shell outlive a ^C meant for the program.
+    let program = format!("trap : INT; {} {arguments}; echo code $?; stty -a", env!("CARGO_BIN_EXE_sb"));
+    command.args(["-qec", &program, "/dev/null"]).envs(environment).env_remove("SB_KEY_FILE");
+    command.env("TERM", "xterm").env("SHELL", "/bin/sh");
+    let mut child = command.current_dir(&world.root).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut typing = child.stdin.take().unwrap();
+    let mut screen = child.stdout.take().unwrap();
+    let mut seen = Vec::new();
+    for line in lines {
+        let before = seen.len();
+        while seen.len() == before || !seen.ends_with(b": ") || seen.ends_with(b"sb: ") {
+            let mut byte = [0];
+            assert_eq!(screen.read(&mut byte).unwrap(), 1, "no question: {}", String::from_utf8_lossy(&seen));
+            seen.push(byte[0]);
+        }
+        typing.write_all(line.as_bytes()).unwrap();
+    }
+    screen.read_to_end(&mut seen).unwrap();
+    drop(typing);
+    child.wait().unwrap();
+    String::from_utf8(seen).unwrap().replace("\r\n", "\n")
 }

@@ -1,7 +1,7 @@
 //! What a vault is.
 
 use chrono::{DateTime, Utc};
-use sb_crypto::Digest;
+use sb_crypto::{Digest, HashAlgorithm, RecipientAlgorithm};
 use sb_rbac::Action;
 use sb_repo::{UserId, VaultId, View};
 use sb_store::Space;
@@ -23,6 +23,12 @@ pub struct InfoReport {
     pub vault: VaultId,
     /// SHA-256 of its root key.
     pub root_fingerprint: Digest,
+    /// How chunk ids, and what binds sealed texts, are computed.
+    pub hash: HashAlgorithm,
+    /// What session keys, snapshots and grants are sealed with.
+    pub recipient: RecipientAlgorithm,
+    /// True if the vault was made to use approved algorithms only.
+    pub approved_only: bool,
     /// What the journals record, by folder of the vault. The journals themselves and what only runs at work have is not in it.
     pub usage: Vec<Usage>,
     /// Space of the storage, where it can tell.
@@ -103,6 +109,9 @@ impl Vault {
             location: self.location.clone(),
             vault: view.id(),
             root_fingerprint: view.root_fingerprint(),
+            hash: view.hash(),
+            recipient: view.recipient(),
+            approved_only: view.is_approved_only(),
             usage: usage
                 .map(|(folder, (objects, bytes))| Usage { folder: folder.to_owned(), objects, bytes })
                 .collect(),

@@ -2,26 +2,22 @@
 
 use std::fs;
 
-use sb_crypto::{Digest, Lock, RecipientAlgorithm, RecoveryKey};
+use sb_crypto::{Digest, HashAlgorithm, Lock, RecipientAlgorithm, RecoveryKey};
 use sb_repo::{CreateOptions, RepoError, RunId, State, VaultId, create, is_login};
 
 use crate::error::CoreError;
 use crate::vault::Vault;
 
 /// What a vault is made with; fixed for its life.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct InitOptions {
     /// What opens it, besides the recovery key. Default: nothing.
     pub locks: Vec<Lock>,
-    /// What session keys are sealed with. Default: HPKE with X25519.
-    pub algorithm: RecipientAlgorithm,
-}
-
-impl Default for InitOptions {
-    fn default() -> Self {
-        Self { locks: Vec::new(), algorithm: CreateOptions::default().recipient }
-    }
+    /// What session keys are sealed with. Default: HPKE with X25519, or with P-256 where only approved algorithms are wanted.
+    pub algorithm: Option<RecipientAlgorithm>,
+    /// Nothing but approved algorithms, now and ever after (docs/approved-algorithms.md). Default: false.
+    pub approved_only: bool,
 }
 
 /// A vault that was made.
@@ -40,7 +36,8 @@ impl Vault {
     /// Makes a vault, and the folder for it if need be. This machine becomes its first writer.
     ///
     /// # Errors
-    /// [`CoreError::VaultExists`], [`CoreError::NotEmpty`], [`CoreError::NoFolder`], and failures of storage, state and keys.
+    /// [`CoreError::VaultExists`], [`CoreError::NotEmpty`], [`CoreError::NoFolder`], in [`CoreError::Repo`] an algorithm that
+    /// is not approved where no other is wanted, and failures of storage, state and keys.
     pub fn init(&self, options: &InitOptions) -> Result<InitReport, CoreError> {
         if self.location.folder().is_some_and(|folder| folder.exists() && !folder.is_dir()) {
             return Err(CoreError::NoFolder { location: self.location.clone() });
@@ -53,7 +50,11 @@ impl Vault {
         let unnamed = self.state_root.join(format!("new-{}", RunId::random(&*self.random)));
         let made = State::open(&unnamed).and_then(|state| {
             let mut settings = CreateOptions::default();
-            settings.recipient = options.algorithm;
+            if options.approved_only {
+                (settings.hash, settings.recipient) = (HashAlgorithm::HmacSha256, RecipientAlgorithm::HpkeP256);
+            }
+            settings.recipient = options.algorithm.unwrap_or(settings.recipient);
+            settings.approved_only = options.approved_only;
             settings.login = self.login.clone().or(settings.login);
             create(self.surroundings(storage, state), &options.locks, &settings)
         });

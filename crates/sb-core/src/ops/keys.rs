@@ -46,7 +46,7 @@ impl Session {
     /// Lets the user who opened the vault in by something else, too.
     ///
     /// # Errors
-    /// [`CoreError::Denied`]; in [`CoreError::Repo`] a vault that was rolled back, and failures of storage, state and keys.
+    /// [`CoreError::Denied`]; in [`CoreError::Repo`] an algorithm that the vault does not want, a vault that was rolled back, and failures of storage, state and keys.
     pub fn add_key(&mut self, lock: &Lock, progress: Progress<'_>) -> Result<SlotId, CoreError> {
         let asked = self.ask(Action::AddOwnSlot, slot("new", self.vault.user()));
         let add = |session: &mut Self| Ok(session.vault.add_lock(lock)?);

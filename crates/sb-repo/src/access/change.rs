@@ -208,7 +208,7 @@ impl Vault {
         // First, as it vouches for the slots.
         let mut added = write_twice(&*self.around.storage, &author, header, &certificate.encode(), &stem)?;
         for lock in locks {
-            added.extend(write_slot(&self.around, &signing, lock, payload)?);
+            added.extend(write_slot(&self.around, &self.view.config, &signing, lock, payload)?);
         }
         member.key = Some(key_id(&signing.public()));
         member.login = payload.login.as_deref().and_then(|login| self.sealed_login(payload.user, login));

@@ -78,12 +78,12 @@ impl Vault {
     /// Lets the user who opened the vault in by something else, too.
     ///
     /// # Errors
-    /// [`RepoError::RolledBack`], and errors of storage, state and keys.
+    /// [`RepoError::NotApproved`], [`RepoError::RolledBack`], and errors of storage, state and keys.
     pub fn add_lock(&mut self, lock: &Lock) -> Result<SlotId, RepoError> {
         self.refresh()?;
         self.check_heads()?;
         let writer = self.writer()?;
-        let added = write_slot(&self.around, &self.keyring.signing, lock, &self.keyring.payload)?;
+        let added = write_slot(&self.around, &self.view.config, &self.keyring.signing, lock, &self.keyring.payload)?;
         let id = added.first().and_then(|slot| SlotId::from_hex(ParsedName::parse(&slot.name)?.stem.id()));
         let change = Change { operation: "add-slot", added, ..Change::default() };
         self.append(&writer, RunId::new([0; 8]), change)?;
@@ -94,7 +94,7 @@ impl Vault {
     /// copy of the old slot, and what opened it, still has the keys that it held then.
     ///
     /// # Errors
-    /// [`RepoError::RolledBack`], and errors of storage, state and keys.
+    /// [`RepoError::NotApproved`], [`RepoError::RolledBack`], and errors of storage, state and keys.
     pub fn change_lock(&mut self, lock: &Lock) -> Result<(), RepoError> {
         self.refresh()?;
         self.check_heads()?;
@@ -102,7 +102,7 @@ impl Vault {
         let id = SlotId::from_hex(self.slot.stem.id()).expect("a slot is named by its id");
         let generation = self.slot.stem.generation().checked_add(1).ok_or(RepoError::NoSuchKey { id })?;
         let (signing, payload) = (&self.keyring.signing, &self.keyring.payload);
-        let added = write_slot_as(&self.around, signing, lock, payload, id, generation)?;
+        let added = write_slot_as(&self.around, &self.view.config, signing, lock, payload, id, generation)?;
         let newest = added.first().and_then(|slot| ParsedName::parse(&slot.name)).expect("written just now");
         self.append(&writer, RunId::new([0; 8]), Change { operation: "change-slot", added, ..Change::default() })?;
         if self.is_administrator() {
@@ -142,7 +142,7 @@ impl Vault {
         let recovery = RecoveryKey::generate(&*self.around.random);
         let lock = Lock::Recovery(recovery.clone());
         let mut added = self.write_outcome(Some(request))?;
-        added.extend(write_slot(&self.around, &self.keyring.signing, &lock, &self.keyring.payload)?);
+        added.extend(write_slot(&self.around, &self.view.config, &self.keyring.signing, &lock, &self.keyring.payload)?);
         let names = added.iter().map(|object| object.name.clone()).collect();
         self.append(&writer, RunId::new([0; 8]), Change { operation: "renew-recovery", added, ..Change::default() })?;
         self.refresh()?;

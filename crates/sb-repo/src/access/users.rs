@@ -157,19 +157,22 @@ impl Vault {
         change(member);
         member.user = user;
         let after = member.keys;
-        let (keys, mut gone) = (self.held(after)?, Vec::new());
+        let mut gone = Vec::new();
         if after != before {
+            self.held(after)?;
             let granted = self.member_with_keys(&seen, user)?;
             gone.extend(granted.grant.clone());
             granted.recipient.ok_or(RepoError::NoGrant { user })?;
         }
         let change = RollChange { operation: "change-user", root, seen, roll, gone };
         self.enter_roll(change, |vault, root, roll| {
-            let mut added = vault.write_outcome(request)?;
             let member = member_of(roll, user)?;
             // Who had no access when keys were rotated was given none.
             let lacks = member.grant.is_none() && after != KeySet::NONE && member.has_access(vault.around.clock.now());
-            if after != before || lacks {
+            // Whoever only locks somebody out needs no keys for that.
+            let keys = if after != before || lacks { Some(vault.held(after)?) } else { None };
+            let mut added = vault.write_outcome(request)?;
+            if let Some(keys) = keys {
                 let recipient = member.recipient.clone().ok_or(RepoError::NoGrant { user })?;
                 added.extend(vault.grant(root, &recipient, &keys, member)?);
             }

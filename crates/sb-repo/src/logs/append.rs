@@ -104,7 +104,7 @@ impl Vault {
 }
 
 /// Appends an event to this machine's log with no key to the vault: that somebody has tried to open it, for one. It is spooled if
-/// the vault can't be written to. False if the vault does not know this machine, so that it has no log.
+/// the vault can't be written to, or does not know this machine, so that it has no log yet: then this is false.
 ///
 /// # Errors
 /// As [`View::open`] and [`Vault::log`].
@@ -112,7 +112,7 @@ pub fn log_unopened(around: &Surroundings, event: &Event) -> Result<bool, RepoEr
     let mut view = View::open(around.storage.clone(), &around.state, None)?;
     let around = Surroundings { state: around.state.bound(view.id())?, ..around.clone() };
     let key = around.state.log_key()?.filter(|key| view.trust.writers.contains_key(&key_id(&key.public())));
-    let Some(key) = key else { return Ok(false) };
+    let Some(key) = key else { return around.state.spool(event).map(|()| false) };
     let mut own = OwnLog::default();
     let mut appending = Appending { view: &mut view, around: &around, own: &mut own, opened: false };
     match appending.log(&key, std::slice::from_ref(event)) {

@@ -102,7 +102,15 @@ fn slot(vault: &Vault, other: &Vault, key: &KeyFile, forgery: Forgery) -> Result
         login: None,
     };
     let id = SlotId::random(&*vault.around.random);
-    let added = write_slot_as(&vault.around, &keyring.signing, &Lock::KeyFile(key.clone()), &payload, id, 7)?;
+    let added = write_slot_as(
+        &vault.around,
+        &vault.view.config,
+        &keyring.signing,
+        &Lock::KeyFile(key.clone()),
+        &payload,
+        id,
+        7,
+    )?;
     let others = SlotId::from_hex(other.slot.stem.id()).expect("a slot is named by its id");
     resigned(vault, &added, |slot| match forgery {
         Forgery::OthersRecipient => {

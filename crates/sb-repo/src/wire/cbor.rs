@@ -2,8 +2,11 @@
 //!
 //! Structures of the vault are written and read by way of [`Value`], so that a reader can keep the map entries it does not know.
 
+use std::convert::Infallible;
+
 use minicbor::data::Type;
 use minicbor::{Decoder, Encoder};
+use sb_crypto::Secret;
 
 /// Deeper nesting than any structure of the vault has is refused, so that hostile bytes can't exhaust the stack.
 const DEPTH_MAX: u32 = 16;
@@ -17,6 +20,8 @@ pub(crate) enum Value {
     Negative(i64),
     /// A byte string.
     Bytes(Vec<u8>),
+    /// A byte string that is wiped. Written, it is one like any other.
+    Secret(Secret),
     /// A text string.
     Text(String),
     /// An array.
@@ -86,6 +91,16 @@ impl Fields {
         Value::Map(self).encode()
     }
 
+    /// The same, where secrets are in it: the bytes are wiped, and there is no copy of them.
+    pub(crate) fn encode_secret(self) -> Secret {
+        Value::Map(self).encode_secret()
+    }
+
+    /// [`decode`](Self::decode) of what holds secrets: its byte strings are wiped.
+    pub(crate) fn decode_secret(bytes: &Secret) -> Result<Self> {
+        Value::decode_as(bytes, true)?.fields()
+    }
+
     /// The map at the start of `bytes`; what follows it must be zero (padding) or nothing.
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self> {
         Value::decode(bytes)?.fields()
@@ -93,6 +108,11 @@ impl Fields {
 }
 
 impl Value {
+    /// Bytes that are wiped.
+    pub(crate) fn of_secret(bytes: &[u8]) -> Self {
+        Self::Secret(Secret::new(bytes.to_vec()))
+    }
+
     /// This item as bytes.
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut encoder = Encoder::new(Vec::new());
@@ -100,10 +120,26 @@ impl Value {
         encoder.into_writer()
     }
 
+    fn encode_secret(&self) -> Secret {
+        let mut counter = Encoder::new(Counter(0));
+        write(&mut counter, self).expect("counting does not fail");
+        let length = counter.into_writer().0;
+        // With room for all of it from the start it is never moved, which would leave a copy behind.
+        let mut encoder = Encoder::new(Vec::with_capacity(length));
+        write(&mut encoder, self).expect("writing to memory does not fail");
+        let bytes = encoder.into_writer();
+        debug_assert_eq!(bytes.len(), length);
+        Secret::new(bytes)
+    }
+
     /// The item at the start of `bytes`; what follows it must be zero (padding) or nothing.
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self> {
+        Self::decode_as(bytes, false)
+    }
+
+    fn decode_as(bytes: &[u8], secret: bool) -> Result<Self> {
         let mut decoder = Decoder::new(bytes);
-        let value = read(&mut decoder, 0)?;
+        let value = read(&mut decoder, secret, 0)?;
         if bytes[decoder.position()..].iter().any(|byte| *byte != 0) {
             return Err(Malformed("bytes after the end"));
         }
@@ -140,9 +176,21 @@ impl Value {
         }
     }
 
-    /// As a byte string of exactly this length.
+    /// As a byte string that is wiped.
+    pub(crate) fn secret(self) -> Result<Secret> {
+        match self {
+            Self::Secret(secret) => Ok(secret),
+            other => other.bytes().map(Secret::new),
+        }
+    }
+
+    /// As a byte string of exactly this length, which is no secret.
     pub(crate) fn array_of<const N: usize>(self) -> Result<[u8; N]> {
-        self.bytes()?.try_into().map_err(|_| Malformed("a byte string has the wrong length"))
+        const WRONG: Malformed = Malformed("a byte string has the wrong length");
+        match self {
+            Self::Secret(secret) => secret.as_bytes().try_into().map_err(|_| WRONG),
+            other => other.bytes()?.try_into().map_err(|_| WRONG),
+        }
     }
 
     /// As text.
@@ -259,13 +307,26 @@ pub(crate) fn array<T, V: Into<Value>>(items: impl IntoIterator<Item = T>, each:
     Value::Array(items.into_iter().map(each).map(Into::into).collect())
 }
 
-type Written = std::result::Result<(), minicbor::encode::Error<std::convert::Infallible>>;
+type Written = std::result::Result<(), minicbor::encode::Error<Infallible>>;
 
-fn write(encoder: &mut Encoder<Vec<u8>>, value: &Value) -> Written {
+/// How long what is written is.
+struct Counter(usize);
+
+impl minicbor::encode::Write for Counter {
+    type Error = Infallible;
+
+    fn write_all(&mut self, bytes: &[u8]) -> std::result::Result<(), Infallible> {
+        self.0 += bytes.len();
+        Ok(())
+    }
+}
+
+fn write<W: minicbor::encode::Write<Error = Infallible>>(encoder: &mut Encoder<W>, value: &Value) -> Written {
     match value {
         Value::Uint(number) => encoder.u64(*number).map(drop),
         Value::Negative(number) => encoder.i64(*number).map(drop),
         Value::Bytes(bytes) => encoder.bytes(bytes).map(drop),
+        Value::Secret(secret) => encoder.bytes(secret).map(drop),
         Value::Text(text) => encoder.str(text).map(drop),
         Value::Bool(value) => encoder.bool(*value).map(drop),
         Value::Null => encoder.null().map(drop),
@@ -283,7 +344,7 @@ fn write(encoder: &mut Encoder<Vec<u8>>, value: &Value) -> Written {
     }
 }
 
-fn read(decoder: &mut Decoder<'_>, depth: u32) -> Result<Value> {
+fn read(decoder: &mut Decoder<'_>, secret: bool, depth: u32) -> Result<Value> {
     const BROKEN: Malformed = Malformed("not CBOR");
     if depth > DEPTH_MAX {
         return Err(Malformed("nested too deeply"));
@@ -291,6 +352,7 @@ fn read(decoder: &mut Decoder<'_>, depth: u32) -> Result<Value> {
     let value = match decoder.datatype().map_err(|_| BROKEN)? {
         Type::U8 | Type::U16 | Type::U32 | Type::U64 => Value::Uint(decoder.u64().map_err(|_| BROKEN)?),
         Type::I8 | Type::I16 | Type::I32 | Type::I64 => Value::Negative(decoder.i64().map_err(|_| BROKEN)?),
+        Type::Bytes if secret => Value::of_secret(decoder.bytes().map_err(|_| BROKEN)?),
         Type::Bytes => Value::Bytes(decoder.bytes().map_err(|_| BROKEN)?.to_vec()),
         Type::String => Value::Text(decoder.str().map_err(|_| BROKEN)?.to_owned()),
         Type::Bool => Value::Bool(decoder.bool().map_err(|_| BROKEN)?),
@@ -302,7 +364,7 @@ fn read(decoder: &mut Decoder<'_>, depth: u32) -> Result<Value> {
             let length = decoder.array().map_err(|_| BROKEN)?.ok_or(BROKEN)?;
             let mut items = Vec::new();
             for _ in 0..length {
-                items.push(read(decoder, depth + 1)?);
+                items.push(read(decoder, secret, depth + 1)?);
             }
             Value::Array(items)
         }
@@ -314,7 +376,7 @@ fn read(decoder: &mut Decoder<'_>, depth: u32) -> Result<Value> {
                 if fields.last().is_some_and(|(last, _)| *last >= key) {
                     return Err(Malformed("map keys are not ascending"));
                 }
-                fields.push((key, read(decoder, depth + 1)?));
+                fields.push((key, read(decoder, secret, depth + 1)?));
             }
             Value::Map(Fields(fields))
         }
@@ -355,8 +417,26 @@ mod tests {
         }
 
         #[test]
+        fn secrets_are_written_like_anything_else_in_one_piece_and_read_as_secrets(value in values()) {
+            let encoded = value.encode_secret();
+            prop_assert_eq!(encoded.as_bytes(), value.encode());
+            let read = Value::decode_as(&encoded, true).unwrap();
+            prop_assert!(holds_no_bare_bytes(&read));
+            prop_assert_eq!(read.encode(), value.encode());
+        }
+
+        #[test]
         fn any_bytes_are_read_or_refused(bytes in any::<Vec<u8>>()) {
             let _ = Value::decode(&bytes);
+        }
+    }
+
+    fn holds_no_bare_bytes(value: &Value) -> bool {
+        match value {
+            Value::Bytes(_) => false,
+            Value::Array(items) => items.iter().all(holds_no_bare_bytes),
+            Value::Map(fields) => fields.0.iter().all(|(_, value)| holds_no_bare_bytes(value)),
+            _ => true,
         }
     }
 

@@ -7,6 +7,9 @@ use super::cbor::{Fields, Malformed, Value, array};
 use super::{read_time, time};
 use crate::ids::CompartmentId;
 
+/// What a writer must know: that slots are made by approved algorithms only.
+pub(crate) const APPROVED_ALGORITHMS: &str = "approved-algorithms";
+
 /// What everybody may know of a vault.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Config {
@@ -60,6 +63,11 @@ pub(crate) struct Epoch {
 }
 
 impl Config {
+    /// True if whatever is written is to use approved algorithms only.
+    pub(crate) fn is_approved_only(&self) -> bool {
+        self.writer_only.iter().any(|feature| feature == APPROVED_ALGORITHMS)
+    }
+
     pub(crate) fn encode(&self) -> Vec<u8> {
         let texts = |texts: &[String]| array(texts, String::as_str);
         let fields = self.extra.clone();

@@ -3,6 +3,7 @@
 use sb_crypto::{Key, Secret};
 
 use super::cbor::{Fields, Malformed, Value, array};
+use super::slot::{key, secret};
 use crate::ids::{BucketId, TableId};
 
 /// Said to the recipient's key encapsulation, so that a table can't be passed off as something else.
@@ -22,20 +23,20 @@ pub(crate) struct SessionTable {
 
 impl SessionTable {
     pub(crate) fn encode(&self) -> Secret {
-        let keys = array(&self.keys, |key| key.as_ref().map_or(Value::Null, |key| key.as_bytes().into()));
+        let keys = array(&self.keys, |key| key.as_ref().map_or(Value::Null, secret));
         let fields = Fields::new().with(1, self.id).with(2, self.generation).with(3, self.bucket).with(4, keys);
-        Secret::new(fields.encode())
+        fields.encode_secret()
     }
 
     pub(crate) fn decode(plaintext: &Secret) -> Result<Self, Malformed> {
-        let mut fields = Fields::decode(plaintext.as_bytes())?;
+        let mut fields = Fields::decode_secret(plaintext)?;
         let table = Self {
             id: TableId::new(fields.need(1)?.array_of()?),
             generation: fields.need(2)?.uint()?,
             bucket: BucketId::new(fields.need(3)?.array_of()?),
-            keys: fields.need(4)?.list(|key| match key {
+            keys: fields.need(4)?.list(|value| match value {
                 Value::Null => Ok(None),
-                other => other.array_of().map(|bytes| Some(Key::from_bytes(bytes))),
+                other => key(other).map(Some),
             })?,
         };
         if table.keys.len() > KEYS_MAX {

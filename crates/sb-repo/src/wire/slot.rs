@@ -119,19 +119,19 @@ impl SlotPayload {
     pub(crate) fn encode(&self) -> Secret {
         let private = self.private.as_ref().map(|private| {
             let algorithm = Value::from(private.public().algorithm() as u64);
-            vec![algorithm, private.to_secret_bytes().as_bytes().into()]
+            vec![algorithm, Value::Secret(private.to_secret_bytes())]
         });
         let fields = Fields::new()
             .with(1, self.vault)
             .with(2, &self.root)
             .with(3, self.user)
-            .with(4, self.signing_seed.as_bytes());
+            .with(4, secret(&self.signing_seed));
         let fields = self.keys.enter(fields).with_some(7, private).with_some(8, self.login.as_deref());
-        Secret::new(fields.encode())
+        fields.encode_secret()
     }
 
     pub(crate) fn decode(payload: &Secret) -> Result<Self, Malformed> {
-        let mut fields = Fields::decode(payload.as_bytes())?;
+        let mut fields = Fields::decode_secret(payload)?;
         Ok(Self {
             vault: VaultId::new(fields.need(1)?.array_of()?),
             root: fields.need(2)?.array_of()?,
@@ -147,11 +147,11 @@ impl SlotPayload {
 impl KeyBundle {
     /// As it is sealed in a grant.
     pub(crate) fn encode(&self) -> Secret {
-        Secret::new(self.enter(Fields::new()).encode())
+        self.enter(Fields::new()).encode_secret()
     }
 
     pub(crate) fn decode(plaintext: &Secret) -> Result<Self, Malformed> {
-        Self::take(&mut Fields::decode(plaintext.as_bytes())?)
+        Self::take(&mut Fields::decode_secret(plaintext)?)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -159,18 +159,18 @@ impl KeyBundle {
     }
 
     fn enter(&self, fields: Fields) -> Fields {
-        let epochs = |keys: &[(u64, Secret)]| array(keys, |(n, key)| vec![Value::from(*n), key.as_bytes().into()]);
+        let epochs = |keys: &[(u64, Secret)]| array(keys, |(n, key)| vec![Value::from(*n), Value::Secret(key.clone())]);
         let compartments = array(&self.compartments, |c| {
             Fields::new()
                 .with(1, c.id)
-                .with(2, c.seed.as_bytes())
-                .with(3, c.chunk_id.as_bytes())
-                .with(4, c.index.as_bytes())
-                .with(5, c.document_id.as_bytes())
+                .with(2, secret(&c.seed))
+                .with(3, secret(&c.chunk_id))
+                .with(4, secret(&c.index))
+                .with(5, secret(&c.document_id))
                 .with(6, epochs(&c.meta))
                 .with(7, epochs(&c.content))
         });
-        fields.with_some(5, self.root_seed.as_ref().map(|seed| seed.as_bytes().as_slice())).with(6, compartments)
+        fields.with_some(5, self.root_seed.as_ref().map(secret)).with(6, compartments)
     }
 
     fn take(fields: &mut Fields) -> Result<Self, Malformed> {
@@ -192,8 +192,12 @@ impl KeyBundle {
     }
 }
 
-fn key(value: Value) -> Result<Key, Malformed> {
-    value.array_of().map(Key::from_bytes)
+pub(super) fn secret(key: &Key) -> Value {
+    Value::of_secret(key.as_bytes())
+}
+
+pub(super) fn key(value: Value) -> Result<Key, Malformed> {
+    Key::from_slice(&value.secret()?).map_err(|_| Malformed("a key has the wrong length"))
 }
 
 fn read_algorithm(value: Value) -> Result<RecipientAlgorithm, Malformed> {
@@ -213,8 +217,7 @@ pub(super) fn read_public(value: Value) -> Result<PublicKey, Malformed> {
 
 fn read_private(value: Value) -> Result<PrivateKey, Malformed> {
     let [algorithm, bytes] = value.tuple()?;
-    let bytes = Secret::new(bytes.bytes()?);
-    let key = PrivateKey::from_secret_bytes(read_algorithm(algorithm)?, bytes.as_bytes());
+    let key = PrivateKey::from_secret_bytes(read_algorithm(algorithm)?, &bytes.secret()?);
     key.map_err(|_| Malformed("not a private key of this algorithm"))
 }
 
@@ -222,6 +225,6 @@ fn read_epochs(value: Option<Value>) -> Result<Vec<(u64, Secret)>, Malformed> {
     let Some(value) = value else { return Ok(Vec::new()) };
     value.list(|epoch| {
         let [number, key] = epoch.tuple()?;
-        Ok((number.uint()?, Secret::new(key.bytes()?)))
+        Ok((number.uint()?, key.secret()?))
     })
 }

@@ -1,10 +1,11 @@
 //! Commands of the user's that run before and after a backup.
 
 use std::ffi::OsStr;
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{ExitStatus, Stdio};
 
 use crate::failure::Failure;
 use crate::output::Output;
+use crate::platform;
 
 /// Runs the command that comes before; if it fails, nothing is backed up.
 pub(super) fn before(command: Option<&OsStr>) -> Result<(), Failure> {
@@ -41,5 +42,5 @@ fn shell(command: &OsStr, variables: &[(&str, &str)]) -> std::io::Result<ExitSta
     // What comes in is the backup's.
     let stdin = Stdio::null();
     let variables = variables.iter().copied();
-    Command::new(shell).arg(flag).arg(command).envs(variables).stdin(stdin).stdout(stdout).status()
+    platform::command(shell).arg(flag).arg(command).envs(variables).stdin(stdin).stdout(stdout).status()
 }

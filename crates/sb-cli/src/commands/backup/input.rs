@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdout, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -12,6 +12,7 @@ use sb_core::source::{EntryPath, StreamSource, Timestamp};
 use sb_core::{Clock, Counter, FileChange, Monitor, Problem, SystemClock};
 
 use crate::failure::Failure;
+use crate::platform;
 
 /// The paths in these files, one on each line, or between NUL bytes if there are any. `-` is the standard input.
 pub(super) fn paths_from(files: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
@@ -160,7 +161,7 @@ impl CommandOutput {
 impl Running {
     fn start(command: &CommandLine, stop: &'static AtomicBool) -> io::Result<Self> {
         let CommandLine { program, arguments } = command;
-        let child = Command::new(program).args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
+        let child = platform::command(program).args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
         let mut child =
             child.map_err(|error| io::Error::other(format!("cannot run `{}`: {error}", program.display())))?;
         let stdout = UntilStopped { from: child.stdout.take().expect("asked for"), stop };

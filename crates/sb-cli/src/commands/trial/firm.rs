@@ -170,11 +170,8 @@ mod tests {
         let sample = firm(&one).unwrap();
         firm(&two).unwrap();
         let differing = || {
-            let diff = std::process::Command::new("diff")
-                .args(["-rq", "--no-dereference"])
-                .args([&one, &two])
-                .output()
-                .unwrap();
+            let diff =
+                crate::platform::command("diff").args(["-rq", "--no-dereference"]).args([&one, &two]).output().unwrap();
             String::from_utf8_lossy(&diff.stdout).lines().count()
         };
         assert_eq!(differing(), 0);
