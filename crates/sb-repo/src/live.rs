@@ -47,6 +47,8 @@ pub(crate) struct Live {
     pub(crate) flaws: Vec<(String, Flaw)>,
     /// Entries with the number of another: all of them count, so nothing that was said is lost.
     pub(crate) forks: Vec<(String, Flaw)>,
+    /// Who says that there is a config of this name.
+    pub(crate) configs: BTreeMap<String, BTreeSet<KeyId>>,
     /// Entries that nobody who may has written; they say nothing about the journals.
     pub(crate) intruders: Vec<(String, Flaw)>,
 }
@@ -90,6 +92,9 @@ impl Live {
                             self.intruders.push((name.clone(), Flaw::NotEntitled));
                             entry.stripped()
                         };
+                        for object in entry.added.iter().filter(|object| object.name.starts_with("config/")) {
+                            self.configs.entry(object.name.clone()).or_default().insert(writer);
+                        }
                         if let Some(object) = self.apply(entry) {
                             self.intruders.push((name.clone(), Flaw::Contradiction(object)));
                         }

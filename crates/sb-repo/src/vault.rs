@@ -153,6 +153,11 @@ impl Vault {
         }
         let root = Some(self.keyring.root);
         let view = View::assemble(self.around.storage.clone(), listing, remembered, root, None)?;
+        if view.config.generation < self.view.config.generation {
+            // Somebody has put back the one before, by which everything would be sealed to keys that were given up.
+            let name = Stem::config(self.view.config.generation).signed_text();
+            return Err(RepoError::Damaged { name, flaw: Flaw::Missing });
+        }
         let config = std::mem::replace(&mut self.view, view).config.generation;
         self.finder = KeyFinder::new(&self.view);
         let lacks = self.keys.as_ref().is_some_and(|keys| keys.lacks(self.epoch()));
@@ -319,7 +324,16 @@ impl Vault {
             let generation = ParsedName::parse(name).map_or(0, |parsed| parsed.stem.generation());
             name.starts_with("config/") && generation > self.view.config.generation
         };
-        match self.view.live.iter().find(|(name, _)| is_newer(name)) {
+        // A machine of somebody who manages nothing could name what there never was.
+        let managing = self.current_roll()?.members.into_iter().filter(|member| member.keys.manages);
+        let managing: BTreeSet<UserId> = managing.map(|member| member.user).collect();
+        let trust = &self.view.trust;
+        let manages = |writer: &KeyId| {
+            let user = trust.writers.get(writer).and_then(|writer| trust.users.get(&writer.user_key));
+            user.is_some_and(|user| managing.contains(&user.user))
+        };
+        let is_said = |name: &str| self.view.live.configs.get(name).is_some_and(|by| by.iter().any(manages));
+        match self.view.live.iter().find(|(name, _)| is_newer(name) && is_said(name)) {
             Some((name, _)) => Err(RepoError::Damaged { name: name.to_owned(), flaw: Flaw::Missing }),
             None => Ok(()),
         }

@@ -1,6 +1,6 @@
 //! Rotating keys, and when that is due.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use sb_audit::Json;
 use sb_rbac::Action;
 use sb_repo::{KeyEpoch, Progress, RotateOptions, RotateReport, View};
@@ -11,6 +11,9 @@ use crate::record::{Told, vault_id};
 use crate::session::Session;
 use crate::vault::Vault;
 
+/// Clocks of two machines may differ by so much.
+const CLOCKS_DIFFER: TimeDelta = TimeDelta::days(1);
+
 /// How old the keys are that new objects are sealed to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -19,7 +22,7 @@ pub struct KeyAge {
     pub epoch: KeyEpoch,
     /// When they are to be rotated.
     pub due: DateTime<Utc>,
-    /// True if that is over.
+    /// True if that is over, or they are dated to the future.
     pub is_overdue: bool,
     /// True if a rotation was begun and has not ended.
     pub is_rotating: bool,
@@ -29,7 +32,10 @@ impl Vault {
     pub(crate) fn key_age(&self, view: &View) -> KeyAge {
         let epoch = view.key_epoch();
         let due = self.rotate_after.after(epoch.began);
-        KeyAge { epoch, due, is_overdue: due <= self.clock.now(), is_rotating: view.is_rotating() }
+        let now = self.clock.now();
+        // Nobody knows since when keys are used that a clock of the future has dated.
+        let is_overdue = due <= now || epoch.began > now + CLOCKS_DIFFER;
+        KeyAge { epoch, due, is_overdue, is_rotating: view.is_rotating() }
     }
 }
 

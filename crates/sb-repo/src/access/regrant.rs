@@ -1,6 +1,6 @@
 //! Granting keys anew to everybody.
 
-use sb_crypto::SigningKey;
+use sb_crypto::{PrivateKey, PublicKey, Secret, SigningKey};
 
 use super::KeySet;
 use super::change::RollChange;
@@ -19,6 +19,7 @@ impl Vault {
         operation: &'static str,
         keys: &KeyBundle,
     ) -> Result<u64, RepoError> {
+        self.check_complete(keys)?;
         let (root, seen) = (self.root_pair()?, self.current_roll()?);
         let gone = self.view.live.iter().map(|(name, _)| name).filter(|name| name.starts_with("grants/"));
         let gone = gone.map(str::to_owned).collect();
@@ -45,6 +46,31 @@ impl Vault {
         })?;
         self.take_in_grants()?;
         Ok(count)
+    }
+
+    /// Fails unless these are all keys that the newest config names, as far as they are of that kind: who holds fewer, because somebody
+    /// has rotated meanwhile, must not hand them out as all.
+    pub(crate) fn check_complete(&self, keys: &KeyBundle) -> Result<(), RepoError> {
+        let recipient = self.view.config.recipient;
+        let opens = |secrets: &[(u64, Secret)], number: u64, public: &PublicKey| {
+            let key = secrets.iter().find(|(other, _)| *other == number);
+            let key = key.map(|(_, secret)| PrivateKey::from_secret_bytes(recipient, secret.as_bytes()));
+            key.is_some_and(|key| key.is_ok_and(|key| key.public() == public))
+        };
+        for compartment in &self.view.config.compartments {
+            for secrets in keys.compartments.iter().filter(|secrets| secrets.id == compartment.id) {
+                let open = compartment.epochs.iter().map(|epoch| (epoch.number, &epoch.meta));
+                let closed = compartment.closed.iter().map(|(number, meta)| (*number, meta));
+                let mut metas = open.chain(closed);
+                let mut contents = compartment.epochs.iter();
+                let is_complete = (secrets.meta.is_empty() || metas.all(|(n, key)| opens(&secrets.meta, n, key)))
+                    && (secrets.content.is_empty() || contents.all(|e| opens(&secrets.content, e.number, &e.content)));
+                if !is_complete {
+                    return Err(RepoError::KeysNotHeld { wanted: keys.set() });
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Takes away what was granted, and said of users, before what counts now, if somebody was cut short before that.

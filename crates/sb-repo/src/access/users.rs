@@ -167,10 +167,14 @@ impl Vault {
         let change = RollChange { operation: "change-user", root, seen, roll, gone };
         self.enter_roll(change, |vault, root, roll| {
             let member = member_of(roll, user)?;
-            // Who had no access when keys were rotated was given none.
-            let lacks = member.grant.is_none() && after != KeySet::NONE && member.has_access(vault.around.clock.now());
+            let has_access = member.has_access(vault.around.clock.now());
+            // Who had no access when keys were rotated, or when their roles changed, was given none, and is when let in again.
+            let lacks = member.grant.is_none() && after != KeySet::NONE;
+            if after != before {
+                member.grant = None;
+            }
             // Whoever only locks somebody out needs no keys for that.
-            let keys = if after != before || lacks { Some(vault.held(after)?) } else { None };
+            let keys = if has_access && (after != before || lacks) { Some(vault.held(after)?) } else { None };
             let mut added = vault.write_outcome(request)?;
             if let Some(keys) = keys {
                 let recipient = member.recipient.clone().ok_or(RepoError::NoGrant { user })?;
@@ -203,7 +207,8 @@ impl Vault {
     pub fn reset_user(&mut self, user: UserId, login: &str, locks: &[Lock]) -> Result<(), RepoError> {
         let (root, seen) = self.begin()?;
         let granted = self.member_with_keys(&seen, user)?;
-        let keys = self.held(granted.keys)?;
+        let has_access = granted.has_access(self.around.clock.now());
+        let keys = if has_access { self.held(granted.keys)? } else { KeyBundle::default() };
         check_entrance(login, locks)?;
         let mut gone = self.slots_of(user)?;
         gone.extend(granted.grant);
@@ -243,12 +248,15 @@ impl Vault {
     fn begin(&mut self) -> Result<(SigningKey, Roll), RepoError> {
         self.refresh()?;
         self.check_heads()?;
+        // Somebody may have rotated since: what is handed out has to be what there is now.
+        self.take_in_grants()?;
         Ok((self.root_pair()?, self.current_roll()?))
     }
 
     /// The keys of this set, if the user has them.
     fn held(&self, set: KeySet) -> Result<KeyBundle, RepoError> {
         let keys = self.keyring.keys.limited_to(set);
+        self.check_complete(&keys)?;
         if keys.set().covers(set) { Ok(keys) } else { Err(RepoError::KeysNotHeld { wanted: set }) }
     }
 

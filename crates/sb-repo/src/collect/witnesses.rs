@@ -10,7 +10,7 @@ use crate::view::View;
 impl Vault {
     /// Fails unless the journals say all that they ever said, as far as that can be told. A certificate that is damaged matters if
     /// somebody has written anything whom no other vouches for.
-    pub(super) fn check_witnesses(&self) -> Result<(), RepoError> {
+    pub(crate) fn check_witnesses(&self) -> Result<(), RepoError> {
         let view = &self.view;
         let doubt = match view.live.flaws.first() {
             Some(flaw) => Some(flaw.clone()),

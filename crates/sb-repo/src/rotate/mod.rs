@@ -131,6 +131,8 @@ impl Vault {
         if self.keyring.payload.private.is_none() {
             return Err(RepoError::NoGrant { user: self.user() });
         }
+        self.take_in_grants()?;
+        self.check_complete(&self.keyring.keys)?;
         let writer = self.writer()?;
         let run = RunId::random(&*self.around.random);
         let state = self.around.state.clone();
@@ -204,10 +206,8 @@ impl<'a> Rotation<'a> {
     fn steps(&mut self, options: RotateOptions) -> Result<(bool, Scan), RepoError> {
         self.displace()?;
         self.vault.refresh()?;
-        if let Some((name, flaw)) = self.vault.view.live.flaws.first() {
-            // What was removed can't be told from what nobody has entered yet.
-            return Err(RepoError::Undecided { name: name.clone(), flaw: flaw.clone() });
-        }
+        // What was removed can't be told from what nobody has entered yet, nor what somebody needs whom nothing vouches for now.
+        self.vault.check_witnesses()?;
         self.enter_config()?;
         let is_new = options.begin && !self.is_pending() || !self.vault.is_rotating();
         if is_new {

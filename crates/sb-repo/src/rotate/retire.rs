@@ -28,6 +28,7 @@ impl Rotation<'_> {
         if scan.is_clear() && closed > 0 {
             self.check_still_ours()?;
             self.vault.refresh()?;
+            self.vault.check_witnesses()?;
             self.done.granted = self.vault.grant_to_all(self.author.key, OPERATION, &keys)?;
             self.done.closed = closed;
         }

@@ -60,6 +60,7 @@ impl Rotation<'_> {
         // First: a run whose lease is gone has by then entered what it had to.
         let leases = Leases::read(self.vault)?;
         self.vault.refresh()?;
+        self.vault.check_witnesses()?;
         let newest = self.vault.epoch().number;
         let mut scan = Scan { running: leases.earlier_than(newest, self.author.run), ..Scan::default() };
         let view = &self.vault.view;
@@ -74,7 +75,10 @@ impl Rotation<'_> {
                 Fate::Held => scan.held += 1,
                 Fate::Stuck(flaw) => {
                     scan.stuck_count += 1;
-                    scan.damaged += u64::from(matches!(flaw, Flaw::WrongHash | Flaw::Missing | Flaw::Unreadable(_)));
+                    scan.damaged += u64::from(matches!(
+                        flaw,
+                        Flaw::WrongHash | Flaw::Missing | Flaw::Unreadable(_) | Flaw::UnknownSigner
+                    ));
                     if scan.stuck.len() < STUCK_TOLD {
                         scan.stuck.push((name, flaw));
                     }
@@ -145,7 +149,12 @@ impl Rotation<'_> {
         }
         let Some(bytes) = whole else {
             // What is in no journal is a dead run's, or nobody's.
-            return Ok(if is_entered { Fate::Stuck(trouble) } else { Fate::Stays });
+            return Ok(match trouble {
+                _ if is_entered => Fate::Stuck(trouble),
+                // Whose it is can't be told now.
+                Flaw::Unreadable(_) => Fate::Stuck(trouble),
+                _ => Fate::Stays,
+            });
         };
         let frame = Frame::parse(&bytes).expect("checked just now");
         let newest = self.vault.epoch();

@@ -37,6 +37,8 @@ pub enum ForgedStatement {
     CarriedOut,
     /// What a user is called, said by another.
     Name(UserId),
+    /// A config that there never was.
+    Config,
     /// A second proposal under the same id.
     SecondProposal,
     /// That all that was said of it but the proposal is removed.
@@ -57,6 +59,12 @@ pub fn forge_statement(vault: &mut Vault, about: RequestId, forgery: ForgedState
         ForgedStatement::ApprovalOf(other) => change.added = vault.forged(about, other, false)?,
         ForgedStatement::Name(user) => {
             change.added = vault.write_name(&format!("user:{user}"), "partner", RunId::new([0; 8]))?;
+        }
+        ForgedStatement::Config => {
+            let (stem, author) = (Stem::config(999), Author::outside(&vault.keyring.signing));
+            let (bytes, digest) = author.frame(Header::clear(ObjectKind::Config, vault.id()), b"none", &stem);
+            let name = stem.name(&digest).to_string();
+            change.added = vec![Added { name, size: bytes.len() as u64, digest: Some(digest) }];
         }
         ForgedStatement::CarriedOut => change.added = vault.forged(about, about, true)?,
         ForgedStatement::SecondProposal => change.added = vault.forged_proposal(about)?,
