@@ -128,13 +128,14 @@ impl View {
         let listed = names_in(&self.listing, FOLDER).filter(|name| self.live.is_readable(name));
         let names: BTreeSet<&str> = entered.filter(|name| name.starts_with(FOLDER)).chain(listed).collect();
         let mut of: BTreeMap<RequestId, Vec<Read>> = BTreeMap::new();
+        let current = self.current_keys();
         for name in names {
             let parsed = ParsedName::parse(name);
             let Some((parsed, id)) = parsed.and_then(|p| RequestId::from_hex(p.stem.id()).map(|id| (p, id))) else {
                 continue;
             };
-            let found = match self.statement(&parsed, id, name) {
-                Err(_) => self.statement(&parsed, id, &format!("{TWIN}{name}")),
+            let found = match self.statement(&parsed, id, name, &current) {
+                Err(_) => self.statement(&parsed, id, &format!("{TWIN}{name}"), &current),
                 found => found,
             };
             of.entry(id).or_default().push(found.map_err(|flaw| (name.to_owned(), flaw)));
@@ -152,7 +153,13 @@ impl View {
     }
 
     /// Reads one copy of a statement. What is well signed and makes no sense says nothing: anybody with a key may have put it there.
-    fn statement(&self, parsed: &ParsedName, id: RequestId, copy: &str) -> Result<Option<Found>, Flaw> {
+    fn statement(
+        &self,
+        parsed: &ParsedName,
+        id: RequestId,
+        copy: &str,
+        current: &BTreeMap<UserId, KeyId>,
+    ) -> Result<Option<Found>, Flaw> {
         let bytes = read(&*self.storage, copy)?;
         let digest = sha256(&bytes);
         let recorded = self.live.get(copy).and_then(|recorded| recorded.digest);
@@ -176,7 +183,7 @@ impl View {
         let by = match (&says, self.trust.users.get(&signer)) {
             (Says::CarriedOut(_, user), _) => SignedBy { user: *user, time, is_current: true, key_since: time },
             (_, Some(certified)) => {
-                let is_current = self.is_current(certified.user, signer);
+                let is_current = current.get(&certified.user) == Some(&signer);
                 SignedBy { user: certified.user, time, is_current, key_since: certified.created }
             }
             (_, None) => return Ok(None),
@@ -184,12 +191,16 @@ impl View {
         Ok(fits.then_some(Found { digest, header: frame.header, signer, by, says }))
     }
 
-    /// True if this user is on the roll and has this key.
-    fn is_current(&self, user: UserId, signer: KeyId) -> bool {
-        self.roll().is_ok_and(|roll| match roll {
-            Some(roll) => roll.member(user).is_some_and(|member| member.key == Some(signer)),
-            None => self.founder() == Some(user),
-        })
+    /// Who is on the roll, and by which key.
+    fn current_keys(&self) -> BTreeMap<UserId, KeyId> {
+        match self.roll() {
+            Ok(Some(roll)) => roll.members.iter().filter_map(|member| Some((member.user, member.key?))).collect(),
+            Ok(None) => {
+                let own = self.trust.users.iter().filter(|(_, certified)| Some(certified.user) == self.founder());
+                own.map(|(key, certified)| (certified.user, *key)).collect()
+            }
+            Err(_) => BTreeMap::new(),
+        }
     }
 }
 
