@@ -620,9 +620,9 @@ class Vault:
         user = self.users.get(signer, {})
         if kind in (Type.CONFIG, Type.USER, Type.GRANT, Type.ROLL):
             public = root
-        elif kind in (Type.WRITER, Type.REQUEST):
+        elif kind == Type.WRITER:
             public = user.get(2)
-        elif kind in (Type.REDACTION, Type.LABEL, Type.NAME):
+        elif kind in (Type.REDACTION, Type.LABEL, Type.NAME, Type.REQUEST):
             public = root or user.get(2)
         elif kind == Type.SLOT:
             public = root or (user.get(2) if user.get(1) == decode(item.body)[2] else None)

@@ -12,8 +12,8 @@ use std::sync::Arc;
 use common::{Machine, event, firm, noise, options};
 use sb_crypto::{Credential, HashAlgorithm, Kdf, KeyFile, Lock, RecipientAlgorithm, RecoveryKey, Secret, SeededRandom};
 use sb_repo::{
-    CertificateTerms, CreateOptions, Entry, Inline, Item, KeySet, NewUser, Progress, RotateOptions, Snapshot, State,
-    Surroundings, Vault, VerifyLevel, create,
+    CertificateTerms, CreateOptions, Entry, Inline, Item, KeySet, NewUser, Progress, Proposal, RotateOptions, Snapshot,
+    State, Surroundings, Vault, VerifyLevel, create,
 };
 use sb_source::MemorySource;
 use sb_store::{LocalStorage, MemoryStorage};
@@ -29,7 +29,7 @@ const VAULTS: [(&str, HashAlgorithm, RecipientAlgorithm, Kdf); 4] = [
 ];
 /// The key file is that of somebody who was added and restores; it has a log and certificates.
 const STAFFED: &str = "staffed";
-/// Its keys were rotated after each of the backups.
+/// Its keys were rotated after each of the backups, and somebody has asked for something, of which all was said that can be.
 const ROTATED: &str = "rotated";
 
 fn folder(name: &str) -> PathBuf {
@@ -125,6 +125,13 @@ fn golden_vaults_read_as_they_did() {
         let vault = Vault::open(around, &Credential::KeyFile(key_file()), None).unwrap();
         let report = vault.verify(VerifyLevel::Restore, Progress::none()).unwrap();
         assert!(report.is_good() && report.unfinished.is_empty(), "{name}: {report:?}");
+        for request in vault.requests().filed {
+            assert_eq!(name, ROTATED);
+            assert_eq!(request.proposal.reason.as_deref(), Some("the sheet is lost"));
+            let said = (request.approvals.len(), request.rejections.len(), request.carried_out.len());
+            assert_eq!((said, request.flaw), ((1, 1, 1), None));
+        }
+        assert_eq!(vault.requests().filed.len(), usize::from(name == ROTATED));
     }
 }
 
@@ -169,6 +176,17 @@ fn make_the_golden_vaults() {
         let latest = vault.find_snapshot("latest").unwrap();
         sb_repo::testing::redact(&mut vault, &latest, b"/firm/acme/2025", b"new.pdf").unwrap();
         rotate(&mut vault);
+        if name == ROTATED {
+            let mut proposal = Proposal::new("exportKey", format!("key:recovery:{}", vault.user()));
+            (proposal.reason, proposal.text) = (Some("the sheet is lost".to_owned()), Some("a text".to_owned()));
+            let id = vault.propose(&proposal).unwrap();
+            // Also what is refused can be carried out by who has the root key; that it must not be is for programs to see to.
+            for approve in [true, false] {
+                let request = vault.requests().filed.remove(0);
+                vault.decide(&request, approve).unwrap();
+            }
+            vault.change_roll(Some(id), |_| {}).unwrap();
+        }
         fs::create_dir_all(&folder).unwrap();
         for (object, bytes) in storage.objects() {
             let path = folder.join("vault").join(&object);
