@@ -324,6 +324,10 @@ impl Vault {
             let generation = ParsedName::parse(name).map_or(0, |parsed| parsed.stem.generation());
             name.starts_with("config/") && generation > self.view.config.generation
         };
+        let newer: Vec<&str> = self.view.live.iter().map(|(name, _)| name).filter(|name| is_newer(name)).collect();
+        if newer.is_empty() {
+            return Ok(());
+        }
         // A machine of somebody who manages nothing could name what there never was.
         let managing = self.current_roll()?.members.into_iter().filter(|member| member.keys.manages);
         let managing: BTreeSet<UserId> = managing.map(|member| member.user).collect();
@@ -332,9 +336,9 @@ impl Vault {
             let user = trust.writers.get(writer).and_then(|writer| trust.users.get(&writer.user_key));
             user.is_some_and(|user| managing.contains(&user.user))
         };
-        let is_said = |name: &str| self.view.live.configs.get(name).is_some_and(|by| by.iter().any(manages));
-        match self.view.live.iter().find(|(name, _)| is_newer(name) && is_said(name)) {
-            Some((name, _)) => Err(RepoError::Damaged { name: name.to_owned(), flaw: Flaw::Missing }),
+        let is_said = |name: &&str| self.view.live.configs.get(*name).is_some_and(|by| by.iter().any(manages));
+        match newer.into_iter().find(is_said) {
+            Some(name) => Err(RepoError::Damaged { name: name.to_owned(), flaw: Flaw::Missing }),
             None => Ok(()),
         }
     }
