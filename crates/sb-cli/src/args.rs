@@ -22,7 +22,7 @@ use crate::platform::variable;
 Begin with `sb try`: a whole life on a throw-away vault, in a minute.
 
 Exit codes: 0 done, 1 failed, 2 usage, 3 partial (something could not be read, or not be put back), 4 damage found, \
-5 denied, 10 no vault there, 11 a collection is running elsewhere, 12 wrong passphrase or key, 130 interrupted."
+5 denied, 10 no vault there, 11 a collection or rotation is running elsewhere, 12 wrong passphrase or key, 130 interrupted."
 )]
 pub(crate) struct Cli {
     #[command(flatten)]

@@ -7,12 +7,12 @@ mod common;
 use std::sync::Arc;
 
 use common::faulty::{Act, Faulty};
-use common::{Machine, assert_holds, expected, firm, key, new_vault, options};
+use common::{Machine, assert_holds, backed_up, expected, firm, key, new_vault, options};
 use sb_crypto::{KeyFile, Lock, SeededRandom};
 use sb_repo::testing::{ForgedStatement, forge_statement};
 use sb_repo::{KeySet, NewUser, Progress, RepoError, RequestId, RotateOptions, Vault};
 use sb_store::sim::SimDisk;
-use sb_store::{MemoryStorage, ObjectName, Storage};
+use sb_store::{ObjectName, Storage};
 
 fn file(n: u64) -> KeyFile {
     KeyFile::generate(&SeededRandom::new(9000 + n))
@@ -29,17 +29,10 @@ fn rotate(vault: &mut Vault) -> Result<bool, RepoError> {
     Ok(vault.rotate(&options, Progress::none())?.is_finished)
 }
 
-fn vault() -> (Arc<MemoryStorage>, Machine, Vault) {
-    let (storage, machine) = (Arc::new(MemoryStorage::new()), Machine::new(1));
-    let (mut vault, _) = new_vault(&machine, storage.clone());
-    vault.backup(&firm(), &options(), Progress::none()).unwrap();
-    (storage, machine, vault)
-}
-
 /// Nothing vouches for a machine for now, so that what it has entered seems to be nobody's.
 #[test]
 fn while_a_machines_certificate_is_lost_no_key_is_destroyed() {
-    let (storage, _, mut owner) = vault();
+    let (storage, _, mut owner) = backed_up();
     let certificates = || -> Vec<String> {
         let listed = storage.list("").unwrap().into_iter().map(|listed| listed.name);
         listed.filter(|name| name.contains("writers/")).collect()
@@ -66,7 +59,7 @@ fn while_a_machines_certificate_is_lost_no_key_is_destroyed() {
 /// then rotates as the last must not be without the keys of that one.
 #[test]
 fn who_has_had_a_session_open_hands_out_the_newest_keys() {
-    let (storage, machine, mut owner) = vault();
+    let (storage, machine, mut owner) = backed_up();
     let source = firm();
     let backup = machine.backup(storage.clone(), &key(), &source).unwrap();
     owner.add_user(&someone("partner", 1, KeySet::ALL)).unwrap();
@@ -95,7 +88,7 @@ fn who_has_had_a_session_open_hands_out_the_newest_keys() {
 
 #[test]
 fn who_is_locked_out_is_granted_nothing_by_a_change_of_roles_or_a_reset() {
-    let (storage, machine, mut owner) = vault();
+    let (storage, machine, mut owner) = backed_up();
     let nina = owner.add_user(&someone("nina", 1, KeySet::READ)).unwrap();
     owner.change_user(nina, None, |member| member.active = false).unwrap();
     assert!(rotate(&mut owner).unwrap());
@@ -111,7 +104,7 @@ fn who_is_locked_out_is_granted_nothing_by_a_change_of_roles_or_a_reset() {
 /// A machine key suffices to write a journal entry, also one that names what there never was.
 #[test]
 fn a_config_that_a_machine_makes_up_stops_nobody() {
-    let (storage, machine, mut owner) = vault();
+    let (storage, machine, mut owner) = backed_up();
     owner.add_user(&someone("omar", 1, KeySet::ADD)).unwrap();
     let mut omar = Machine::new(4).open(storage.clone(), &file(1)).unwrap();
     forge_statement(&mut omar, RequestId::new([0; 8]), ForgedStatement::Config).unwrap();
@@ -122,7 +115,7 @@ fn a_config_that_a_machine_makes_up_stops_nobody() {
 
 #[test]
 fn a_config_that_is_put_back_meanwhile_is_not_gone_back_to() {
-    let (storage, _, mut owner) = vault();
+    let (storage, _, mut owner) = backed_up();
     let before = storage.objects();
     assert!(rotate(&mut owner).unwrap());
     let configs = |name: &String| name.contains("config/");

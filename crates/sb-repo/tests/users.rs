@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use chrono::{DateTime, Utc};
-use common::{Machine, assert_holds, expected, firm, key, new_vault, noise, options};
+use common::{Machine, assert_holds, backed_up, expected, firm, key, new_vault, noise, options};
 use sb_crypto::testing::{allow_weak_kdf, stretched};
 use sb_crypto::{Credential, Kdf, KeyFile, Lock, Secret, SeededRandom};
 use sb_repo::testing::{Forgery, Opened, forge, opened};
@@ -50,20 +50,12 @@ fn open(storage: &Arc<MemoryStorage>, machine: &Machine, key: &KeyFile) -> Vault
     machine.open(storage.clone(), key).unwrap()
 }
 
-/// A vault with a backup in it, and its owner.
-fn vault() -> (Arc<MemoryStorage>, Machine, Vault) {
-    let (storage, machine) = (Arc::new(MemoryStorage::new()), Machine::new(1));
-    let (mut vault, _) = new_vault(&machine, storage.clone());
-    vault.backup(&firm(), &options(), Progress::none()).unwrap();
-    (storage, machine, vault)
-}
-
 /// What a user with each set of keys opens who tries all keys in hand on all objects.
 #[test]
 fn what_the_keys_of_a_role_do_not_open_stays_ciphertext() {
     use ObjectKind::{ContentPack, Grant, Label, Locator, MetaPack, Name, SessionTable, Snapshot};
     use Opened::{Footer, Segments, Whole};
-    let (storage, machine, mut owner) = vault();
+    let (storage, machine, mut owner) = backed_up();
     let latest = owner.snapshots().unwrap().snapshots[0].id;
     owner.set_tags(vec![(latest, vec!["2025".to_owned()])]).unwrap();
     let footers = [(ContentPack, vec![Footer]), (MetaPack, vec![Footer]), (Locator, vec![Footer, Segments])];
@@ -101,7 +93,7 @@ fn what_the_keys_of_a_role_do_not_open_stays_ciphertext() {
 
 #[test]
 fn who_only_adds_backs_up_incrementally_and_reads_nothing() {
-    let (storage, _, mut owner) = vault();
+    let (storage, _, mut owner) = backed_up();
     owner.add_user(&someone("desk-3", 1, KeySet::ADD)).unwrap();
     let desk = Machine::new(3);
     let mut source = firm();
@@ -124,7 +116,7 @@ fn who_only_adds_backs_up_incrementally_and_reads_nothing() {
 /// What is on an operator's machine once a run is over: its state folder, and the slot that opens there.
 #[test]
 fn what_an_operators_machine_keeps_reads_nothing_of_what_it_has_backed_up() {
-    let (storage, _, mut owner) = vault();
+    let (storage, _, mut owner) = backed_up();
     owner.add_user(&someone("desk-3", 1, KeySet::ADD)).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let desk = Machine { state: State::open(folder.path()).unwrap(), ..Machine::new(3) };
@@ -157,7 +149,7 @@ fn what_an_operators_machine_keeps_reads_nothing_of_what_it_has_backed_up() {
 
 #[test]
 fn who_has_no_keys_verifies_objects_and_can_do_nothing_else() {
-    let (storage, machine, mut owner) = vault();
+    let (storage, machine, mut owner) = backed_up();
     owner.add_user(&someone("auditor", 1, KeySet::NONE)).unwrap();
     let mut auditor = open(&storage, &machine, &file(1));
     assert!(auditor.verify(VerifyLevel::Objects, Progress::none()).unwrap().is_good());
@@ -182,7 +174,7 @@ fn who_has_no_keys_verifies_objects_and_can_do_nothing_else() {
 
 #[test]
 fn nobody_gives_keys_that_he_has_not() {
-    let (storage, machine, mut owner) = vault();
+    let (storage, machine, mut owner) = backed_up();
     owner.add_user(&someone("admin", 1, KeySet::MANAGE)).unwrap();
     let mut admin = open(&storage, &machine, &file(1));
     let refused = admin.add_user(&someone("friend", 2, KeySet::READ)).map(drop);
@@ -200,7 +192,7 @@ fn nobody_gives_keys_that_he_has_not() {
 
 #[test]
 fn the_roll_says_who_there_is_and_a_vault_of_one_has_none() {
-    let (storage, machine, mut owner) = vault();
+    let (storage, machine, mut owner) = backed_up();
     assert_eq!(owner.view().roll().unwrap(), None);
     let alone = owner.current_roll().unwrap();
     assert_eq!((alone.members.len(), alone.members[0].user), (1, owner.user()));
@@ -234,7 +226,7 @@ fn the_roll_says_who_there_is_and_a_vault_of_one_has_none() {
 
 #[test]
 fn keys_come_and_go_with_roles_without_anybodys_passphrase() {
-    let (storage, machine, mut owner) = vault();
+    let (storage, machine, mut owner) = backed_up();
     let nina = owner.add_user(&someone("nina", 1, KeySet::ADD)).unwrap();
     let set = |owner: &mut Vault, keys: KeySet| {
         let role = if keys == KeySet::ALL { "owner" } else { "some" };
@@ -254,7 +246,7 @@ fn keys_come_and_go_with_roles_without_anybodys_passphrase() {
 
 #[test]
 fn somebody_always_has_all_keys() {
-    let (storage, machine, mut owner) = vault();
+    let (storage, machine, mut owner) = backed_up();
     let own = owner.user();
     let is_last = |outcome: Result<(), RepoError>| matches!(outcome, Err(RepoError::LastOwner));
     assert!(is_last(owner.remove_user(own, None)));
@@ -271,7 +263,7 @@ fn somebody_always_has_all_keys() {
 
 #[test]
 fn who_was_removed_is_not_let_in_though_slot_and_grant_are_put_back() {
-    let (storage, machine, mut owner) = vault();
+    let (storage, machine, mut owner) = backed_up();
     let nina = owner.add_user(&someone("nina", 1, KeySet::READ)).unwrap();
     let before: Vec<(ObjectName, Vec<u8>)> = storage
         .list("")
@@ -293,7 +285,7 @@ fn who_was_removed_is_not_let_in_though_slot_and_grant_are_put_back() {
 
 #[test]
 fn who_forgot_the_passphrase_is_let_in_anew_by_an_owner() {
-    let (storage, machine, mut owner) = vault();
+    let (storage, machine, mut owner) = backed_up();
     let nina = owner.add_user(&someone("nina", 1, KeySet::READ)).unwrap();
     owner.reset_user(nina, "nina", &[Lock::KeyFile(file(2))]).unwrap();
     assert!(matches!(machine.open(storage.clone(), &file(1)).map(drop), Err(RepoError::WrongCredential)));
@@ -309,7 +301,7 @@ fn who_forgot_the_passphrase_is_let_in_anew_by_an_owner() {
 
 #[test]
 fn who_has_the_old_keys_of_a_user_who_was_given_new_ones_gets_nothing_by_them() {
-    let (storage, machine, mut owner) = vault();
+    let (storage, machine, mut owner) = backed_up();
     let nina = owner.add_user(&someone("nina", 1, KeySet::ADD)).unwrap();
     let mut stolen = Machine::new(66).open(storage.clone(), &file(1)).unwrap();
     stolen.log(&[common::event(1)]).unwrap();
@@ -327,7 +319,7 @@ fn who_has_the_old_keys_of_a_user_who_was_given_new_ones_gets_nothing_by_them() 
 #[test]
 fn slots_and_names_that_a_user_makes_up_take_nothing_from_others() {
     for forgery in [Forgery::OthersRecipient, Forgery::OthersSlotId, Forgery::OthersName, Forgery::RollWithoutObject] {
-        let (storage, machine, mut owner) = vault();
+        let (storage, machine, mut owner) = backed_up();
         let bob = owner.add_user(&someone("bob", 1, KeySet::READ)).unwrap();
         let mut bobs = Machine::new(66).open(storage.clone(), &file(1)).unwrap();
         bobs.log(&[common::event(1)]).unwrap();
@@ -351,7 +343,7 @@ fn slots_and_names_that_a_user_makes_up_take_nothing_from_others() {
 
 #[test]
 fn a_new_user_needs_a_login_and_something_that_opens() {
-    let (_, _, mut owner) = vault();
+    let (_, _, mut owner) = backed_up();
     for login in ["", "Nina", "nina ", "-nina", "nina-", "ni/na", "nín", &"n".repeat(65)] {
         assert!(!is_login(login), "{login}");
         let refused = owner.add_user(&someone(login, 1, KeySet::NONE)).map(drop);
@@ -445,7 +437,7 @@ fn a_user_changes_what_lets_them_in_and_the_old_opens_nothing() {
 
 #[test]
 fn slots_are_added_and_removed_but_for_the_last() {
-    let (storage, machine, mut owner) = vault();
+    let (storage, machine, mut owner) = backed_up();
     let second = owner.add_lock(&Lock::KeyFile(file(7))).unwrap();
     assert_eq!(open(&storage, &machine, &file(7)).user(), owner.user());
     assert_eq!(owner.view().slots().len(), 3);
@@ -483,7 +475,7 @@ impl Clock for Distracting<'_> {
 
 #[test]
 fn two_who_change_the_roll_at_once_are_told() {
-    let (storage, machine, mut owner) = vault();
+    let (storage, machine, mut owner) = backed_up();
     owner.add_user(&someone("partner", 1, KeySet::ALL)).unwrap();
     let mut partner = Machine::new(2).open(storage.clone(), &file(1)).unwrap();
     let nina = owner.add_user(&someone("nina", 2, KeySet::NONE)).unwrap();
@@ -502,7 +494,7 @@ fn two_who_change_the_roll_at_once_are_told() {
 
 #[test]
 fn of_two_rolls_written_at_once_one_counts_for_everybody() {
-    let (storage, machine, mut owner) = vault();
+    let (storage, machine, mut owner) = backed_up();
     owner.add_user(&someone("partner", 1, KeySet::ALL)).unwrap();
     let nina = owner.add_user(&someone("nina", 2, KeySet::NONE)).unwrap();
     let (locked, opened) = std::sync::mpsc::channel::<Vault>();
@@ -532,7 +524,7 @@ fn of_two_rolls_written_at_once_one_counts_for_everybody() {
 
 #[test]
 fn a_damaged_grant_or_roll_is_mended_by_its_twin_and_named() {
-    let (storage, machine, mut owner) = vault();
+    let (storage, machine, mut owner) = backed_up();
     owner.add_user(&someone("nina", 1, KeySet::READ)).unwrap();
     let names = |folder: &str| -> Vec<ObjectName> {
         storage.list(folder).unwrap().into_iter().map(|listed| ObjectName::new(listed.name).unwrap()).collect()

@@ -18,7 +18,7 @@ use sb_repo::{
     Surroundings, Vault, create,
 };
 use sb_source::{Event, Kind, MemorySource, Metadata, Source};
-use sb_store::Storage;
+use sb_store::{MemoryStorage, Storage};
 
 /// A clock that goes on by a second whenever it is read.
 #[derive(Debug)]
@@ -109,6 +109,14 @@ pub fn new_vault(machine: &Machine, storage: Arc<dyn Storage>) -> (Vault, Recove
     let mut options = CreateOptions::default();
     options.reserve = 4096;
     create(machine.around(storage), &[Lock::KeyFile(key())], &options).expect("a new vault")
+}
+
+/// A vault with a backup of the firm in it, and its owner.
+pub fn backed_up() -> (Arc<MemoryStorage>, Machine, Vault) {
+    let (storage, machine) = (Arc::new(MemoryStorage::new()), Machine::new(1));
+    let (mut vault, _) = new_vault(&machine, storage.clone());
+    vault.backup(&firm(), &options(), Progress::none()).expect("a backup");
+    (storage, machine, vault)
 }
 
 /// Something to be logged: the `n`-th that happens in a test.
